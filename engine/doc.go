@@ -1,0 +1,47 @@
+// Package engine runs event loops: descriptors, buffers, time. It knows no protocol.
+//
+// Underneath is gnet (https://github.com/panjf2000/gnet): its Client, which is an engine of N loops
+// without listeners. What gnet lacks is added here: listeners that can come and go, pausing of reads,
+// a sign when buffered bytes have left, timers on the loop, an ordered task queue, TLS on the loop,
+// and closing in phases.
+//
+//	accept goroutine ─▶ Loop.Enroll ─┐                       ┌─▶ Handler.OnOpen
+//	dial goroutine ───▶ Loop.Enroll ─┼▶ one turn of a loop ──┼─▶ Handler.OnData ─▶ peer.Write
+//	any goroutine ────▶ Loop.Run ────┘   (epoll, tasks,      ├─▶ Handler.OnRoom
+//	                                      timers)            └─▶ Handler.OnClose
+//
+// # Who may call what
+//
+// A Conn, a Timer and a Handler belong to one loop and are touched only on it. Loop.Run, Loop.Enroll,
+// Loop.Dial and Engine's methods may be called from anywhere. Nothing that runs on a loop may block or
+// compute for long: TLS handshakes, dialling and name look-ups have goroutines of their own.
+//
+// # Handlers are never called from inside a handler
+//
+// gnet closes a connection inside the very Write that failed and calls back at once. Here OnClose is
+// put off until the outermost handler has returned, so that a handler may write to several
+// connections without finding its own state changed under its feet. After its end a Conn ignores
+// writes: its descriptor's number may already be another client's.
+//
+// # Back-pressure
+//
+// A Conn whose unsent bytes pass HighWater is Full; the handler then pauses the connection that feeds
+// it, and OnRoom says when the bytes have fallen to LowWater. Pausing sets the descriptor's interest
+// mask in gnet's own epoll instance (interest.go). At most HighWater plus one read buffer is held per
+// connection.
+//
+// # Closing
+//
+//	Open ─▶ Flushing ─▶ Draining ─▶ Closed
+//	  └─────────┴───────────┴───────▲
+//
+// CloseFlushed sends what is buffered (Flushing), says FIN, then reads and forgets what the peer still
+// sends until its FIN (Draining): closing a socket with unread bytes would send a RST, and a RST can
+// destroy an error message that the peer has not read yet. Both phases have a deadline.
+//
+// # Half-close
+//
+// gnet takes a FIN for the end of the connection, after it has delivered what came before it. Both
+// database protocols end that way. A protocol in which a client closes its sending half and then waits
+// for an answer is not served.
+package engine

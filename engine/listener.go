@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ListenOptions of a Listener.
+type ListenOptions struct {
+	Socket    SocketOptions // of the accepted connections
+	ReusePort bool          // other processes may listen at the same address (SO_REUSEPORT)
+	IPv6Only  bool          // an IPv6 wildcard address does not take IPv4 clients
+}
+
+// Listener accepts connections on a goroutine of its own: gnet's own listeners end the whole engine at
+// an accept error, and none can be added or removed while it runs.
+type Listener struct {
+	ln     net.Listener
+	accept func(net.Conn)
+	pauses atomic.Uint64
+	done   chan struct{}
+}
+
+// acceptPauseMin and acceptPauseMax bound the time that accepting rests when descriptors or memory
+// have run out; it doubles from one failure to the next.
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+// Listen opens a listening socket at addr ("host:port") and calls accept, on the listener's goroutine,
+// for each connection. accept takes the connection over and must not block.
+func Listen(addr string, opt ListenOptions, accept func(net.Conn)) (*Listener, error) {
+	network := "tcp"
+	if opt.IPv6Only {
+		network = "tcp6"
+	}
+	lc := net.ListenConfig{
+		KeepAliveConfig: opt.Socket.config(),
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			return listenControl(raw, opt)
+		},
+	}
+	if opt.Socket.KeepAlive <= 0 {
+		lc.KeepAlive = -1
+	}
+	ln, err := lc.Listen(context.Background(), network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{ln: ln, accept: accept, done: make(chan struct{})}
+	go l.run()
+	return l, nil
+}
+
+// listenControl sets options that accepted sockets inherit, before the socket is bound.
+func listenControl(raw syscall.RawConn, opt ListenOptions) error {
+	if err := opt.Socket.control(raw); err != nil || !opt.ReusePort {
+		return err
+	}
+	var err error
+	ctl := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	if ctl != nil {
+		return ctl
+	}
+	return err
+}
+
+// run accepts until the listener is closed. Out of descriptors it waits and goes on; the clients wait
+// in the kernel's queue.
+func (l *Listener) run() {
+	defer close(l.done)
+	pause := acceptPauseMin
+	for {
+		nc, err := l.ln.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPauseMin
+			l.accept(nc)
+		case errors.Is(err, net.ErrClosed):
+			return
+		case outOfResources(err):
+			l.pauses.Add(1)
+			time.Sleep(pause)
+			pause = min(2*pause, acceptPauseMax)
+		}
+		// Any other error is that of one connection which was given up while it was queued.
+	}
+}
+
+// outOfResources tells errors that stay until something is freed.
+func outOfResources(err error) bool {
+	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Addr is the address that is listened at, with the port that was chosen if it was 0.
+func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
+
+// Pauses counts how often accepting rested because descriptors or memory had run out.
+func (l *Listener) Pauses() uint64 { return l.pauses.Load() }
+
+// Close stops accepting and returns when accept will not be called any more. Connections that the
+// kernel had queued are reset.
+func (l *Listener) Close() {
+	_ = l.ln.Close()
+	<-l.done
+}
+
+// RaiseFileLimit raises the limit of open descriptors to the hard limit and returns it.
+func RaiseFileLimit() (uint64, error) {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, err
+	}
+	if lim.Cur < lim.Max {
+		lim.Cur = lim.Max
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+			return lim.Cur, err
+		}
+	}
+	return lim.Cur, nil
+}
