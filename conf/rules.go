@@ -1,0 +1,180 @@
+package conf
+
+import (
+	"slices"
+	"strconv"
+)
+
+// rules checks what concerns several keys at once.
+func (k *checker) rules(c *Config) {
+	if e := &c.Engine; e.LowWater >= e.HighWater {
+		k.problem("engine.low-water", "%v is not below engine.high-water, %v", e.LowWater, e.HighWater)
+	}
+	k.admin(&c.Admin)
+	names := map[string]bool{}
+	for i := range c.Cluster {
+		k.cluster(join("cluster", strconv.Itoa(i)), &c.Cluster[i], names)
+	}
+	names = map[string]bool{}
+	for i := range c.Listener {
+		k.listener(join("listener", strconv.Itoa(i)), &c.Listener[i], c, names)
+	}
+	k.addresses(c)
+}
+
+func (k *checker) admin(a *Admin) {
+	if (a.User == "") != (a.Password == "") {
+		k.problem("admin.user", "user and password belong together")
+	}
+	if at, err := parseAddr(a.Listen, false); err == nil && !at.loopback() && a.User == "" {
+		k.problem("admin.listen", "%q can be reached from other machines: it needs admin.user and admin.password", a.Listen)
+	}
+}
+
+// unique refuses a name that stands in names already.
+func (k *checker) unique(path, name string, names map[string]bool) {
+	if name != "" && names[name] {
+		k.problem(path, "%q is there twice", name)
+	}
+	names[name] = true
+}
+
+func (k *checker) cluster(path string, c *Cluster, names map[string]bool) {
+	k.unique(join(path, "name"), c.Name, names)
+	k.backends(join(path, "backends"), c)
+	if c.RetryTimeout < c.ConnectTimeout {
+		k.problem(join(path, "retry-timeout"), "%v is shorter than connect-timeout, %v: no attempt could take its time",
+			c.RetryTimeout, c.ConnectTimeout)
+	}
+	if c.Health.User != "" && c.Protocol == "tcp" {
+		k.problem(join(path, "health.user"), `has no use with protocol "tcp"`)
+	}
+	if c.Control.Password != "" && c.Control.User == "" {
+		k.problem(join(path, "control.user"), "is missing, as there is a password")
+	}
+	if c.Control.User != "" && c.Protocol != "mysql" && c.Protocol != "" {
+		k.problem(join(path, "control.user"), "has no use with protocol %q", c.Protocol)
+	}
+	k.tls(join(path, "tls"), c.TLS.Mode, c.Protocol, c.TLS.Cert, c.TLS.Key, c.TLS.CA)
+}
+
+func (k *checker) backends(path string, c *Cluster) {
+	if c.Discovery == "static" && len(c.Backends) == 0 {
+		k.problem(path, `is missing: with discovery "static" a cluster has at least one backend`)
+	}
+	seen := map[string]bool{}
+	for i, b := range c.Backends {
+		at, err := parseAddr(b.Addr, true)
+		if err != nil {
+			continue // said already
+		}
+		if seen[at.String()] {
+			k.problem(join(join(path, strconv.Itoa(i)), "addr"), "%q is there twice", b.Addr)
+		}
+		seen[at.String()] = true
+	}
+}
+
+// tls checks what both sides have in common.
+func (k *checker) tls(path, mode, protocol, cert, key, ca string) {
+	if protocol == "tcp" && mode == "prefer" {
+		k.problem(join(path, "mode"), `"prefer" can't be had with protocol "tcp": it has no way to agree on TLS`)
+	}
+	if (cert == "") != (key == "") {
+		missing := "cert"
+		if key == "" {
+			missing = "key"
+		}
+		k.problem(join(path, missing), "is missing: cert and key belong together")
+	}
+	if (mode == "verify-ca" || mode == "verify-full") && ca == "" {
+		k.problem(join(path, "ca"), "is missing: %q has to know whom to trust", mode)
+	}
+}
+
+func (k *checker) listener(path string, l *Listener, c *Config, names map[string]bool) {
+	k.unique(join(path, "name"), l.Name, names)
+	at, err := parseAddr(l.Listen, false)
+	if l.Listen == "" {
+		k.problem(join(path, "listen"), "is missing")
+	}
+	if err == nil && l.IPv6Only && at.host != "" && !at.ip.Is6() {
+		k.problem(join(path, "ipv6-only"), "%q is not an IPv6 address", l.Listen)
+	}
+	protocol := k.clusterOf(join(path, "cluster"), l, c)
+	k.roles(join(path, "roles"), l, protocol)
+	if l.RequestLog.On && protocol == "tcp" {
+		k.problem(join(path, "request-log"), `has no use with protocol "tcp": it has no requests`)
+	}
+	k.tls(join(path, "tls"), l.TLS.Mode, protocol, l.TLS.Cert, l.TLS.Key, l.TLS.CA)
+	if l.TLS.Mode != "disable" && l.TLS.Cert == "" && l.TLS.Key == "" {
+		k.problem(join(path, "tls.cert"), "is missing: mode %q needs cert and key", l.TLS.Mode)
+	}
+	if l.TLS.Mode == "verify-full" && protocol == "tcp" {
+		k.problem(join(path, "tls.mode"), `"verify-full" can't be had with protocol "tcp": it has no user to compare with`)
+	}
+}
+
+// clusterOf finds the listener's cluster and returns its protocol, "" if it is not known.
+func (k *checker) clusterOf(path string, l *Listener, c *Config) string {
+	known := []string{}
+	for i := range c.Cluster {
+		if c.Cluster[i].Name == l.Cluster && l.Cluster != "" {
+			return c.Cluster[i].Protocol
+		}
+		known = append(known, c.Cluster[i].Name)
+	}
+	if l.Cluster == "" {
+		k.problem(path, "is missing")
+	} else {
+		k.problem(path, "there is no cluster %q%s", l.Cluster, didYouMean(l.Cluster, known))
+	}
+	return ""
+}
+
+func (k *checker) roles(path string, l *Listener, protocol string) {
+	switch {
+	case l.Roles == nil:
+		if protocol != "" {
+			l.Roles = defaultRoles(protocol)
+		}
+	case len(l.Roles) == 0:
+		k.problem(path, "is empty: no backend could be used")
+	case len(l.Roles) > 1 && slices.Contains(l.Roles, "any"):
+		k.problem(path, `"any" stands alone: it includes the others`)
+	default:
+		for i, role := range l.Roles {
+			if slices.Contains(l.Roles[:i], role) {
+				k.problem(join(path, strconv.Itoa(i)), "%q is there twice", role)
+			}
+		}
+	}
+}
+
+// addresses finds listening sockets that can't be open side by side.
+func (k *checker) addresses(c *Config) {
+	type socket struct {
+		at     addr
+		v6Only bool
+		words  string
+	}
+	var open []socket
+	add := func(path, words, listen string, v6Only bool) {
+		at, err := parseAddr(listen, false)
+		if err != nil {
+			return // said already
+		}
+		for _, other := range open {
+			if at.conflicts(other.at, v6Only, other.v6Only) {
+				k.problem(path, "%q is taken by %s", listen, other.words)
+				return
+			}
+		}
+		open = append(open, socket{at, v6Only, words})
+	}
+	add("admin.listen", "admin.listen, "+strconv.Quote(c.Admin.Listen), c.Admin.Listen, false)
+	for i, l := range c.Listener {
+		words := "listener " + strconv.Quote(l.Name) + ", " + strconv.Quote(l.Listen)
+		add(join(join("listener", strconv.Itoa(i)), "listen"), words, l.Listen, l.IPv6Only)
+	}
+}
