@@ -1,0 +1,17 @@
+// Package suite measures what a proxy costs: Sluice beside a direct connection, a bare relay (the
+// floor) and HAProxy, under the same loads, on the same machine, in one run.
+//
+// A run is a table of scenarios by contenders. Each cell is measured once per round, and the rounds
+// go through the contenders in turn (A B C, B C A, …), so that whatever else changes on the machine
+// touches all of them alike. What is compared are ratios within a round; absolute figures belong to
+// one machine and one day.
+//
+//	servers ◀── contender ◀── load generator
+//	               │
+//	               └─ its CPU, memory and context switches, over the same seconds
+//	                  in which the queries are counted
+//
+// To add a scenario, a load or a contender, add a row to its table (scenarios.go, loads.go,
+// contenders.go). The package starts everything that it needs, in a folder of its own, on free
+// loopback ports, and stops it again. It imports nothing of the program's inside.
+package suite

@@ -1,0 +1,71 @@
+package suite
+
+import (
+	"os"
+	"strconv"
+	"time"
+)
+
+// MachineLoad is the CPU time that has been used on the whole machine, told apart by whose it is.
+type MachineLoad struct {
+	Ours    time.Duration // this process and everything it started
+	Foreign time.Duration // every other program
+}
+
+// ReadMachineLoad adds up all processes. The kernel's own threads belong to nobody: they work for
+// whoever uses the network.
+func ReadMachineLoad() (MachineLoad, error) {
+	names, err := os.ReadDir("/proc")
+	if err != nil {
+		return MachineLoad{}, err
+	}
+	all := make(map[int]stat, len(names))
+	for _, name := range names {
+		pid, err := strconv.Atoi(name.Name())
+		if err != nil {
+			continue // not a process
+		}
+		s, err := readStat(pid)
+		if err != nil {
+			continue // it ended meanwhile; its parent accounts for it
+		}
+		all[pid] = s
+	}
+	return addUp(all, os.Getpid()), nil
+}
+
+// addUp splits the CPU time of all processes by whether root is among their ancestors. Time of ended
+// children counts for the parent that waited for them.
+func addUp(all map[int]stat, root int) MachineLoad {
+	var l MachineLoad
+	for pid, s := range all {
+		used := s.user + s.system + s.ended
+		switch {
+		case s.isKernelThread:
+		case descends(all, pid, root):
+			l.Ours += used
+		default:
+			l.Foreign += used
+		}
+	}
+	return l
+}
+
+func descends(all map[int]stat, pid, root int) bool {
+	for range len(all) + 1 { // bounded: process ids may be taken anew during the reading
+		if pid == root {
+			return true
+		}
+		s, ok := all[pid]
+		if !ok || s.parent == 0 {
+			return false
+		}
+		pid = s.parent
+	}
+	return false
+}
+
+// Since returns what was used between two readings.
+func (l MachineLoad) Since(before MachineLoad) MachineLoad {
+	return MachineLoad{Ours: l.Ours - before.Ours, Foreign: l.Foreign - before.Foreign}
+}
