@@ -1,0 +1,15 @@
+// Package e2e runs Sluice, as the program that users start, between real clients and real servers.
+//
+// What it needs on the machine: PostgreSQL and MariaDB servers with their client programs (psql,
+// pgbench, pg_dump, pg_recvlogical, mariadb) and sysbench. A missing one fails the tests that want it
+// and says what to install; nothing is skipped. Servers are started when the first test asks for
+// them, on loopback, in a temporary folder, and are stopped at the end.
+//
+// Each Sluice is built with the race detector, but where memory is measured. SLUICE_BINARY names a
+// binary to be tested instead of building one.
+//
+// The files are named after what they hold against Sluice: clients of both protocols (postgres,
+// mysql, tls), transparency to the byte (differential), memory under slow peers (backpressure, memory), and what goes wrong
+// or changes in operation (churn, reload, drain, failure). Below it, package real starts servers and
+// package wire speaks the protocols byte by byte.
+package e2e

@@ -1,0 +1,148 @@
+package real
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+// Relay passes connections on to one address, in pieces of a chosen size. It stands in front of and
+// behind a proxy under test, so that the proxy sees each stream cut where no peer would cut it.
+type Relay struct {
+	Addr string
+
+	ln    net.Listener
+	to    string
+	cut   Cut
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	wg    sync.WaitGroup
+}
+
+// Cut says how large the next piece may be. Each direction of each connection calls its own.
+type Cut func() func() int
+
+// Uncut leaves the stream as it comes.
+func Uncut() func() int { return func() int { return 1 << 20 } }
+
+// EveryByte sends each byte on its own.
+func EveryByte() func() int { return func() int { return 1 } }
+
+// AtRandom cuts pieces of up to limit bytes, mostly short ones, the same for the same seed.
+func AtRandom(seed uint64, limit int) Cut {
+	var mu sync.Mutex
+	next := seed
+	return func() func() int {
+		mu.Lock()
+		next++
+		r := rand.New(rand.NewPCG(seed, next))
+		mu.Unlock()
+		return func() int { return 1 + r.IntN(1+r.IntN(limit)) }
+	}
+}
+
+// smallPiece is the size up to which a piece gets a moment of its own on the way. Larger ones follow
+// each other at once: there the cuts count, not that each piece is read alone.
+const smallPiece = 16
+
+// NewRelay starts a relay to the address to.
+func NewRelay(to string, cut Cut) (*Relay, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{Addr: ln.Addr().String(), ln: ln, to: to, cut: cut, conns: make(map[net.Conn]bool)}
+	r.wg.Add(1)
+	go r.serve()
+	return r, nil
+}
+
+// Close ends the relay and all that passes through it.
+func (r *Relay) Close() {
+	r.ln.Close()
+	r.mu.Lock()
+	for c := range r.conns {
+		c.Close()
+	}
+	r.mu.Unlock()
+	r.wg.Wait()
+}
+
+func (r *Relay) serve() {
+	defer r.wg.Done()
+	for {
+		a, err := r.ln.Accept()
+		if err != nil {
+			return
+		}
+		r.wg.Add(1)
+		go func() {
+			defer r.wg.Done()
+			r.pass(a)
+		}()
+	}
+}
+
+// pass relays one connection until both directions have ended. An end in one direction is passed on
+// as such: the other may still have something to say.
+func (r *Relay) pass(a net.Conn) {
+	defer r.forget(a)
+	r.keep(a)
+	b, err := net.Dial("tcp", r.to)
+	if err != nil {
+		return
+	}
+	defer r.forget(b)
+	r.keep(b)
+	done := make(chan struct{})
+	go func() {
+		pump(b, a, r.cut())
+		close(done)
+	}()
+	pump(a, b, r.cut())
+	<-done
+}
+
+func (r *Relay) keep(c net.Conn) {
+	r.mu.Lock()
+	r.conns[c] = true
+	r.mu.Unlock()
+}
+
+func (r *Relay) forget(c net.Conn) {
+	c.Close()
+	r.mu.Lock()
+	delete(r.conns, c)
+	r.mu.Unlock()
+}
+
+// pump copies from src to dst in pieces. A reset on the way is passed on as a reset.
+func pump(dst, src net.Conn, cut func() int) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := src.Read(buf)
+		for p := buf[:n]; len(p) > 0; {
+			k := min(cut(), len(p))
+			if _, werr := dst.Write(p[:k]); werr != nil {
+				src.Close()
+				return
+			}
+			p = p[k:]
+			if k <= smallPiece && len(p) > 0 {
+				time.Sleep(time.Microsecond) // lets the reader have this piece before the next
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				_ = dst.(*net.TCPConn).SetLinger(0)
+				dst.Close()
+				return
+			}
+			_ = dst.(*net.TCPConn).CloseWrite()
+			return
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package real
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// BuildSluice compiles the program from the module in the folder root to the file out.
+func BuildSluice(root, out string, race bool) error {
+	args := []string{"build", "-C", root, "-o", out}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "./cmd/sluice")...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(cmd.Args[1:], " "), err, text)
+	}
+	return nil
+}
+
+// Sluice is a running Sluice process.
+type Sluice struct {
+	*Process
+	Admin      string // address of the admin API
+	ConfigPath string
+}
+
+// StartSluice writes config to a file in dir and starts binary with it. The [admin] section is added
+// here. It returns once Sluice says that it is healthy.
+func StartSluice(binary, dir, config string) (*Sluice, error) {
+	s := &Sluice{Admin: FreeAddr(), ConfigPath: filepath.Join(dir, "sluice.toml")}
+	if err := s.WriteConfig(config); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.Process, err = Launch(filepath.Join(dir, "sluice.log"), nil, binary, "run", "--config", s.ConfigPath); err != nil {
+		return nil, err
+	}
+	err = Eventually(30*time.Second, func() error {
+		select {
+		case <-s.Done():
+			return errors.New("it has ended")
+		default:
+			_, err := s.Get("/api/debug/health")
+			return err
+		}
+	})
+	if err != nil {
+		_ = s.Process.Stop(syscall.SIGKILL, time.Second)
+		return nil, fmt.Errorf("sluice does not come up: %w\n%s\nwith the configuration\n%s", err, s.Log(), config)
+	}
+	return s, nil
+}
+
+// WriteConfig replaces the configuration file, at once as an editor would.
+func (s *Sluice) WriteConfig(config string) error {
+	text := fmt.Sprintf("[admin]\nlisten = %q\n\n%s", s.Admin, config)
+	if err := os.WriteFile(s.ConfigPath+".new", []byte(text), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(s.ConfigPath+".new", s.ConfigPath)
+}
+
+// Reload writes config and tells Sluice to read it. It does not wait.
+func (s *Sluice) Reload(config string) error {
+	if err := s.WriteConfig(config); err != nil {
+		return err
+	}
+	return s.Signal(syscall.SIGHUP)
+}
+
+// Stop stops Sluice, gracefully as far as patience lets it.
+func (s *Sluice) Stop() error { return s.Process.Stop(syscall.SIGTERM, 15*time.Second) }
+
+// Get returns the body of a page of the admin API; any status but 200 is an error.
+func (s *Sluice) Get(path string) (string, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get("http://" + s.Admin + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %s", path, resp.Status, body)
+	}
+	client.CloseIdleConnections()
+	return string(body), err
+}
+
+// Metric returns the sum of the series called name whose labels contain all of labels, each written
+// as in `cluster="pg"`. A name without a series is an error.
+func (s *Sluice) Metric(name string, labels ...string) (float64, error) {
+	page, err := s.Get("/metrics")
+	if err != nil {
+		return 0, err
+	}
+	return SumMetric(page, name, labels...)
+}
+
+// SumMetric is Metric on a page that was read before.
+func SumMetric(page, name string, labels ...string) (float64, error) {
+	sum, found := 0.0, false
+	in := bufio.NewScanner(strings.NewReader(page))
+	in.Buffer(nil, 1<<20)
+next:
+	for in.Scan() {
+		series, value, ok := strings.Cut(in.Text(), " ")
+		if brace := strings.LastIndexByte(in.Text(), '}'); brace > 0 {
+			series, value, ok = in.Text()[:brace+1], strings.TrimSpace(in.Text()[brace+1:]), true
+		}
+		rest, isIt := strings.CutPrefix(series, name)
+		if !ok || !isIt || (rest != "" && rest[0] != '{') {
+			continue
+		}
+		for _, l := range labels {
+			if !strings.Contains(rest, l) {
+				continue next
+			}
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric line %q: %w", in.Text(), err)
+		}
+		sum, found = sum+v, true
+	}
+	if !found {
+		return 0, fmt.Errorf("no metric %s%v", name, labels)
+	}
+	return sum, in.Err()
+}
+
+// ResidentBytes is the memory of process pid that is in RAM.
+func ResidentBytes(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("process %d has no VmRSS", pid)
+}
+
+// OpenFiles is the number of descriptors that process pid has open.
+func OpenFiles(pid int) (int, error) {
+	names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(names), err
+}
