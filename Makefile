@@ -1,0 +1,52 @@
+# What there is to make. The Go files are the source of truth for versions: go.mod for the program,
+# bench/go.mod for its tests against real servers, its benchmarks and its tools.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 60s
+
+.PHONY: build test deps lint unit real demo bench bench-quick fuzz clean
+
+build: ## the program: bin/sluice
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
+
+test: deps lint unit real ## all that has to hold
+
+deps: ## the servers and clients that the tests talk to
+	.ci/deps
+
+lint: bin/staticcheck ## form, vet and staticcheck, in both modules
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	go vet ./...
+	bin/staticcheck ./...
+	cd bench && go vet ./...
+	cd bench && ../bin/staticcheck ./...
+
+bin/staticcheck: bench/go.mod
+	cd bench && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+unit: ## the program's own tests, with the race detector
+	go test -race ./...
+
+real: ## against PostgreSQL, MariaDB and their clients
+	.ci/real
+
+demo: build ## 20 seconds of Sluice at work, no database needed
+	cd bench && go run ./cmd/demo -sluice ../bin/sluice
+
+bench: build ## figures against direct connections and other proxies
+	cd bench && go run ./cmd/bench -sluice ../bin/sluice
+
+bench-quick: build ## the same in a few minutes, with a wider spread
+	cd bench && go run ./cmd/bench -sluice ../bin/sluice -quick
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for pkg in $$(go list ./...); do \
+		targets=$$(go test -list '^Fuzz' $$pkg) || exit 1; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+clean:
+	rm -rf bin bench/out
