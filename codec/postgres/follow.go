@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"encoding/binary"
+
+	"sluice/codec"
+)
+
+// follower watches a session behind AuthenticationOk. It is kept small, since there is one for each
+// client, and keeps nothing of the streams but a header cut in two and what it counts.
+type follower struct {
+	watch codec.Watcher // nil: nobody listens
+	key   codec.Key     // of BackendKeyData; its secret is gathered with the id in front
+	queue queue         // what the server owes
+
+	client cutter
+	server cutter
+	fatal  fatal
+
+	commands uint32 // begun and not done
+	due      uint32 // replies that the client's present group asks for
+	got      uint32 // replies that came since the last ReadyForQuery
+	strays   uint32 // Syncs that the server may have taken for COPY data, or may still answer
+	eaten    uint32 // commands that were only a Sync, which a COPY has taken
+
+	tx      codec.Tx
+	copying copyState
+	login   bool // the first ReadyForQuery is still due
+	group   bool // the client's last group has no Sync yet
+	replied bool // the answer to the oldest command has begun
+	failed  bool // that answer held an error
+	skip    bool // the server skips everything up to a Sync
+	hasKey  bool
+	ending  bool
+}
+
+var _ codec.Follower = (*follower)(nil)
+
+func newFollower(w codec.Watcher) *follower { return &follower{watch: w, login: true} }
+
+// Client follows bytes from the client to the server.
+func (f *follower) Client(p []byte) error {
+	c := &f.client
+	for len(p) > 0 {
+		if c.left == 0 {
+			typ, size, rest, ok := c.header(p)
+			if !ok {
+				return nil
+			}
+			if r := &clientRules[typ]; size < r.min || size > r.max {
+				return ruleError(codec.Client, typ, size)
+			}
+			c.left = size - 4
+			p = rest
+			if err := f.clientMessage(typ, c.body(p)); err != nil {
+				return err
+			}
+		}
+		n := len(c.body(p))
+		c.left -= uint32(n)
+		p = p[n:]
+	}
+	return nil
+}
+
+// Server follows bytes from the server to the client.
+func (f *follower) Server(p []byte) error {
+	c := &f.server
+	for len(p) > 0 {
+		if c.left == 0 {
+			typ, size, rest, ok := c.header(p)
+			if !ok {
+				return nil
+			}
+			if r := &serverRules[typ]; size < r.min || size > r.max {
+				return ruleError(codec.Server, typ, size)
+			}
+			c.left = size - 4
+			p = rest
+			if err := f.serverMessage(typ); err != nil {
+				return err
+			}
+		}
+		body := c.body(p)
+		if len(body) > 0 {
+			if err := f.serverBody(c.head[0], body); err != nil {
+				return err
+			}
+		}
+		c.left -= uint32(len(body))
+		p = p[len(body):]
+	}
+	return nil
+}
+
+// serverBody reads the few bodies that count. left still includes b.
+func (f *follower) serverBody(typ byte, b []byte) error {
+	switch typ {
+	case 'Z':
+		return f.ready(b[0])
+	case 'E':
+		if f.fatal.look(b) {
+			f.ending = true
+		}
+	case 'K':
+		f.key.Secret += string(b) // at most maxSecret and the id, once in a session
+		if int(f.server.left) == len(b) {
+			f.key.ID = binary.BigEndian.Uint32([]byte(f.key.Secret[:4]))
+			f.key.Secret = f.key.Secret[4:]
+			f.hasKey = true
+		}
+	}
+	return nil
+}
+
+// Tx is the transaction status that the last ReadyForQuery gave.
+func (f *follower) Tx() codec.Tx { return f.tx }
+
+// Owed is the number of commands whose ReadyForQuery has not come. A group counts from its first
+// message.
+func (f *follower) Owed() int {
+	if f.commands == 0 && f.queue.size > 0 {
+		return 1 // a Sync that ended a COPY's group after the group had been answered
+	}
+	return int(f.commands)
+}
+
+// Mid tells whether the stream of that side stands inside a message.
+func (f *follower) Mid(s codec.Side) bool {
+	if s == codec.Client {
+		return f.client.mid()
+	}
+	return f.server.mid()
+}
+
+// Busy names what keeps this moment from being a safe point: "login", "replication", "copy", "owed",
+// "message", "failed-transaction" or "transaction".
+func (f *follower) Busy() string {
+	switch {
+	case f.login:
+		return "login"
+	case f.copying == copyBoth:
+		return "replication"
+	case f.copying != copyNone || f.strays > 0:
+		return "copy"
+	case f.Owed() > 0:
+		return "owed"
+	case f.client.mid() || f.server.mid():
+		return "message"
+	case f.tx == codec.TxFailed:
+		return "failed-transaction"
+	case f.tx == codec.TxOpen:
+		return "transaction"
+	}
+	return ""
+}
+
+// Key is what BackendKeyData gave; a server may give none.
+func (f *follower) Key() (codec.Key, bool) {
+	if !f.hasKey {
+		return codec.Key{}, false
+	}
+	return f.key, true
+}
+
+// Ending tells that the server sent a FATAL or PANIC, or the client its Terminate.
+func (f *follower) Ending() bool { return f.ending }
+
+// AppendError appends an ErrorResponse of severity FATAL, which may stand between any two messages.
+func (f *follower) AppendError(dst []byte, e codec.Error) []byte {
+	return appendFatal(dst, sqlState(e.Cond), e)
+}

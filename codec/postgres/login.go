@@ -1,0 +1,183 @@
+package postgres
+
+import (
+	"bytes"
+
+	"sluice/codec"
+)
+
+// Limits of what a login gathers, in bytes.
+const (
+	// maxAuthMessage bounds the length field of one message before AuthenticationOk, on either side.
+	// The server's own limit for what clients send there is 65535 (PG_MAX_AUTH_TOKEN_LENGTH).
+	maxAuthMessage = 64 << 10
+	// maxEarly bounds what a client may send ahead of its turn.
+	maxEarly = 64 << 10
+)
+
+// stage is how far a login has come.
+//
+//	startup ─▶ dialing ─▶ auth ─▶ ready
+//	  │  ▲       │  ▲  ▲    │
+//	  ▼  │       ▼  │  └────┤ the server refuses before anything of it was relayed
+//	clientTLS  tlsAnswer ─▶ serverTLS ─▶ auth
+//
+// Any stage may go to closed; startup may go to cancel.
+type stage uint8
+
+const (
+	stageStartup   stage = iota // the client's startup packets are due
+	stageClientTLS              // the caller does the handshake with the client
+	stageDialing                // the caller connects to a server
+	stageTLSAnswer              // the server's answer to SSLRequest is due: one byte
+	stageServerTLS              // the caller does the handshake with the server
+	stageAuth                   // messages go back and forth until AuthenticationOk
+	stageReady                  // logged in
+	stageCancel                 // the client asked for a cancel and is not a session
+	stageClosed                 // refused, or broken
+)
+
+// login is PostgreSQL's connection phase in which the server authenticates and Sluice relays.
+//
+// Bytes gathered of one side stand in in, bytes to be written in out. in[Server] and the flags below
+// it belong to the present server and are forgotten when the next one is tried.
+type login struct {
+	cfg   *codec.LoginConfig
+	stage stage
+
+	in  [2][]byte
+	out [2][]byte
+
+	startup        []byte // the StartupMessage, as it goes to each server that is tried
+	user, database string
+	target         codec.Key
+	askedTLS       bool // the client has sent its one SSLRequest
+	askedGSS       bool // the client has sent its one GSSENCRequest
+	direct         bool // the client began with TLS; in[Client] holds the beginning of its handshake
+	clientSecured  bool
+	clientCert     []byte // what Sluice showed; nil if not known
+
+	serverSecured bool
+	serverCert    []byte
+	relayed       bool // something of the present server went to the client
+	asked         bool // the server waits for one message of the client
+	sasl          bool // that message is to be a SASLInitialResponse
+	stripped      bool // the server's offer of channel binding was taken from the list
+
+	kept    []byte       // the refusal that Refused tells
+	pending *codec.Error // a refusal that waits for the client's startup
+	refusal error
+}
+
+var _ codec.Login = (*login)(nil)
+
+func newLogin(cfg *codec.LoginConfig) *login { return &login{cfg: cfg} }
+
+// Start waits for the client, which speaks first.
+func (l *login) Start() codec.Op { return codec.OpMore }
+
+// Client takes bytes that the client sent.
+func (l *login) Client(p []byte) codec.Op {
+	l.in[codec.Client] = append(l.in[codec.Client], p...)
+	switch l.stage {
+	case stageStartup:
+		return l.readStartup()
+	case stageAuth:
+		return l.relayClient()
+	case stageCancel, stageClosed:
+		l.in[codec.Client] = nil
+		return codec.OpClose
+	}
+	return l.checkEarly(codec.OpMore)
+}
+
+// Server takes bytes that the server sent.
+func (l *login) Server(p []byte) codec.Op {
+	l.in[codec.Server] = append(l.in[codec.Server], p...)
+	switch l.stage {
+	case stageTLSAnswer:
+		return l.readTLSAnswer()
+	case stageAuth:
+		return l.relayServer()
+	}
+	l.in[codec.Server] = nil
+	return codec.OpClose
+}
+
+// Connected begins the server's part of the login (again).
+func (l *login) Connected() codec.Op {
+	if l.stage != stageDialing {
+		return codec.OpClose
+	}
+	l.in[codec.Server], l.out[codec.Server] = nil, nil
+	l.serverSecured, l.serverCert = false, nil
+	l.relayed, l.asked, l.sasl, l.stripped = false, false, false, false
+	l.kept = nil
+	if l.cfg.ServerTLS >= codec.TLSPrefer {
+		l.out[codec.Server] = append(l.out[codec.Server], sslRequest...)
+		l.stage = stageTLSAnswer
+		return codec.OpMore
+	}
+	return l.sendStartup()
+}
+
+// ClientSecured goes on with the startup packets inside TLS.
+func (l *login) ClientSecured(cert []byte) codec.Op {
+	if l.stage != stageClientTLS {
+		return codec.OpClose
+	}
+	l.in[codec.Client] = nil // the handshake of direct TLS, which the caller has taken with Rest
+	l.direct = false
+	l.clientSecured = true
+	l.clientCert = bytes.Clone(cert)
+	l.stage = stageStartup
+	return codec.OpMore
+}
+
+// ServerSecured sends the startup message inside TLS.
+func (l *login) ServerSecured(cert []byte) codec.Op {
+	if l.stage != stageServerTLS {
+		return codec.OpClose
+	}
+	l.serverSecured = true
+	l.serverCert = bytes.Clone(cert)
+	return l.sendStartup()
+}
+
+// Work does nothing: no step of this protocol is costly for a relay.
+func (l *login) Work() {}
+
+// Worked does nothing, as Work.
+func (l *login) Worked() codec.Op { return codec.OpMore }
+
+// Take returns the bytes to write to that side and forgets them.
+func (l *login) Take(s codec.Side) []byte {
+	b := l.out[s]
+	l.out[s] = nil
+	return b
+}
+
+// User is the user that the client named.
+func (l *login) User() string { return l.user }
+
+// Database is the database that the client named, or else its user.
+func (l *login) Database() string { return l.database }
+
+// Target is the key that a CancelRequest quoted.
+func (l *login) Target() codec.Key { return l.target }
+
+// Refusal says why the login was refused.
+func (l *login) Refusal() error { return l.refusal }
+
+// Follower returns the follower for the streams behind AuthenticationOk.
+func (l *login) Follower(w codec.Watcher) codec.Follower { return newFollower(w) }
+
+// Rest returns the bytes of that side behind AuthenticationOk. While the caller carries out
+// OpClientTLS for a client that began with TLS at once, Rest(Client) is what was gathered of its
+// handshake.
+func (l *login) Rest(s codec.Side) []byte {
+	if l.stage == stageReady || l.direct && s == codec.Client {
+		return l.in[s]
+	}
+	return nil
+}
