@@ -16,6 +16,7 @@ type ListenOptions struct {
 	Socket    SocketOptions // of the accepted connections
 	ReusePort bool          // other processes may listen at the same address (SO_REUSEPORT)
 	IPv6Only  bool          // an IPv6 wildcard address does not take IPv4 clients
+	Backlog   int           // length of the kernel's queue of clients; 0 = the system's greatest
 }
 
 // Listener accepts connections on a goroutine of its own: gnet's own listeners end the whole engine at
@@ -54,6 +55,12 @@ func Listen(addr string, opt ListenOptions, accept func(net.Conn)) (*Listener, e
 	if err != nil {
 		return nil, err
 	}
+	if opt.Backlog > 0 {
+		if err := setBacklog(ln, opt.Backlog); err != nil {
+			_ = ln.Close()
+			return nil, err
+		}
+	}
 	l := &Listener{ln: ln, accept: accept, done: make(chan struct{})}
 	go l.run()
 	return l, nil
@@ -72,6 +79,19 @@ func listenControl(raw syscall.RawConn, opt ListenOptions) error {
 		return ctl
 	}
 	return err
+}
+
+// setBacklog changes the length of a listening socket's queue: listen(2) may be called again.
+func setBacklog(ln net.Listener, backlog int) error {
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var listen error
+	if err := raw.Control(func(fd uintptr) { listen = unix.Listen(int(fd), backlog) }); err != nil {
+		return err
+	}
+	return listen
 }
 
 // run accepts until the listener is closed. Out of descriptors it waits and goes on; the clients wait
