@@ -1,0 +1,43 @@
+// Package session is a client's stay, from accept to close: the only place where a loop, a protocol,
+// the choice of a backend and the server side meet.
+//
+// A Proxy holds the frontends (listening sides) and the clusters. Each accepted client becomes a
+// Session on one loop; its server connection is opened on the same loop, so that relaying crosses no
+// thread and takes no lock.
+//
+//	       ┌────────────── retry ─────────────┐
+//	       ▼                                  │
+//	Login ─┼─ OpDial ─▶ Pick ─▶ Dial ─▶ login with the server
+//	       │                                  │ OpReady
+//	       │                                  ▼
+//	       └────────── refused ─▶ Over ◀── Relay
+//
+// # Login
+//
+// The server authenticates; the protocol's Login machine carries the dialogue and says what is to be
+// done next (codec.Op): dial, shake hands for TLS, compute. login.go carries that out. Until something
+// of a server has been told to the client, a backend that refuses, hangs or breaks is replaced by
+// another without a word (dial.go).
+//
+// # Relay
+//
+//	client ─▶ OnData ─▶ Follower.Client ─▶ server.Write ─▶ Full? pause the client
+//	server ─▶ OnData ─▶ Follower.Server ─▶ client.Write ─▶ Full? pause the server
+//
+// The bytes are passed on from the loop's read buffer; nothing is gathered, copied or allocated. The
+// follower only looks: it counts commands, notes the transaction status and knows the safe points.
+//
+// # Leaving
+//
+// When a listener, a backend or the process goes away, its sessions are asked to leave (leave.go): each
+// ends at its next safe point with an error in its protocol, or by force when the time is over.
+//
+// # Keys
+//
+// A client quotes a key to have another session's work cancelled. The registry maps the key that the
+// client knows to the backend and the key that is good there. In proxy mode PostgreSQL's keys pass
+// unchanged: a client compares the process id in them with pg_backend_pid() and with the id in
+// notifications, so a key of our own would be seen. MySQL's connection ids are small numbers that repeat
+// from server to server; an id that is taken is replaced in the greeting by one from the upper half of
+// the range, and a KILL that quotes it is rewritten, or carried to the other backend (kill.go).
+package session

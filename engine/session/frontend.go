@@ -1,0 +1,274 @@
+package session
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// Settings are what is configured for one listening side. All fields are filled in by the caller.
+type Settings struct {
+	Name    string
+	Listen  string // host:port
+	Cluster string // its name
+	Roles   router.Roles
+
+	MaxConnections int // clients at a time; 0 = no limit
+	Allow, Deny    []netip.Prefix
+	IPv6Only       bool
+	Backlog        int // 0 = the system's default
+	Socket         engine.SocketOptions
+
+	LoginTimeout time.Duration
+	IdleTimeout  time.Duration // 0 = none
+
+	TLSMode      codec.TLSMode
+	TLS          *tls.Config // nil with TLSDisable
+	TLSLeaf      []byte      // the certificate that clients are shown, DER
+	TLSMatchUser bool        // the client's certificate must carry the user's name
+
+	RequestLog  bool          // one log line per request
+	RequestMin  time.Duration // only for requests that take at least this long
+	RequestText int           // bytes of the statement's text in it
+
+	cluster *upstream.Cluster
+}
+
+// want is what a session asks the router for.
+func (set *Settings) want() router.Want { return router.Want{Roles: set.Roles} }
+
+// sameSocket tells whether a listening socket that was opened for set will do for other.
+func (set *Settings) sameSocket(other *Settings) bool {
+	return set.Listen == other.Listen && set.IPv6Only == other.IPv6Only &&
+		set.Backlog == other.Backlog && set.Socket == other.Socket
+}
+
+func (set *Settings) listenOptions(reusePort bool) engine.ListenOptions {
+	return engine.ListenOptions{Socket: set.Socket, ReusePort: reusePort, IPv6Only: set.IPv6Only,
+		Backlog: set.Backlog}
+}
+
+// admits tells whether a client at that address may connect.
+func (set *Settings) admits(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, n := range set.Deny {
+		if n.Contains(addr) {
+			return false
+		}
+	}
+	for _, n := range set.Allow {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return len(set.Allow) == 0
+}
+
+// Frontend is a listening side.
+type Frontend struct {
+	p       *Proxy
+	name    string
+	set     atomic.Pointer[Settings]
+	clients atomic.Int64
+	closed  atomic.Bool
+
+	mu   sync.Mutex
+	open *opening
+}
+
+// Name is the frontend's name in the configuration.
+func (fe *Frontend) Name() string { return fe.name }
+
+// Settings are the settings in force; not to be changed.
+func (fe *Frontend) Settings() *Settings { return fe.set.Load() }
+
+// Clients is the number of its client connections.
+func (fe *Frontend) Clients() int { return int(fe.clients.Load()) }
+
+// Addr is the address at which it listens, nil after its end.
+func (fe *Frontend) Addr() net.Addr {
+	fe.mu.Lock()
+	defer fe.mu.Unlock()
+	if fe.open == nil {
+		return nil
+	}
+	return fe.open.ln.Addr()
+}
+
+// AcceptPauses counts how often accepting rested because descriptors or memory had run out.
+func (fe *Frontend) AcceptPauses() uint64 {
+	fe.mu.Lock()
+	defer fe.mu.Unlock()
+	if fe.open == nil {
+		return 0
+	}
+	return fe.open.ln.Pauses()
+}
+
+// opening is an open listening socket on its way to its frontend. Clients that are faster than the
+// frontend wait.
+type opening struct {
+	ln *engine.Listener
+	mu sync.Mutex
+	to *Frontend
+	// queue holds the few clients that came before there was a frontend.
+	queue     []net.Conn
+	abandoned bool
+}
+
+// accept is called by the listener.
+func (o *opening) accept(nc net.Conn) {
+	o.mu.Lock()
+	to, abandoned := o.to, o.abandoned
+	if to == nil && !abandoned {
+		o.queue = append(o.queue, nc)
+	}
+	o.mu.Unlock()
+	switch {
+	case to != nil:
+		to.accept(nc)
+	case abandoned:
+		_ = nc.Close()
+	}
+}
+
+// give hands the clients to fe, those that wait and those to come.
+func (o *opening) give(fe *Frontend) {
+	o.mu.Lock()
+	o.to = fe
+	queue := o.queue
+	o.queue = nil
+	o.mu.Unlock()
+	for _, nc := range queue {
+		fe.accept(nc)
+	}
+}
+
+// abandon closes a socket that is not to be used after all.
+func (o *opening) abandon() {
+	o.mu.Lock()
+	o.abandoned = true
+	queue := o.queue
+	o.queue = nil
+	o.mu.Unlock()
+	for _, nc := range queue {
+		_ = nc.Close()
+	}
+	o.ln.Close()
+}
+
+// listenAt puts a new listening socket in place of the one there was.
+func (fe *Frontend) listenAt(o *opening) {
+	fe.mu.Lock()
+	old := fe.open
+	fe.open = o
+	fe.mu.Unlock()
+	o.give(fe)
+	if old != nil {
+		old.ln.Close()
+	}
+}
+
+// close stops listening.
+func (fe *Frontend) close() {
+	fe.closed.Store(true)
+	fe.mu.Lock()
+	o := fe.open
+	fe.open = nil
+	fe.mu.Unlock()
+	if o != nil {
+		o.ln.Close()
+	}
+}
+
+// refusingMax is how many clients at a time are told why they are refused, over all listeners; more
+// are closed without a word. It bounds what a flood can cost.
+const refusingMax = 512
+
+// accept makes a session of a new client. It runs on the listener's goroutine.
+func (fe *Frontend) accept(nc net.Conn) {
+	p, set := fe.p, fe.set.Load()
+	p.accepts.Add(1)
+	from := addrPort(nc.RemoteAddr())
+	clients, total := fe.clients.Add(1), p.clients.Add(1)
+	logins := p.logins.Add(1)
+	limits := p.limits.Load()
+	var refusal *codec.Error
+	switch {
+	case !set.admits(from.Addr()):
+		refusal = &codec.Error{Cond: codec.HostDenied, Text: "this host is not allowed to connect"}
+	case over(clients, set.MaxConnections) || over(total-p.refusing.Load(), limits.MaxConnections),
+		over(logins, limits.LoginMax):
+		refusal = &codec.Error{Cond: codec.TooManyConns, Text: "too many connections"}
+	}
+	s := &Session{p: p, fe: fe, set: set, id: p.nextID.Add(1), from: from, cluster: set.cluster,
+		opened: engine.Nano(), in: &loggingIn{refusal: refusal}}
+	if refusal != nil {
+		s.refused = true
+		fe.clients.Add(-1)
+		if p.refusing.Add(1) > refusingMax {
+			p.turned.Add(1)
+			p.loginOver(s)
+			p.clientLeft(s)
+			_ = nc.Close()
+			return
+		}
+	}
+	if set.RequestLog {
+		s.log = p.requests
+	}
+	s.on = p.calmest()
+	s.on.loop.Enroll(nc, (*clientSide)(s), func(error) {
+		p.turned.Add(1)
+		p.loginOver(s)
+		p.clientLeft(s)
+	})
+}
+
+// over tells whether n is over a limit, 0 being none.
+func over(n int64, limit int) bool { return limit > 0 && n > int64(limit) }
+
+// calmest returns the loop with the fewest connections.
+func (p *Proxy) calmest() *loopState {
+	best := p.loops[0]
+	for _, on := range p.loops[1:] {
+		if on.loop.Conns() < best.loop.Conns() {
+			best = on
+		}
+	}
+	return best
+}
+
+// loginOver counts the session's login out, once.
+func (p *Proxy) loginOver(s *Session) {
+	if !s.counted {
+		s.counted = true
+		p.logins.Add(-1)
+	}
+}
+
+// clientLeft counts a client connection out.
+func (p *Proxy) clientLeft(s *Session) {
+	p.clients.Add(-1)
+	if s.refused {
+		p.refusing.Add(-1)
+	} else {
+		s.fe.clients.Add(-1)
+	}
+}
+
+// addrPort makes an address of what the net package says; the zero one if it is none.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}

@@ -1,0 +1,141 @@
+package session
+
+import (
+	"sluice/codec"
+	"sluice/upstream"
+)
+
+// cancelTimeout bounds what Sluice does at a backend for a cancel request or a KILL.
+const cancelTimeout = upstream.CancelTimeout
+
+// cancel carries out a cancel request and closes the client, which takes that for an answer. A key
+// that nobody has is answered in the same way.
+func (s *Session) cancel(k codec.Key) {
+	t, ok := s.p.keys.find(k)
+	if !ok {
+		s.end(Cancelled, nil, nil)
+		return
+	}
+	s.on.stats.cancels++
+	go func() {
+		err := t.backend.Cluster().Cancel(t.backend, t.server, cancelTimeout)
+		s.on.loop.Run(func() { s.end(Cancelled, nil, err) })
+	}()
+}
+
+// sift looks for a KILL in client bytes and passes on the rest.
+func (s *Session) sift(p []byte) {
+	if len(s.prefix) > 0 || s.killing {
+		s.prefix = append(s.prefix, p...)
+		if s.killing {
+			return // until the KILL before it is done; the client is paused
+		}
+		p = s.prefix
+	}
+	for len(p) > 0 {
+		n, kill, hold := s.kills.Intercept(p)
+		if kill == nil && !hold {
+			n = len(p)
+		}
+		if n > 0 && !s.toServer(p[:n]) {
+			return
+		}
+		p = p[n:]
+		if hold || kill != nil && !s.kill(kill, p[:kill.Len]) {
+			break // p stays: until more has come, or the KILL is done
+		}
+		if kill != nil {
+			p = p[kill.Len:]
+		}
+		if s.stage != stageRelay {
+			return
+		}
+	}
+	s.prefix = append(s.prefix[:0], p...)
+}
+
+// kill sends a KILL on, if the session that it names is on this backend or not known here, with the id
+// that is good there. If it is on another backend, kill pauses the client and returns false: the
+// message is to be kept until killNow.
+func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
+	t, known := s.p.keys.find(codec.Key{ID: k.ID})
+	if known && t.backend != s.backend {
+		s.killing = true
+		s.client.PauseReads()
+		if s.follow.Owed() == 0 {
+			// Not from here: sift has yet to keep the message.
+			s.on.loop.Run(s.killNow)
+		}
+		return false
+	}
+	if known && t.server.ID != k.ID {
+		s.on.stats.kills++
+		s.on.buf = s.kills.AppendKill(s.on.buf[:0], msg, k, t.server.ID)
+		msg = s.on.buf
+	}
+	s.toServer(msg)
+	return true
+}
+
+// killNow has the KILL that stands first in prefix carried out on the other backend. Nothing is owed
+// to the client at this moment, so that the answer to it can be put in its place.
+func (s *Session) killNow() {
+	if s.stage != stageRelay || !s.killing || s.follow.Owed() > 0 {
+		return
+	}
+	_, k, _ := s.kills.Intercept(s.prefix)
+	if k == nil {
+		s.killed(0, nil)
+		return
+	}
+	kill := *k
+	t, known := s.p.keys.find(codec.Key{ID: kill.ID})
+	switch {
+	case !known:
+		s.killed(kill.Len, &codec.Error{Cond: codec.UnknownThread, Text: "unknown thread id"})
+	case t.user != s.user:
+		s.killed(kill.Len, &codec.Error{Cond: codec.KillDenied,
+			Text: "the session belongs to another user and is on another server"})
+	default:
+		s.on.stats.kills++
+		go s.carryKill(t, kill)
+	}
+}
+
+// carryKill has the other backend carry out a KILL, and comes back to the loop with the answer.
+func (s *Session) carryKill(t target, k codec.Kill) {
+	err := t.backend.Cluster().Kill(t.backend, t.server.ID, k.Query, cancelTimeout)
+	var told *codec.Error
+	if err == upstream.ErrNoControl {
+		told = &codec.Error{Cond: codec.KillDenied,
+			Text: "the session is on another server, and no control user is configured"}
+	} else if err != nil {
+		told = &codec.Error{Cond: codec.UnknownThread, Text: err.Error()}
+	}
+	s.on.loop.Run(func() {
+		if s.stage == stageRelay && s.killing {
+			s.killed(k.Len, told)
+		}
+	})
+}
+
+// killed answers the KILL that stands first in prefix and goes on behind it.
+func (s *Session) killed(n int, e *codec.Error) {
+	s.killing = false
+	rest := append([]byte(nil), s.prefix[n:]...)
+	s.prefix = s.prefix[:0]
+	if n > 0 {
+		if e == nil {
+			s.on.buf = s.kills.AppendOK(s.on.buf[:0])
+		} else {
+			s.on.buf = s.kills.AppendKillError(s.on.buf[:0], *e)
+		}
+		s.client.Write(s.on.buf)
+	}
+	if len(rest) > 0 {
+		s.sift(rest)
+	}
+	if s.stage == stageRelay && !s.killing && !s.deep && !s.server.Full() {
+		s.client.ResumeReads()
+	}
+}

@@ -1,0 +1,115 @@
+package session
+
+import (
+	"go.uber.org/zap"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// askToLeave has the session end at its next safe point, with e for its client. A login is ended at
+// once: nothing is lost with it.
+func (s *Session) askToLeave(e codec.Error) {
+	switch {
+	case s.stage == stageLogin:
+		s.refuse(Drained, e, nil)
+	case s.stage == stageRelay:
+		s.leaving = &e
+		if s.follow.Busy() == "" {
+			s.leave(Drained)
+		}
+	}
+}
+
+// forceToLeave ends a session that was asked to leave and has not.
+func (s *Session) forceToLeave() {
+	if s.stage == stageRelay && s.leaving != nil {
+		s.leave(Forced)
+	}
+}
+
+// leave ends a session that was asked to.
+func (s *Session) leave(o Outcome) { s.end(o, s.leaving, nil) }
+
+// end ends the session: the only way in which one does. tell is for the client, in its protocol, if
+// there is a place for it in the stream. cause is for the log. The connections close when what is
+// buffered for their peers has been sent.
+func (s *Session) end(o Outcome, tell *codec.Error, cause error) {
+	if s.stage == stageOver {
+		return
+	}
+	was := s.stage
+	s.stage = stageOver
+	if tell != nil && s.follow != nil && !s.follow.Mid(codec.Server) && !s.follow.Ending() {
+		s.on.buf = s.follow.AppendError(s.on.buf[:0], *tell)
+		s.client.Write(s.on.buf)
+	}
+	s.report(o, cause)
+	s.on.loop.Disarm(&s.timer)
+	s.stopDialling()
+	s.forgetKey()
+	if was == stageRelay {
+		s.on.stats.connected--
+	} else {
+		s.p.loginOver(s)
+		if s.backend != nil {
+			s.on.stats.pending--
+		}
+	}
+	if s.backend != nil {
+		s.backend.Release()
+	}
+	s.closeConns(o)
+	if c, ok := s.follow.(interface{ Close() error }); ok {
+		_ = c.Close()
+	}
+	s.st.sessions--
+	s.st.ended[o]++
+	s.on.remove(s)
+	s.in, s.prefix, s.leaving = nil, nil, nil
+}
+
+// closeConns closes both connections. The server is let go politely where it waits for nothing else.
+func (s *Session) closeConns(o Outcome) {
+	if s.client.Open() {
+		s.client.CloseFlushed()
+	}
+	c := s.server
+	if c == nil || !c.Open() {
+		return
+	}
+	bye, ok := s.cluster.Options().Protocol.(interface{ AppendGoodbye([]byte) []byte })
+	if ok && o != ClientQuit && s.follow != nil && s.follow.Busy() == "" {
+		s.on.buf = bye.AppendGoodbye(s.on.buf[:0])
+		c.Write(s.on.buf)
+	}
+	c.CloseFlushed()
+}
+
+// report writes the one log line about the session's end, if it is worth one at the level in force.
+func (s *Session) report(o Outcome, cause error) {
+	level := zap.DebugLevel
+	switch o {
+	case ClientProtocol, ServerProtocol, ServerLost, NoBackend, TLSFailed, Forced:
+		level = zap.WarnLevel
+	case LoginRefused, LoginTimeout, LimitReached, HostDenied, IdleTimeout:
+		level = zap.InfoLevel
+	}
+	entry := s.p.log.Check(level, "session ended")
+	if entry == nil {
+		return
+	}
+	fields := []zap.Field{zap.Uint64("session", s.id), zap.String("listener", s.fe.name),
+		zap.Stringer("client", s.from), zap.Stringer("outcome", o),
+		zap.Duration("lived", asDuration(engine.Nano()-s.opened))}
+	if s.user != "" {
+		fields = append(fields, zap.String("user", s.user))
+	}
+	if s.backend != nil {
+		fields = append(fields, zap.String("backend", s.backend.Addr()))
+	}
+	if cause != nil {
+		fields = append(fields, zap.Error(cause))
+	}
+	entry.Write(fields...)
+}

@@ -1,0 +1,336 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// loggingIn is what a session needs only until it is ready.
+type loggingIn struct {
+	m       codec.Login
+	cfg     codec.LoginConfig
+	op      codec.Op     // being carried out; OpMore: bytes are awaited
+	refusal *codec.Error // what the client is to be told instead of a session
+	early   [2][]byte    // bytes that came while op was carried out, by side
+	told    bool         // bytes of this backend's went to the client: no other can take its place
+	answer  bool         // the backend has been heard
+	dial    dialling
+}
+
+// earlyMax bounds, in bytes, what a peer may send ahead while an operation of the login is under way;
+// then it is not read until the operation is over.
+const earlyMax = 64 << 10
+
+// begin starts the login.
+func (s *Session) begin() {
+	s.on.add(s)
+	s.st = s.on.stats.frontend(s.fe.name)
+	s.st.opened++
+	s.st.sessions++
+	s.timer.Fn = s.loginExpired
+	s.on.loop.Arm(&s.timer, s.set.LoginTimeout)
+	in := s.in
+	if in.refusal == nil && (s.fe.closed.Load() || s.p.draining.Load()) {
+		in.refusal = &codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"}
+	}
+	in.cfg = codec.LoginConfig{ClientTLS: s.set.TLSMode, ServerTLS: s.cluster.Options().TLSMode,
+		VisibleID: s.visibleID}
+	in.m = s.cluster.Options().Protocol.NewLogin(&in.cfg)
+	s.step(in.m.Start())
+}
+
+// visibleID takes a connection id for the client to see.
+func (s *Session) visibleID(server uint32) uint32 {
+	s.forgetKey()
+	s.key = s.p.keys.reserve(server, target{backend: s.backend, server: codec.Key{ID: server}})
+	s.keyed = true
+	return s.key.ID
+}
+
+// forgetKey takes the session's key out of the registry.
+func (s *Session) forgetKey() {
+	if s.keyed {
+		s.p.keys.remove(s.key)
+		s.keyed = false
+	}
+}
+
+// loginBytes gives bytes to the login machine, or keeps them while it can't take any.
+func (s *Session) loginBytes(side codec.Side, p []byte) {
+	in := s.in
+	if side == codec.Server {
+		s.heard()
+	}
+	if in.op != codec.OpMore {
+		in.early[side] = append(in.early[side], p...)
+		if len(in.early[side]) > earlyMax {
+			s.conn(side).PauseReads() // until the operation is over
+		}
+		return
+	}
+	if side == codec.Client {
+		s.step(in.m.Client(p))
+	} else {
+		s.step(in.m.Server(p))
+	}
+}
+
+// conn is the connection of that side.
+func (s *Session) conn(side codec.Side) *engine.Conn {
+	if side == codec.Client {
+		return s.client
+	}
+	return s.server
+}
+
+// step sends what the machine has to say and carries out what it asks for.
+func (s *Session) step(op codec.Op) {
+	for s.stage == stageLogin {
+		in := s.in
+		s.say()
+		if s.stage != stageLogin {
+			return
+		}
+		in.op = op
+		switch op {
+		case codec.OpMore:
+			next, more := s.feedEarly()
+			if !more {
+				return
+			}
+			op = next
+			continue
+		case codec.OpDial:
+			if e := s.refusalNow(); e != nil {
+				in.refusal = e
+				op = in.m.Refuse(*e)
+				continue
+			}
+			s.dialFirst()
+		case codec.OpRetry:
+			s.retry(errors.New("the server refused"))
+		case codec.OpClientTLS:
+			s.clientTLS()
+		case codec.OpServerTLS:
+			s.serverTLS()
+		case codec.OpWork:
+			s.work()
+		case codec.OpReady:
+			s.ready()
+		case codec.OpCancel:
+			s.cancel(in.m.Target())
+		case codec.OpClose:
+			s.loginEnded()
+		}
+		return
+	}
+}
+
+// say sends what the machine has for the two sides.
+func (s *Session) say() {
+	in := s.in
+	if p := in.m.Take(codec.Client); len(p) > 0 {
+		if s.server != nil {
+			in.told = true
+		}
+		s.client.Write(p)
+	}
+	if s.server != nil {
+		if p := in.m.Take(codec.Server); len(p) > 0 {
+			s.server.Write(p)
+		}
+	}
+}
+
+// feedEarly gives the machine what came while it was busy.
+func (s *Session) feedEarly() (op codec.Op, more bool) {
+	in := s.in
+	for side := codec.Client; side <= codec.Server; side++ {
+		p := in.early[side]
+		if len(p) == 0 || s.conn(side) == nil {
+			continue
+		}
+		in.early[side] = nil
+		s.conn(side).ResumeReads()
+		if side == codec.Client {
+			return in.m.Client(p), true
+		}
+		return in.m.Server(p), true
+	}
+	return codec.OpMore, false
+}
+
+// refusalNow returns what speaks against giving the client a session, now that it can be told.
+func (s *Session) refusalNow() *codec.Error {
+	if s.in.refusal != nil {
+		return s.in.refusal
+	}
+	s.user = s.in.m.User()
+	return s.wrongCertificate()
+}
+
+// wrongCertificate refuses a client whose certificate must, but does not, carry the user's name.
+func (s *Session) wrongCertificate() *codec.Error {
+	if !s.set.TLSMatchUser || s.user == "" {
+		return nil
+	}
+	state, ok := s.client.TLS()
+	if ok && len(state.PeerCertificates) > 0 && state.PeerCertificates[0].Subject.CommonName == s.user {
+		return nil
+	}
+	return &codec.Error{Cond: codec.HostDenied,
+		Text: fmt.Sprintf("the client certificate is not that of user %q", s.user)}
+}
+
+// clientTLS shakes hands with the client.
+func (s *Session) clientTLS() {
+	early := s.in.m.Rest(codec.Client)
+	direct := len(early) > 0
+	s.client.StartTLS(s.set.TLS, true, early, s.set.LoginTimeout, func(err error) {
+		if s.stage != stageLogin {
+			return
+		}
+		if state, _ := s.client.TLS(); err == nil && direct && state.NegotiatedProtocol == "" {
+			err = errors.New("TLS from the first byte needs ALPN")
+		}
+		if err != nil {
+			s.end(TLSFailed, nil, err)
+			return
+		}
+		s.step(s.in.m.ClientSecured(s.set.TLSLeaf))
+	})
+}
+
+// serverTLS shakes hands with the server.
+func (s *Session) serverTLS() {
+	conn := s.server
+	timeout := s.cluster.Options().ConnectTimeout
+	conn.StartTLS(s.cluster.TLSConfig(s.backend), false, nil, timeout, func(err error) {
+		if s.stage != stageLogin || s.server != conn {
+			return
+		}
+		if err != nil {
+			s.in.dial.reason = codec.TLSFailed
+			s.lostInLogin(fmt.Errorf("TLS handshake: %w", err))
+			return
+		}
+		var cert []byte
+		if state, ok := conn.TLS(); ok && len(state.PeerCertificates) > 0 {
+			cert = state.PeerCertificates[0].Raw
+		}
+		s.step(s.in.m.ServerSecured(cert))
+	})
+}
+
+// work has the machine compute off the loop.
+func (s *Session) work() {
+	m := s.in.m
+	go func() {
+		m.Work()
+		s.on.loop.Run(func() {
+			if s.stage == stageLogin {
+				s.step(m.Worked())
+			}
+		})
+	}()
+}
+
+// ready turns the login into a session that relays.
+func (s *Session) ready() {
+	in := s.in
+	s.user = in.m.User()
+	if e := s.wrongCertificate(); e != nil {
+		s.end(HostDenied, nil, e)
+		return
+	}
+	s.on.loop.Disarm(&s.timer)
+	s.stopDialling()
+	s.p.loginOver(s)
+	s.on.stats.pending--
+	s.on.stats.connected++
+	s.st.ready++
+	s.st.login.observe(engine.Nano() - s.opened)
+	s.bst = s.on.stats.backend(s.backend)
+	s.follow = in.m.Follower(s)
+	s.kills, _ = s.follow.(codec.Interceptor)
+	if s.keyed { // reserved when the user was not known yet
+		s.p.keys.add(s.key, target{s.backend, s.serverKey(), s.user})
+	}
+	s.stage = stageRelay
+	s.in = nil
+	s.startIdle()
+	s.relayRest(in)
+	if s.stage == stageRelay && (s.backend.Gone() || s.fe.closed.Load() || s.p.draining.Load()) {
+		s.askToLeave(codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"})
+	}
+}
+
+// relayRest passes on what came behind the end of the login.
+func (s *Session) relayRest(in *loggingIn) {
+	for side := codec.Server; ; side = codec.Client {
+		for _, p := range [2][]byte{in.m.Rest(side), in.early[side]} {
+			if len(p) == 0 || s.stage != stageRelay {
+				continue
+			}
+			if side == codec.Client {
+				s.fromClient(p)
+			} else {
+				s.fromServer(p)
+			}
+		}
+		if s.stage != stageRelay || side == codec.Client {
+			break
+		}
+	}
+	if s.stage == stageRelay && !s.server.Full() && !s.deep && !s.killing {
+		s.client.ResumeReads()
+	}
+	if s.stage == stageRelay && !s.client.Full() {
+		s.server.ResumeReads()
+	}
+}
+
+// serverKey is the session's key as the server knows it.
+func (s *Session) serverKey() codec.Key {
+	if t, ok := s.p.keys.find(s.key); ok {
+		return t.server
+	}
+	return s.key
+}
+
+// loginExpired ends a login that takes too long.
+func (s *Session) loginExpired() {
+	s.refuse(LoginTimeout, codec.Error{Cond: codec.LoginTimeout, Text: "the login took too long"}, nil)
+}
+
+// refuse ends a login with an error of Sluice's own, if the client can be told.
+func (s *Session) refuse(o Outcome, e codec.Error, cause error) {
+	if s.stage != stageLogin {
+		return
+	}
+	if op := s.in.op; op != codec.OpClientTLS && op != codec.OpWork {
+		s.in.m.Refuse(e)
+		s.say()
+	}
+	if cause == nil {
+		cause = e
+	}
+	s.end(o, nil, cause)
+}
+
+// loginEnded ends a login that the machine has ended.
+func (s *Session) loginEnded() {
+	err := s.in.m.Refusal()
+	var own codec.Error
+	switch {
+	case errors.As(err, &own):
+		s.end(outcomeOf(own.Cond), nil, err)
+	case err != nil:
+		s.end(LoginRefused, nil, err)
+	default:
+		s.end(ClientQuit, nil, nil)
+	}
+}

@@ -1,0 +1,345 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/upstream"
+)
+
+// Limits bound a whole Proxy.
+type Limits struct {
+	MaxConnections int // clients of all listeners; 0 = no limit
+	LoginMax       int // logins in progress; 0 = no limit
+	// LeaveTimeout is how long sessions may take to a safe point when their listener or backend went
+	// away.
+	LeaveTimeout time.Duration
+	ReusePort    bool // listening sockets share their address with other processes
+}
+
+// Setup is everything that a reload may change.
+type Setup struct {
+	Limits    Limits
+	Clusters  []upstream.Options
+	Frontends []Settings
+}
+
+// Proxy holds the frontends and the clusters. Its methods may be called from any goroutine.
+type Proxy struct {
+	eng      *engine.Engine
+	loops    []*loopState
+	log      *zap.Logger
+	keys     *registry
+	requests *requestLog
+
+	limits   atomic.Pointer[Limits]
+	clients  atomic.Int64 // connections of clients, refused ones included
+	refusing atomic.Int64 // of them, those that are only told why they are refused
+	logins   atomic.Int64 // in progress
+	accepts  atomic.Uint64
+	turned   atomic.Uint64 // closed at accept without a word
+	nextID   atomic.Uint64
+	draining atomic.Bool
+
+	mu        sync.Mutex // of what follows: Apply, Drain, and looking
+	frontends map[string]*Frontend
+	clusters  map[string]*upstream.Cluster
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// New makes a Proxy on the loops of eng, without frontends yet.
+func New(eng *engine.Engine, log *zap.Logger) *Proxy {
+	p := &Proxy{eng: eng, log: log, keys: newRegistry(), frontends: map[string]*Frontend{},
+		clusters: map[string]*upstream.Cluster{}, stop: make(chan struct{})}
+	p.limits.Store(&Limits{})
+	p.requests = newRequestLog(log)
+	for _, l := range eng.Loops() {
+		p.loops = append(p.loops, newLoopState(l))
+	}
+	p.done.Add(2)
+	go p.probeLatency()
+	go p.requests.run(p.stop, &p.done)
+	return p
+}
+
+// probeLatency measures the loops until Close.
+func (p *Proxy) probeLatency() {
+	defer p.done.Done()
+	ticker := time.NewTicker(latencyInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-ticker.C:
+			for _, on := range p.loops {
+				on.probeLatency()
+			}
+		}
+	}
+}
+
+// Apply puts a setup in force. What it does not change is not touched; sessions end only if their own
+// frontend or backend is not in it any more. New listening sockets are opened before anything else: if
+// one can't be had, the error says so and all stays as it was.
+func (p *Proxy) Apply(setup Setup) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.draining.Load() {
+		return errors.New("the proxy is shutting down")
+	}
+	limits := setup.Limits
+	opened, err := p.openListeners(setup.Frontends, limits)
+	if err != nil {
+		return err
+	}
+	p.limits.Store(&limits)
+	gone := p.applyClusters(setup.Clusters)
+	removed := p.applyFrontends(setup.Frontends, opened)
+	p.dropClusters(setup.Clusters)
+	p.leaveBackends(gone, limits.LeaveTimeout)
+	p.leaveFrontends(removed, limits.LeaveTimeout)
+	return nil
+}
+
+// openListeners opens the sockets that the setup needs and that are not open yet.
+func (p *Proxy) openListeners(sets []Settings, limits Limits) (map[string]*opening, error) {
+	opened := map[string]*opening{}
+	for i := range sets {
+		set := &sets[i]
+		if fe := p.frontends[set.Name]; fe != nil && fe.set.Load().sameSocket(set) {
+			continue
+		}
+		o := &opening{}
+		ln, err := engine.Listen(set.Listen, set.listenOptions(limits.ReusePort), o.accept)
+		if err != nil {
+			for _, other := range opened {
+				other.abandon()
+			}
+			return nil, fmt.Errorf("listener %q: %w", set.Name, err)
+		}
+		o.ln = ln
+		opened[set.Name] = o
+	}
+	return opened, nil
+}
+
+// applyClusters makes and updates clusters and returns the backends that are not in them any more.
+func (p *Proxy) applyClusters(opts []upstream.Options) (gone []*upstream.Backend) {
+	for _, opt := range opts {
+		if c := p.clusters[opt.Name]; c != nil {
+			gone = append(gone, c.Update(opt)...)
+			continue
+		}
+		p.clusters[opt.Name] = upstream.NewCluster(opt, p.log)
+	}
+	return gone
+}
+
+// dropClusters closes the clusters that the setup lacks. Their frontends are gone already.
+func (p *Proxy) dropClusters(opts []upstream.Options) {
+	wanted := map[string]bool{}
+	for _, opt := range opts {
+		wanted[opt.Name] = true
+	}
+	for name, c := range p.clusters {
+		if !wanted[name] {
+			delete(p.clusters, name)
+			c.Close()
+		}
+	}
+}
+
+// applyFrontends makes, updates and removes frontends, and returns those removed.
+func (p *Proxy) applyFrontends(sets []Settings, opened map[string]*opening) (removed []*Frontend) {
+	wanted := map[string]bool{}
+	for i := range sets {
+		set := sets[i]
+		wanted[set.Name] = true
+		set.cluster = p.clusters[set.Cluster]
+		fe := p.frontends[set.Name]
+		if fe == nil {
+			fe = &Frontend{p: p, name: set.Name}
+			p.frontends[set.Name] = fe
+		}
+		fe.set.Store(&set)
+		if o := opened[set.Name]; o != nil {
+			fe.listenAt(o)
+		}
+	}
+	for name, fe := range p.frontends {
+		if !wanted[name] {
+			delete(p.frontends, name)
+			fe.close()
+			removed = append(removed, fe)
+		}
+	}
+	return removed
+}
+
+// leaveBackends asks the sessions on those backends to leave.
+func (p *Proxy) leaveBackends(gone []*upstream.Backend, timeout time.Duration) {
+	if len(gone) == 0 {
+		return
+	}
+	in := map[*upstream.Backend]bool{}
+	for _, b := range gone {
+		in[b] = true
+	}
+	p.leave(func(s *Session) bool { return s.backend != nil && in[s.backend] && s.stage == stageRelay },
+		codec.Error{Cond: codec.BackendGone, Text: "the server was taken out of service"}, timeout)
+}
+
+// leaveFrontends asks the sessions of those frontends to leave.
+func (p *Proxy) leaveFrontends(removed []*Frontend, timeout time.Duration) {
+	for _, fe := range removed {
+		p.leave(func(s *Session) bool { return s.fe == fe },
+			codec.Error{Cond: codec.Shutdown, Text: "the listener was removed"}, timeout)
+	}
+}
+
+// leave asks sessions to leave, and ends those that have not when the time is over.
+func (p *Proxy) leave(which func(*Session) bool, e codec.Error, timeout time.Duration) {
+	for _, on := range p.loops {
+		on.each(func(s *Session) {
+			if which(s) {
+				s.askToLeave(e)
+			}
+		}, nil)
+	}
+	p.done.Add(1)
+	go func() {
+		defer p.done.Done()
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		select {
+		case <-p.stop:
+			return
+		case <-timer.C:
+		}
+		for _, on := range p.loops {
+			on.each(func(s *Session) {
+				if which(s) {
+					s.forceToLeave()
+				}
+			}, nil)
+		}
+	}()
+}
+
+// Drain stops accepting, asks every session to leave at its next safe point, and returns when none is
+// left. When ctx ends first, the sessions still there are ended by force; their number is returned.
+func (p *Proxy) Drain(ctx context.Context) (forced int) {
+	p.mu.Lock()
+	p.draining.Store(true)
+	for _, fe := range p.frontends {
+		fe.close()
+	}
+	p.mu.Unlock()
+	e := codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"}
+	for _, on := range p.loops {
+		on.each(func(s *Session) { s.askToLeave(e) }, nil)
+	}
+	if p.waitEmpty(ctx) {
+		return 0
+	}
+	left := atomic.Int64{}
+	for _, on := range p.loops {
+		on.each(func(s *Session) {
+			left.Add(1)
+			s.leaving = &e
+			s.forceToLeave()
+			s.refuse(Forced, e, nil)
+		}, nil)
+	}
+	last, cancel := context.WithTimeout(context.Background(), forceTimeout)
+	defer cancel()
+	p.waitEmpty(last)
+	return int(left.Load())
+}
+
+// forceTimeout is how long the clients of sessions that were ended by force have to take in what is
+// left for them.
+const forceTimeout = 2 * time.Second
+
+// drainPoll is how often Drain looks whether all clients have left.
+const drainPoll = 20 * time.Millisecond
+
+// waitEmpty waits until no client is left.
+func (p *Proxy) waitEmpty(ctx context.Context) bool {
+	ticker := time.NewTicker(drainPoll)
+	defer ticker.Stop()
+	for p.clients.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return p.clients.Load() == 0
+		case <-ticker.C:
+		}
+	}
+	return true
+}
+
+// Close stops everything at once. The engine is the caller's to stop.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.draining.Store(true)
+	for _, fe := range p.frontends {
+		fe.close()
+	}
+	for _, c := range p.clusters {
+		c.Close()
+	}
+	p.mu.Unlock()
+	close(p.stop)
+	p.done.Wait()
+}
+
+// Draining tells whether the proxy is on its way out.
+func (p *Proxy) Draining() bool { return p.draining.Load() }
+
+// Clients is the number of client connections.
+func (p *Proxy) Clients() int { return int(p.clients.Load()) }
+
+// Clusters returns the clusters.
+func (p *Proxy) Clusters() []*upstream.Cluster {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*upstream.Cluster, 0, len(p.clusters))
+	for _, c := range p.clusters {
+		list = append(list, c)
+	}
+	return list
+}
+
+// Frontends returns the frontends.
+func (p *Proxy) Frontends() []*Frontend {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*Frontend, 0, len(p.frontends))
+	for _, fe := range p.frontends {
+		list = append(list, fe)
+	}
+	return list
+}
+
+// UpdateClusters has what is known of every cluster brought up to date at once, which with static
+// discovery means that its backends are checked. It returns the number of clusters.
+func (p *Proxy) UpdateClusters() int {
+	clusters := p.Clusters()
+	for _, c := range clusters {
+		for _, b := range c.Backends() {
+			b.Suspect()
+		}
+	}
+	return len(clusters)
+}

@@ -1,0 +1,130 @@
+package session
+
+import (
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// A client that has sent owedHigh commands ahead of their answers is not read until owedLow are left:
+// what a session has to remember of them stays bounded.
+const (
+	owedHigh = 16 << 10
+	owedLow  = 4 << 10
+)
+
+// fromClient passes on what the client sent.
+func (s *Session) fromClient(p []byte) {
+	if s.kills != nil {
+		s.sift(p)
+		return
+	}
+	s.toServer(p)
+}
+
+// toServer follows client bytes and sends them on. It tells whether the session goes on.
+func (s *Session) toServer(p []byte) bool {
+	s.clock.now = 0
+	if err := s.follow.Client(p); err != nil {
+		s.broken(codec.Client, err)
+		return false
+	}
+	s.bst.toServer += uint64(len(p))
+	s.server.Write(p)
+	if s.server.Full() {
+		s.client.PauseReads() // until OnRoom of the server
+	}
+	if s.follow.Owed() > owedHigh {
+		s.deep = true
+		s.client.PauseReads() // until fromServer finds it shallow
+	}
+	if s.set.IdleTimeout > 0 {
+		s.active = engine.Nano()
+	}
+	return s.stage == stageRelay
+}
+
+// fromServer passes on what the server sent.
+func (s *Session) fromServer(p []byte) {
+	s.clock.now = 0
+	if err := s.follow.Server(p); err != nil {
+		s.broken(codec.Server, err)
+		return
+	}
+	s.bst.toClient += uint64(len(p))
+	s.client.Write(p)
+	if s.client.Full() {
+		s.server.PauseReads() // until OnRoom of the client
+	}
+	if s.set.IdleTimeout > 0 {
+		s.active = engine.Nano()
+	}
+	if !s.keyed || s.deep || s.killing || s.leaving != nil {
+		s.afterServer()
+	}
+}
+
+// afterServer does what is rarely due when the server has spoken.
+func (s *Session) afterServer() {
+	if s.stage != stageRelay {
+		return
+	}
+	if !s.keyed {
+		s.enterKey()
+	}
+	if s.deep && s.follow.Owed() <= owedLow {
+		s.deep = false
+		if !s.server.Full() && !s.killing {
+			s.client.ResumeReads()
+		}
+	}
+	if s.killing && s.follow.Owed() == 0 {
+		s.killNow()
+	}
+	if s.leaving != nil && s.follow.Busy() == "" {
+		s.leave(Drained)
+	}
+}
+
+// enterKey enters the key in the registry, once the server has given it.
+func (s *Session) enterKey() {
+	if k, ok := s.follow.Key(); ok {
+		s.key, s.keyed = k, true
+		s.p.keys.add(k, target{s.backend, k, s.user})
+	}
+}
+
+// broken ends a session whose bytes make no sense.
+func (s *Session) broken(side codec.Side, err error) {
+	o := ClientProtocol
+	if side == codec.Server {
+		o = ServerProtocol
+	}
+	s.end(o, &codec.Error{Cond: codec.ProtocolError, Text: "protocol violation by the " + side.String()}, err)
+}
+
+// startIdle arms the idle time-out, if there is one.
+func (s *Session) startIdle() {
+	if s.set.IdleTimeout <= 0 {
+		return
+	}
+	s.active = engine.Nano()
+	s.timer.Fn = s.idle
+	s.on.loop.Arm(&s.timer, s.set.IdleTimeout)
+}
+
+// idle looks whether the session has been idle for too long. Activity only notes the time, so that it
+// costs next to nothing; the timer is set anew here. A session that waits for an answer is not idle.
+func (s *Session) idle() {
+	if s.stage != stageRelay {
+		return
+	}
+	left := int64(s.set.IdleTimeout) - (engine.Nano() - s.active)
+	if s.follow.Owed() > 0 {
+		left = int64(s.set.IdleTimeout)
+	}
+	if left > 0 {
+		s.on.loop.Arm(&s.timer, asDuration(left))
+		return
+	}
+	s.end(IdleTimeout, &codec.Error{Cond: codec.IdleTimeout, Text: "the session was idle for too long"}, nil)
+}

@@ -1,0 +1,151 @@
+package session
+
+import (
+	"net/netip"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/upstream"
+)
+
+// stage is where a session stands; doc.go draws it.
+type stage uint8
+
+const (
+	stageLogin stage = iota // the login machine is at work
+	stageRelay              // logged in: bytes pass
+	stageOver               // ended; connections may still be flushing
+)
+
+// Session is one client's stay. It belongs to one loop: only code that runs there may touch it.
+type Session struct {
+	p    *Proxy
+	on   *loopState
+	fe   *Frontend
+	set  *Settings // of the frontend, as they were when the client came
+	st   *frontendStats
+	id   uint64
+	from netip.AddrPort
+
+	refused bool // only here to be told why not
+	counted bool // out of the logins in progress
+	stage   stage
+	client  *engine.Conn
+	server  *engine.Conn // nil until dialled; the dial under way has none yet
+
+	// Login. in is nil once the session is ready.
+	in     *loggingIn
+	timer  engine.Timer // the login's deadline, then the idle time-out
+	user   string
+	opened int64 // engine.Nano at accept
+
+	// Server side.
+	cluster *upstream.Cluster
+	backend *upstream.Backend // counted in
+	bst     *backendStats
+	key     codec.Key // as the client knows it
+	keyed   bool      // key is in the registry
+
+	// Relay.
+	follow  codec.Follower
+	kills   codec.Interceptor // follow, if its protocol has such a thing
+	prefix  []byte            // client bytes that are held since they may be the begin of a KILL
+	deep    bool              // the client is paused since too many commands are unanswered
+	killing bool              // the client waits for a KILL that is carried out elsewhere
+	active  int64             // engine.Nano of the last bytes, if there is an idle time-out
+	clock   timing
+
+	leaving *codec.Error // asked to leave: what to tell the client
+	log     *requestLog  // nil unless requests are logged
+
+	prev, next *Session // in the loop's list
+}
+
+// clientSide and serverSide are the two engine.Handlers of a session.
+type (
+	clientSide Session
+	serverSide Session
+)
+
+// OnOpen begins the session.
+func (h *clientSide) OnOpen(c *engine.Conn) {
+	s := (*Session)(h)
+	s.client = c
+	s.begin()
+}
+
+// OnData takes bytes from the client.
+func (h *clientSide) OnData(_ *engine.Conn, p []byte) {
+	s := (*Session)(h)
+	switch s.stage {
+	case stageRelay:
+		s.fromClient(p)
+	case stageLogin:
+		s.loginBytes(codec.Client, p)
+	}
+}
+
+// OnRoom lets the server go on after the client has caught up.
+func (h *clientSide) OnRoom(*engine.Conn) {
+	if s := (*Session)(h); s.server != nil {
+		s.server.ResumeReads()
+	}
+}
+
+// OnClose ends the session with its client.
+func (h *clientSide) OnClose(_ *engine.Conn, err error) {
+	s := (*Session)(h)
+	s.p.clientLeft(s)
+	switch {
+	case s.stage == stageOver:
+	case s.follow != nil && s.follow.Ending():
+		s.end(ClientQuit, nil, nil)
+	default:
+		s.end(ClientGone, nil, err)
+	}
+}
+
+// OnOpen goes on with the login at the backend that was dialled.
+func (h *serverSide) OnOpen(c *engine.Conn) { (*Session)(h).connected(c) }
+
+// OnData takes bytes from the server.
+func (h *serverSide) OnData(c *engine.Conn, p []byte) {
+	s := (*Session)(h)
+	switch {
+	case c != s.server: // of a backend that was given up
+	case s.stage == stageRelay:
+		s.fromServer(p)
+	case s.stage == stageLogin:
+		s.loginBytes(codec.Server, p)
+	}
+}
+
+// OnRoom lets the client go on after the server has caught up.
+func (h *serverSide) OnRoom(*engine.Conn) {
+	if s := (*Session)(h); !s.deep && !s.killing {
+		s.client.ResumeReads()
+	}
+}
+
+// OnClose ends the session with its server, or, early in a login, has another one tried.
+func (h *serverSide) OnClose(c *engine.Conn, err error) {
+	s := (*Session)(h)
+	switch {
+	case c != s.server || s.stage == stageOver:
+	case s.stage == stageLogin:
+		s.lostInLogin(err)
+	default:
+		s.serverLeft(err)
+	}
+}
+
+// serverLeft ends a session whose server connection has ended.
+func (s *Session) serverLeft(err error) {
+	if s.follow.Ending() {
+		s.end(ServerClosed, nil, nil)
+		return
+	}
+	s.backend.Suspect()
+	s.end(ServerLost, &codec.Error{Cond: codec.BackendLost,
+		Text: "the connection to the server was lost"}, err)
+}

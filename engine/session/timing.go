@@ -1,0 +1,76 @@
+package session
+
+import (
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// timing takes the time of commands. It remembers when each open command began; of a deep pipeline,
+// the commands beyond timedOpen count from the last begin that was remembered.
+type timing struct {
+	begun [timedOpen]int64 // a ring
+	head  uint32           // of the oldest open command
+	open  uint32
+	now   int64  // engine.Nano, taken at most once per piece of the stream; 0: not yet
+	reply int64  // until the first byte of the oldest command's answer; 0: not yet
+	text  []byte // of the oldest command, for the request log
+}
+
+// timedOpen is how many open commands are timed one by one.
+const timedOpen = 8
+
+// asDuration makes nanoseconds a Duration.
+func asDuration(ns int64) time.Duration { return time.Duration(ns) }
+
+func (t *timing) time() int64 {
+	if t.now == 0 {
+		t.now = engine.Nano()
+	}
+	return t.now
+}
+
+// OnCommand notes the begin of a command.
+func (s *Session) OnCommand(_ codec.Kind, text []byte) {
+	t := &s.clock
+	if t.open < timedOpen {
+		t.begun[(t.head+t.open)%timedOpen] = t.time()
+	}
+	t.open++
+	if s.log != nil && t.open == 1 {
+		t.text = append(t.text[:0], text[:min(len(text), s.set.RequestText)]...)
+	}
+}
+
+// OnReply notes the first byte of an answer.
+func (s *Session) OnReply(k codec.Kind) {
+	t := &s.clock
+	t.reply = t.time() - t.begun[t.head%timedOpen]
+	s.bst.kind(k).reply.observe(t.reply)
+}
+
+// OnDone notes the end of an answer.
+func (s *Session) OnDone(k codec.Kind, failed bool) {
+	t := &s.clock
+	took := t.time() - t.begun[t.head%timedOpen]
+	ks := s.bst.kind(k)
+	ks.duration.observe(took)
+	if failed {
+		ks.failed++
+	}
+	if s.log != nil {
+		s.log.request(s, k, failed, took)
+		t.text = t.text[:0]
+	}
+	t.reply = 0
+	t.open--
+	if t.open >= timedOpen {
+		// The ring's newest stands for all that came after it.
+		next := t.begun[(t.head+timedOpen-1)%timedOpen]
+		t.head++
+		t.begun[(t.head+timedOpen-1)%timedOpen] = next
+		return
+	}
+	t.head++
+}

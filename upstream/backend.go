@@ -1,0 +1,90 @@
+package upstream
+
+import (
+	"sync/atomic"
+
+	"sluice/router"
+)
+
+// Spec is what the configuration, or a discovery, says of a backend.
+type Spec struct {
+	Addr string // host:port; the backend's identity within its cluster
+	Role router.Role
+	Zone string
+}
+
+// Health is a backend's state as its checks see it.
+type Health uint32
+
+const (
+	Unknown Health = iota // not checked yet
+	Up
+	Down
+)
+
+// String returns the state in lower case.
+func (h Health) String() string { return [...]string{"unknown", "up", "down"}[h] }
+
+// Backend is one database server. Its fields are read from any goroutine.
+type Backend struct {
+	cluster  *Cluster
+	addr     string
+	spec     atomic.Pointer[Spec]
+	health   atomic.Uint32
+	sessions atomic.Int64
+	gone     atomic.Bool
+
+	checks   atomic.Uint64 // made
+	failures atomic.Uint64 // of them failed
+	lastErr  atomic.Pointer[string]
+	changed  atomic.Int64 // when health changed last, Unix nanoseconds
+
+	kick chan struct{} // asks for a check at once
+	stop chan struct{} // closed when the backend has gone
+}
+
+func newBackend(c *Cluster, s Spec) *Backend {
+	b := &Backend{cluster: c, addr: s.Addr, kick: make(chan struct{}, 1), stop: make(chan struct{})}
+	b.spec.Store(&s)
+	return b
+}
+
+// Addr is the backend's host:port.
+func (b *Backend) Addr() string { return b.addr }
+
+// Cluster is the cluster that the backend belongs to.
+func (b *Backend) Cluster() *Cluster { return b.cluster }
+
+// Spec is what is configured for the backend.
+func (b *Backend) Spec() Spec { return *b.spec.Load() }
+
+// Health is the state that the checks have found.
+func (b *Backend) Health() Health { return Health(b.health.Load()) }
+
+// Sessions is the number of sessions on the backend and on their way to it.
+func (b *Backend) Sessions() int { return int(b.sessions.Load()) }
+
+// Gone tells that the backend was taken out of its cluster: its sessions are to leave.
+func (b *Backend) Gone() bool { return b.gone.Load() }
+
+// Checks returns how many health checks were made and how many of them failed.
+func (b *Backend) Checks() (made, failed uint64) { return b.checks.Load(), b.failures.Load() }
+
+// LastError is what the last failed check said, or "".
+func (b *Backend) LastError() string {
+	if p := b.lastErr.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// Release gives back what Pick took: one session has left the backend.
+func (b *Backend) Release() { b.sessions.Add(-1) }
+
+// Suspect asks for a health check at once: a session could not connect, or lost its connection.
+func (b *Backend) Suspect() {
+	select {
+	case b.kick <- struct{}{}:
+	default: // one is asked for already
+	}
+}

@@ -1,0 +1,19 @@
+// Package upstream is the server side: clusters, their backends and the backends' health.
+//
+// A Cluster holds the backends that share data. It answers one question of the sessions: which backend
+// next? (Pick), by asking the router with a snapshot of what is known. The list of backends is replaced
+// as a whole (Update), so that a choice never sees half a change; a Backend that stays keeps its
+// identity, its session count and its health.
+//
+// Each backend is checked on a clock of its own, by a goroutine of its own (health.go), so that one
+// that hangs delays nobody's check but its own.
+//
+//	Unknown ─▶ Up ◀─▶ Down
+//	   └────────────▲
+//
+// A backend that has not been checked yet counts as up: a start must not wait for a check. The first
+// check decides at once; later ones need Rise or Fall results in a row.
+//
+// Also here is what Sluice does at a backend on a connection of its own: carrying a cancel request or a
+// KILL (cancel.go). All methods may be called from any goroutine. Cancel and Kill block.
+package upstream
