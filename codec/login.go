@@ -8,7 +8,7 @@ const (
 	OpMore      Op = iota // feed more bytes of either side
 	OpDial                // choose a backend, connect to it, then call Connected (or Refuse)
 	OpRetry               // this backend refused before the client was told anything: drop it, connect to another and call Connected, or call Refused if there is none
-	OpClientTLS           // once the client has been written to: TLS handshake with it, as a server; then ClientSecured. Bytes already read behind the request are an attack: Login refuses them
+	OpClientTLS           // once the client has been written to: TLS handshake with it, as a server; then ClientSecured. Bytes already read behind the request are an attack: Login refuses them. If the client began with TLS by itself (PostgreSQL's sslnegotiation=direct), Rest(Client) is what Login has of its handshake, to be fed to TLS first; ALPN must then be agreed. Rest is empty otherwise
 	OpServerTLS           // once the server has been written to: TLS handshake with it, as a client; then ServerSecured
 	OpWork                // run Work off the loop, then call Worked on it
 	OpReady               // the login is over: go on with Follower and Rest
@@ -60,7 +60,8 @@ type Login interface {
 	Worked() Op
 	// Refuse ends the login with an error of Sluice's own, told in the client's protocol as far as
 	// the client can be told at this stage. It returns OpClose, or OpMore if the client must first
-	// be heard before it can be told.
+	// be heard before it can be told: the caller then goes on as usual, by OpClientTLS too, up to
+	// the OpClose, and keeps its deadline (LoginTimeout is never made to wait).
 	Refuse(e Error) Op
 	// Refused ends the login, after OpRetry, with the server's own words. It returns OpClose.
 	Refused() Op
@@ -79,7 +80,8 @@ type Login interface {
 	// may be nil.
 	Follower(w Watcher) Follower
 	// Rest returns bytes of that side which came behind the end of the login: they are yet to be
-	// given to the follower and to the other side. Valid after OpReady until the next call.
+	// given to the follower and to the other side. Valid after OpReady until the next call, and after
+	// OpClientTLS for the bytes of a handshake.
 	Rest(s Side) []byte
 }
 
@@ -101,7 +103,8 @@ type Protocol interface {
 	Kinds() []string
 	// NewLogin returns the login machine for one new client.
 	NewLogin(cfg *LoginConfig) Login
-	// NewProbe returns a health check; user is the name it may log in with, "" for the default.
+	// NewProbe returns a health check; user is the name it may log in with, "" for the default. nil
+	// means that the protocol has no check of its own: a connection that comes up is enough.
 	NewProbe(user string) Probe
 	// AppendCancel appends the message that, sent on a connection of its own to the right server,
 	// cancels the running query of the session with that key; nil if the protocol has none.

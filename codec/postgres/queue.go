@@ -80,13 +80,13 @@ func (q *queue) grow() bool {
 
 // pushCopyEnd adds a CopyDone or CopyFail: to the last token, if that is one already.
 func (q *queue) pushCopyEnd() bool {
-	if last := q.at(q.size - 1); q.size > 0 && last&tokCopyEnd != 0 {
-		if last&maxCopyEnds < maxCopyEnds {
-			q.set(q.size-1, last+1)
-		}
-		return true
+	if q.size == 0 || q.at(q.size-1)&tokCopyEnd == 0 {
+		return q.push(tokCopyEnd | 1)
 	}
-	return q.push(tokCopyEnd | 1)
+	if last := q.at(q.size - 1); last&maxCopyEnds < maxCopyEnds {
+		q.set(q.size-1, last+1)
+	}
+	return true
 }
 
 // pushUnsynced adds the end of a group that was due that many replies.
