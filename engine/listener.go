@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -13,10 +14,9 @@ import (
 
 // ListenOptions of a Listener.
 type ListenOptions struct {
-	Socket    SocketOptions // of the accepted connections
-	ReusePort bool          // other processes may listen at the same address (SO_REUSEPORT)
-	IPv6Only  bool          // an IPv6 wildcard address does not take IPv4 clients
-	Backlog   int           // length of the kernel's queue of clients; 0 = the system's greatest
+	ReusePort bool // other processes may listen at the same address (SO_REUSEPORT)
+	IPv6Only  bool // an IPv6 wildcard address does not take IPv4 clients
+	Backlog   int  // length of the kernel's queue of clients; 0 = the system's greatest
 }
 
 // Listener accepts connections on a goroutine of its own: gnet's own listeners end the whole engine at
@@ -43,33 +43,30 @@ func Listen(addr string, opt ListenOptions, accept func(net.Conn)) (*Listener, e
 		network = "tcp6"
 	}
 	lc := net.ListenConfig{
-		KeepAliveConfig: opt.Socket.config(),
+		KeepAlive: -1, // set for each connection by who takes it
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			return listenControl(raw, opt)
 		},
-	}
-	if opt.Socket.KeepAlive <= 0 {
-		lc.KeepAlive = -1
 	}
 	ln, err := lc.Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}
+	l := &Listener{ln: ln, accept: accept, done: make(chan struct{})}
 	if opt.Backlog > 0 {
-		if err := setBacklog(ln, opt.Backlog); err != nil {
+		if err := l.SetBacklog(opt.Backlog); err != nil {
 			_ = ln.Close()
 			return nil, err
 		}
 	}
-	l := &Listener{ln: ln, accept: accept, done: make(chan struct{})}
 	go l.run()
 	return l, nil
 }
 
-// listenControl sets options that accepted sockets inherit, before the socket is bound.
+// listenControl sets options before the socket is bound.
 func listenControl(raw syscall.RawConn, opt ListenOptions) error {
-	if err := opt.Socket.control(raw); err != nil || !opt.ReusePort {
-		return err
+	if !opt.ReusePort {
+		return nil
 	}
 	var err error
 	ctl := raw.Control(func(fd uintptr) {
@@ -81,14 +78,18 @@ func listenControl(raw syscall.RawConn, opt ListenOptions) error {
 	return err
 }
 
-// setBacklog changes the length of a listening socket's queue: listen(2) may be called again.
-func setBacklog(ln net.Listener, backlog int) error {
-	raw, err := ln.(*net.TCPListener).SyscallConn()
+// SetBacklog changes the length of the kernel's queue of clients: listen(2) may be called again. 0 is
+// the system's greatest.
+func (l *Listener) SetBacklog(n int) error {
+	if n <= 0 {
+		n = math.MaxInt32
+	}
+	raw, err := l.ln.(*net.TCPListener).SyscallConn()
 	if err != nil {
 		return err
 	}
 	var listen error
-	if err := raw.Control(func(fd uintptr) { listen = unix.Listen(int(fd), backlog) }); err != nil {
+	if err := raw.Control(func(fd uintptr) { listen = unix.Listen(int(fd), n) }); err != nil {
 		return err
 	}
 	return listen

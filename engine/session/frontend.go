@@ -47,13 +47,11 @@ func (set *Settings) want() router.Want { return router.Want{Roles: set.Roles} }
 
 // sameSocket tells whether a listening socket that was opened for set will do for other.
 func (set *Settings) sameSocket(other *Settings) bool {
-	return set.Listen == other.Listen && set.IPv6Only == other.IPv6Only &&
-		set.Backlog == other.Backlog && set.Socket == other.Socket
+	return set.Listen == other.Listen && set.IPv6Only == other.IPv6Only
 }
 
 func (set *Settings) listenOptions(reusePort bool) engine.ListenOptions {
-	return engine.ListenOptions{Socket: set.Socket, ReusePort: reusePort, IPv6Only: set.IPv6Only,
-		Backlog: set.Backlog}
+	return engine.ListenOptions{ReusePort: reusePort, IPv6Only: set.IPv6Only, Backlog: set.Backlog}
 }
 
 // admits tells whether a client at that address may connect.
@@ -177,6 +175,15 @@ func (fe *Frontend) listenAt(o *opening) {
 	}
 }
 
+// setBacklog changes the length of the kernel's queue of clients.
+func (fe *Frontend) setBacklog(n int) {
+	fe.mu.Lock()
+	defer fe.mu.Unlock()
+	if fe.open != nil {
+		_ = fe.open.ln.SetBacklog(n) // the socket is open: listen(2) has no reason to refuse
+	}
+}
+
 // close stops listening.
 func (fe *Frontend) close() {
 	fe.closed.Store(true)
@@ -225,6 +232,7 @@ func (fe *Frontend) accept(nc net.Conn) {
 	if set.RequestLog {
 		s.log = p.requests
 	}
+	_ = set.Socket.Apply(nc) // fails on a socket that is dead already, which its loop will notice
 	s.on = p.calmest()
 	s.on.loop.Enroll(nc, (*clientSide)(s), func(error) {
 		p.turned.Add(1)

@@ -172,9 +172,11 @@ func (p *Proxy) applyFrontends(sets []Settings, opened map[string]*opening) (rem
 			fe = &Frontend{p: p, name: set.Name}
 			p.frontends[set.Name] = fe
 		}
-		fe.set.Store(&set)
+		old := fe.set.Swap(&set)
 		if o := opened[set.Name]; o != nil {
 			fe.listenAt(o)
+		} else if old != nil && old.Backlog != set.Backlog {
+			fe.setBacklog(set.Backlog)
 		}
 	}
 	for name, fe := range p.frontends {
