@@ -1,0 +1,171 @@
+package mysql
+
+import "sluice/codec"
+
+// client follows the packets of the client.
+func (f *Follower) client(p []byte) error {
+	s := &f.cli
+	for len(p) > 0 {
+		var at []byte // the front of the message, as far as it lies in p
+		if s.left == 0 {
+			first := !s.more
+			var ok bool
+			if p, ok = s.header(p); !ok {
+				return nil
+			}
+			if err := f.clientHeader(s.hdr[3], first); err != nil {
+				return err
+			}
+		} else {
+			whole := p
+			if s.nhead > 0 {
+				whole = nil // these bytes do not begin with the command byte
+			}
+			p = s.payload(p)
+			at = whole[:max(0, len(whole)-len(p))]
+		}
+		if !s.begun && (int(s.nhead) >= f.headNeed() || s.ended()) {
+			s.begun = true
+			if err := f.begin(at); err != nil {
+				return err
+			}
+		}
+		if s.ended() {
+			f.clientEnd()
+		}
+	}
+	return nil
+}
+
+// clientHeader looks at a packet header of the client. The packets of a command count from 0; what the
+// client sends in answer to the server continues the server's count.
+//
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
+func (f *Follower) clientHeader(seq uint8, first bool) error {
+	asked := f.infile || f.dialogue
+	data := asked || f.opaque || f.owed.n > 0 && f.reply() == replyEvents
+	want := f.cseq
+	if first {
+		want = 0
+		if data {
+			f.cli.begun = true
+		}
+		if asked {
+			want = f.next
+		}
+	}
+	if seq != want && f.strict() && (asked || !data) {
+		return errClientSeq
+	}
+	f.cseq = seq + 1
+	if asked {
+		f.next = f.cseq
+	} else if !first && f.owed.n > 0 {
+		f.owed.last().seq = f.cseq // the command is longer than one packet: so the count goes on
+	}
+	return nil
+}
+
+// clientEnd is called behind each message of the client.
+func (f *Follower) clientEnd() {
+	s := &f.cli
+	if f.infile && s.total == 0 {
+		f.infile = false // the empty packet behind the file
+	}
+	if s.total == 1 && s.head[0] == comQuit && (f.opaque || f.owed.n > 0 && f.reply() == replyEvents) {
+		f.quit = true // said into a stream, where it is no command that waits its turn
+	}
+}
+
+// headNeed is how much of a command must be there to know what it is.
+func (f *Follower) headNeed() int {
+	s := &f.cli
+	if s.nhead == 0 {
+		return 1
+	}
+	c := &commands[kindOf(s.head[0])]
+	switch {
+	case c.stmt:
+		return 1 + 4
+	case s.head[0] == comQuery && f.facts.caps&capQueryAttributes != 0:
+		return 1 + 2 + wordLen
+	case s.head[0] == comQuery, s.head[0] == comStmtPrepare:
+		return 1 + wordLen
+	}
+	return 1
+}
+
+// begin notes a command of the client, of which the head is there. at is the front of the message if it
+// came in one piece.
+func (f *Follower) begin(at []byte) error {
+	s := &f.cli
+	head := s.head[:s.nhead]
+	var b byte // an empty message is taken by servers as this
+	if len(head) > 0 {
+		b = head[0]
+	}
+	c := owedCommand{kind: kindOf(b), seq: f.cseq}
+	row := &commands[c.kind]
+	if row.reply == replyRefuse {
+		return errCommand
+	}
+	if row.stmt && len(head) >= 5 {
+		c.stmt = uint32(head[1]) | uint32(head[2])<<8 | uint32(head[3])<<16 | uint32(head[4])<<24
+	}
+	if f.z != nil {
+		c.zseq = f.z.client.seq
+	}
+	text := at
+	if len(at) == 0 {
+		text = head
+	}
+	if len(text) > 0 {
+		text = text[1:]
+	}
+	switch {
+	case b == comQuery && f.facts.caps&capQueryAttributes != 0:
+		c.hidden = mayHide(skipNoAttributes(head[min(1, len(head)):]))
+		text, _ = skipAttributes(text)
+	case b == comQuery, b == comStmtPrepare:
+		c.hidden = mayHide(head[min(1, len(head)):])
+	case b != 0x02: // COM_INIT_DB's name is shown as text, too
+		text = nil
+	}
+	if !f.owed.push(c) {
+		return errTooMuchOwed
+	}
+	if f.watch != nil {
+		f.watch.OnCommand(c.kind, text)
+	}
+	f.settle()
+	return nil
+}
+
+// settle ends the commands at the front of the queue for which no answer comes.
+func (f *Follower) settle() {
+	for f.owed.n > 0 && f.reply() == replyNone {
+		c := *f.owed.head()
+		f.owed.pop()
+		switch c.kind {
+		case comQuit:
+			f.quit = true
+		case comStmtClose:
+			f.open.clear(f.statement(c.stmt), openCursor|openLongData|openHidden)
+		case comStmtLongData:
+			f.open.set(f.statement(c.stmt), openLongData)
+		}
+		if f.watch != nil {
+			f.watch.OnDone(c.kind, false)
+		}
+	}
+}
+
+// statement resolves the id that stands for the statement prepared last.
+func (f *Follower) statement(id uint32) uint32 {
+	if id == lastStatement {
+		return f.prepared
+	}
+	return id
+}
+
+var _ codec.Follower = (*Follower)(nil)
