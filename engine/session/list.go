@@ -1,0 +1,78 @@
+package session
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// Info describes one session at one moment.
+type Info struct {
+	ID       uint64        `json:"id"`
+	Listener string        `json:"listener"`
+	Cluster  string        `json:"cluster"`
+	Client   string        `json:"client"`
+	User     string        `json:"user,omitempty"`
+	Backend  string        `json:"backend,omitempty"`
+	Stage    string        `json:"stage"`          // "login" or "relay"
+	Busy     string        `json:"busy,omitempty"` // why it is not at a safe point
+	Tx       string        `json:"transaction,omitempty"`
+	Owed     int           `json:"owed"` // commands without their whole answer
+	Age      time.Duration `json:"age_ns"`
+	Paused   string        `json:"paused,omitempty"` // whose bytes are not read at present
+	Loop     int           `json:"loop"`
+}
+
+// info describes the session.
+func (s *Session) info() Info {
+	i := Info{ID: s.id, Listener: s.fe.name, Cluster: s.cluster.Name(), Client: s.from.String(),
+		User: s.user, Stage: "login", Age: asDuration(engine.Nano() - s.opened), Loop: s.on.loop.ID()}
+	if s.backend != nil {
+		i.Backend = s.backend.Addr()
+	}
+	if s.stage != stageRelay {
+		return i
+	}
+	i.Stage, i.Busy, i.Owed = "relay", s.follow.Busy(), s.follow.Owed()
+	i.Tx = [...]string{codec.TxIdle: "idle", codec.TxOpen: "open", codec.TxFailed: "failed"}[s.follow.Tx()]
+	switch {
+	case s.client.Paused():
+		i.Paused = "client"
+	case s.server.Paused():
+		i.Paused = "server"
+	}
+	return i
+}
+
+// Sessions describes the sessions that there are, at most limit of them, oldest first. A loop that
+// does not answer in time is left out.
+func (p *Proxy) Sessions(limit int) []Info {
+	var mu sync.Mutex
+	var list []Info
+	answered := make(chan struct{}, len(p.loops))
+	for _, on := range p.loops {
+		on.each(func(s *Session) {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(list) < limit {
+				list = append(list, s.info())
+			}
+		}, func() { answered <- struct{}{} })
+	}
+	timer := time.NewTimer(scrapeTimeout)
+	defer timer.Stop()
+	for range p.loops {
+		select {
+		case <-answered:
+		case <-timer.C:
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	result := slices.Clone(list)
+	slices.SortFunc(result, func(a, b Info) int { return int(a.ID) - int(b.ID) })
+	return result
+}
