@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,11 +26,13 @@ type Listener struct {
 	ln     net.Listener
 	accept func(net.Conn)
 	pauses atomic.Uint64
-	done   chan struct{}
+	once   sync.Once
+	closed chan struct{} // Close was called
+	done   chan struct{} // the goroutine has ended
 }
 
-// acceptPauseMin and acceptPauseMax bound the time that accepting rests when descriptors or memory
-// have run out; it doubles from one failure to the next.
+// acceptPauseMin and acceptPauseMax bound the time that accepting rests after an error, such as that
+// descriptors or memory have run out; it doubles from one failure to the next.
 const (
 	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = time.Second
@@ -48,11 +51,13 @@ func Listen(addr string, opt ListenOptions, accept func(net.Conn)) (*Listener, e
 			return listenControl(raw, opt)
 		},
 	}
+	lc.SetMultipathTCP(false) // on by default in Go; its sockets are slower and know fewer options
 	ln, err := lc.Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{ln: ln, accept: accept, done: make(chan struct{})}
+	l := &Listener{ln: ln, accept: accept,
+		closed: make(chan struct{}), done: make(chan struct{})}
 	if opt.Backlog > 0 {
 		if err := l.SetBacklog(opt.Backlog); err != nil {
 			_ = ln.Close()
@@ -95,8 +100,8 @@ func (l *Listener) SetBacklog(n int) error {
 	return listen
 }
 
-// run accepts until the listener is closed. Out of descriptors it waits and goes on; the clients wait
-// in the kernel's queue.
+// run accepts until the listener is closed. After an error it rests and goes on; the clients wait in
+// the kernel's queue. Go deals by itself with connections that were given up while they were queued.
 func (l *Listener) run() {
 	defer close(l.done)
 	pause := acceptPauseMin
@@ -106,37 +111,32 @@ func (l *Listener) run() {
 		case err == nil:
 			pause = acceptPauseMin
 			l.accept(nc)
+			continue
 		case errors.Is(err, net.ErrClosed):
 			return
-		case outOfResources(err):
-			l.pauses.Add(1)
-			time.Sleep(pause)
-			pause = min(2*pause, acceptPauseMax)
 		}
-		// Any other error is that of one connection which was given up while it was queued.
-	}
-}
-
-// outOfResources tells errors that stay until something is freed.
-func outOfResources(err error) bool {
-	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
-		if errors.Is(err, e) {
-			return true
+		l.pauses.Add(1)
+		select {
+		case <-l.closed:
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, acceptPauseMax)
 	}
-	return false
 }
 
 // Addr is the address that is listened at, with the port that was chosen if it was 0.
 func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 
-// Pauses counts how often accepting rested because descriptors or memory had run out.
+// Pauses counts how often accepting rested after an error.
 func (l *Listener) Pauses() uint64 { return l.pauses.Load() }
 
 // Close stops accepting and returns when accept will not be called any more. Connections that the
 // kernel had queued are reset.
 func (l *Listener) Close() {
-	_ = l.ln.Close()
+	l.once.Do(func() {
+		close(l.closed)
+		_ = l.ln.Close()
+	})
 	<-l.done
 }
 
@@ -146,10 +146,10 @@ func RaiseFileLimit() (uint64, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return 0, err
 	}
-	if lim.Cur < lim.Max {
+	if was := lim.Cur; was < lim.Max {
 		lim.Cur = lim.Max
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
-			return lim.Cur, err
+			return was, err
 		}
 	}
 	return lim.Cur, nil
