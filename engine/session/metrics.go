@@ -135,7 +135,7 @@ func (p *Proxy) writeFrontends(m *metricWriter, sum *loopStats) {
 
 // writeBackends writes what is known of the backends.
 func (p *Proxy) writeBackends(m *metricWriter, sum *loopStats) {
-	backends := p.allBackends()
+	backends := p.Backends()
 	each := func(name, kind string, value func(*upstream.Backend) float64) {
 		m.meta(name, kind)
 		for _, b := range backends {
@@ -212,8 +212,8 @@ func writeLoops(m *metricWriter, figures []loopFigures) {
 	}
 }
 
-// allBackends returns the backends of all clusters, in order.
-func (p *Proxy) allBackends() []*upstream.Backend {
+// Backends returns the backends of all clusters, in order.
+func (p *Proxy) Backends() []*upstream.Backend {
 	var list []*upstream.Backend
 	for _, c := range p.Clusters() {
 		list = append(list, c.Backends()...)

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"sluice/conf"
+)
+
+// admin is the HTTP side: health, metrics, configuration, what there is.
+type admin struct {
+	p        *process
+	ln       net.Listener
+	srv      *http.Server
+	stopping atomic.Bool // a signal has come; health says so before sessions are asked to leave
+}
+
+// startAdmin listens at addr and serves. Health answers 503 until the proxy has its first setup.
+func startAdmin(p *process, addr string) (*admin, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	a := &admin{p: p, ln: ln}
+	metrics.ExposeMetadata(true)
+	metrics.RegisterMetricsWriter(p.proxy.WriteMetrics)
+	metrics.NewGauge(fmt.Sprintf("sluice_info{version=%q}", version), func() float64 { return 1 })
+	a.srv = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 64 << 10}
+	go func() { _ = a.srv.Serve(ln) }()
+	return a, nil
+}
+
+func (a *admin) addr() net.Addr { return a.ln.Addr() }
+
+// close ends the requests under way within a second.
+func (a *admin) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if a.srv.Shutdown(ctx) != nil {
+		_ = a.srv.Close()
+	}
+}
+
+// routes are the paths; those behind guard ask for credentials if there are any.
+func (a *admin) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "OK") })
+	mux.HandleFunc("GET /metrics", a.metrics)
+	mux.HandleFunc("GET /api/debug/health", a.health)
+	mux.Handle("GET /api/admin/config", a.guard(a.config))
+	mux.Handle("GET /api/backends", a.guard(a.backends))
+	mux.Handle("GET /api/sessions", a.guard(a.sessions))
+	mux.Handle("GET /update_clusters", a.guard(a.update))
+	mux.Handle("POST /update_clusters", a.guard(a.update))
+	mux.Handle("GET /debug/pprof/", a.guard(pprof.Index))
+	mux.Handle("GET /debug/pprof/cmdline", a.guard(pprof.Cmdline))
+	mux.Handle("GET /debug/pprof/profile", a.guard(pprof.Profile))
+	mux.Handle("GET /debug/pprof/symbol", a.guard(pprof.Symbol))
+	mux.Handle("POST /debug/pprof/symbol", a.guard(pprof.Symbol))
+	mux.Handle("GET /debug/pprof/trace", a.guard(pprof.Trace))
+	return mux
+}
+
+// guard asks for the credentials of [admin], if it has some.
+func (a *admin) guard(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if want := a.p.cfg.Load().Admin; want.User != "" {
+			user, password, _ := r.BasicAuth()
+			if !same(user, want.User) || !same(password, string(want.Password)) {
+				w.Header().Set("WWW-Authenticate", `Basic realm="sluice"`)
+				http.Error(w, "credentials are needed", http.StatusUnauthorized)
+				return
+			}
+		}
+		h(w, r)
+	})
+}
+
+// same compares in a time that tells nothing of where two secrets differ.
+func same(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func (a *admin) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	metrics.WritePrometheus(w, true)
+}
+
+// health is what a load balancer asks: 200 while new sessions are welcome.
+func (a *admin) health(w http.ResponseWriter, _ *http.Request) {
+	type answer struct {
+		Status   string `json:"status"`
+		Sessions int    `json:"client_connections"`
+	}
+	ans := answer{"ok", a.p.proxy.Clients()}
+	code := http.StatusOK
+	switch {
+	case a.stopping.Load() || a.p.proxy.Draining():
+		ans.Status, code = "stopping", http.StatusServiceUnavailable
+	case !a.p.ready.Load():
+		ans.Status, code = "starting", http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, ans)
+}
+
+// config is the configuration in force, secrets masked; TOML unless JSON is asked for.
+func (a *admin) config(w http.ResponseWriter, r *http.Request) {
+	cfg := a.p.cfg.Load()
+	form, kind := (*conf.Config).TOML, "application/toml"
+	if r.URL.Query().Get("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
+		form, kind = (*conf.Config).JSON, "application/json"
+	}
+	text, err := form(cfg)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(text)
+}
+
+// backends lists the backends of all clusters.
+func (a *admin) backends(w http.ResponseWriter, _ *http.Request) {
+	type backend struct {
+		Cluster   string    `json:"cluster"`
+		Addr      string    `json:"addr"`
+		Role      string    `json:"role"`
+		Zone      string    `json:"zone,omitempty"`
+		Health    string    `json:"health"`
+		Changed   time.Time `json:"health_changed,omitzero"`
+		LastError string    `json:"last_error,omitempty"`
+		Sessions  int       `json:"sessions"`
+	}
+	list := []backend{}
+	for _, b := range a.p.proxy.Backends() {
+		spec := b.Spec()
+		list = append(list, backend{b.Cluster().Name(), b.Addr(), spec.Role.String(), spec.Zone,
+			b.Health().String(), b.Changed(), b.LastError(), b.Sessions()})
+	}
+	writeJSON(w, http.StatusOK, list)
+}
+
+// sessionsMax is how many sessions one answer lists unless ?limit= says otherwise.
+const sessionsMax = 1000
+
+// sessions lists sessions, oldest first.
+func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
+	limit := sessionsMax
+	if text := r.URL.Query().Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			http.Error(w, "limit is not a number", http.StatusBadRequest)
+			return
+		}
+		limit = n
+	}
+	writeJSON(w, http.StatusOK, a.p.proxy.Sessions(limit))
+}
+
+// update has every cluster brought up to date at once.
+func (a *admin) update(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintf(w, "Updated %d cluster(s)\n", a.p.proxy.UpdateClusters())
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v)
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"sluice/conf"
+	"sluice/engine"
+	"sluice/engine/session"
+)
+
+// process is the running program.
+type process struct {
+	path  string
+	cfg   atomic.Pointer[conf.Config]
+	log   *zap.Logger
+	level zap.AtomicLevel
+	eng   *engine.Engine
+	proxy *session.Proxy
+	admin *admin
+	ready atomic.Bool // the first setup is in force
+}
+
+// run runs the proxy until a signal ends it.
+func run(path string) error {
+	cfg, err := conf.Load(path, os.Environ())
+	if err != nil {
+		return err
+	}
+	p := &process{path: path}
+	p.cfg.Store(cfg)
+	p.log, p.level = newLogger(cfg)
+	defer func() { _ = p.log.Sync() }()
+
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	if err := p.start(cfg); err != nil {
+		return err
+	}
+	notify("READY=1\nSTATUS=serving")
+	p.serve(signals)
+	return nil
+}
+
+// start opens everything. On an error nothing is left open that the end of the process would not
+// close.
+func (p *process) start(cfg *conf.Config) error {
+	files, err := engine.RaiseFileLimit()
+	if err != nil {
+		p.log.Warn("the limit of open files could not be raised", zap.Error(err))
+	}
+	tune(cfg)
+	setup, err := setupOf(cfg)
+	if err != nil {
+		return err
+	}
+	if p.eng, err = engine.Start(engineOptions(cfg, p.log.Sugar())); err != nil {
+		return err
+	}
+	p.proxy = session.New(p.eng, p.log)
+	if cfg.Admin.Listen != "" {
+		if p.admin, err = startAdmin(p, cfg.Admin.Listen); err != nil {
+			return fmt.Errorf("admin: %w", err)
+		}
+	}
+	if err := p.proxy.Apply(setup); err != nil {
+		return err
+	}
+	p.ready.Store(true)
+	p.log.Info("sluice is ready", zap.String("version", version), zap.Int("loops", len(p.eng.Loops())),
+		zap.Int("procs", runtime.GOMAXPROCS(0)), zap.Uint64("open_files_max", files))
+	for _, fe := range p.proxy.Frontends() {
+		p.log.Info("listening", zap.String("listener", fe.Name()), zap.Stringer("address", fe.Addr()),
+			zap.String("cluster", fe.Settings().Cluster))
+	}
+	if p.admin != nil {
+		p.log.Info("listening", zap.String("listener", "admin"), zap.Stringer("address", p.admin.addr()))
+	}
+	return nil
+}
+
+// tune sets what concerns Go's runtime.
+func tune(cfg *conf.Config) {
+	if cfg.Engine.Procs > 0 {
+		runtime.GOMAXPROCS(cfg.Engine.Procs)
+	}
+	debug.SetGCPercent(cfg.Engine.GCPercent)
+	if cfg.Engine.MemoryLimit > 0 {
+		debug.SetMemoryLimit(int64(cfg.Engine.MemoryLimit))
+	}
+}
+
+// serve handles signals until one ends the process.
+func (p *process) serve(signals <-chan os.Signal) {
+	for s := range signals {
+		if s == syscall.SIGHUP {
+			p.reload()
+			continue
+		}
+		p.log.Info("stopping", zap.Stringer("signal", s))
+		notify("STOPPING=1\nSTATUS=waiting for sessions to reach a safe point")
+		p.stop(signals)
+		return
+	}
+}
+
+// reload puts the file's present content in force. A file with a problem changes nothing.
+func (p *process) reload() {
+	notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicros()))
+	defer notify("READY=1\nSTATUS=serving")
+	cfg, err := conf.Load(p.path, os.Environ())
+	if err == nil {
+		err = cfg.CheckFiles()
+	}
+	var setup session.Setup
+	if err == nil {
+		setup, err = setupOf(cfg)
+	}
+	if err == nil {
+		err = p.proxy.Apply(setup)
+	}
+	if err != nil {
+		p.log.Error("reload failed, the configuration in force stays", zap.Error(err))
+		return
+	}
+	changes := conf.Diff(p.cfg.Load(), cfg)
+	if len(changes.Fixed) > 0 {
+		p.log.Warn("these settings need a restart to change", zap.Strings("keys", changes.Fixed))
+	}
+	p.level.SetLevel(levelOf(cfg))
+	debug.SetGCPercent(cfg.Engine.GCPercent)
+	if cfg.Engine.MemoryLimit > 0 {
+		debug.SetMemoryLimit(int64(cfg.Engine.MemoryLimit))
+	}
+	p.cfg.Store(cfg)
+	p.log.Info("reloaded", zap.Stringer("changes", changes))
+}
+
+// stop ends the process gracefully, or at once if another signal comes.
+func (p *process) stop(signals <-chan os.Signal) {
+	cfg := p.cfg.Load()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		for s := range signals {
+			if s != syscall.SIGHUP {
+				p.log.Warn("stopping at once", zap.Stringer("signal", s))
+				cancel()
+				return
+			}
+		}
+	}()
+	if p.admin != nil {
+		p.admin.stopping.Store(true)
+	}
+	if wait := cfg.Engine.ShutdownWait.Std(); wait > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	bounded, done := context.WithTimeout(ctx, cfg.Engine.ShutdownTimeout.Std())
+	defer done()
+	if forced := p.proxy.Drain(bounded); forced > 0 {
+		p.log.Warn("sessions were ended by force", zap.Int("sessions", forced))
+	}
+	p.proxy.Close()
+	p.eng.Stop()
+	if p.admin != nil {
+		p.admin.close()
+	}
+	p.log.Info("stopped")
+}
+
+// newLogger makes the process's logger, and the handle on its level. More than a hundred equal lines in
+// a second are thinned out: a flood of bad clients must not become a flood of the disk.
+func newLogger(cfg *conf.Config) (*zap.Logger, zap.AtomicLevel) {
+	level := zap.NewAtomicLevelAt(levelOf(cfg))
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.StringDurationEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if cfg.Log.Format == "console" {
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)
+	core = zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
+	return zap.New(core), level
+}
+
+func levelOf(cfg *conf.Config) zapcore.Level {
+	level, err := zapcore.ParseLevel(cfg.Log.Level)
+	if err != nil {
+		return zapcore.InfoLevel // conf lets no other word through
+	}
+	return level
+}
