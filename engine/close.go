@@ -1,76 +1,6 @@
 package engine
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
-
-// scanMin and scanMax bound the time between two looks at the connections that wait for room. gnet
-// has no callback for "sent", so they are looked at; after each look without any progress the time
-// doubles, so that a client that sleeps for an hour does not keep a loop awake.
-const (
-	scanMin = time.Millisecond
-	scanMax = 16 * time.Millisecond
-)
-
-// watch has the connection looked at until its buffered bytes have left.
-func (c *Conn) watch() {
-	if c.watched {
-		return
-	}
-	c.watched = true
-	l := c.loop
-	l.full = append(l.full, c)
-	l.delay = scanMin
-	l.scan.Reset(scanMin)
-}
-
-// scanFull looks at the watched connections once. OnRoom may add to the list, so it is taken apart
-// from the one that is being filled.
-func (l *Loop) scanFull() {
-	list := l.full
-	l.full = l.spare[:0]
-	n := len(list)
-	for i, c := range list {
-		list[i] = nil
-		if c.stillFull() {
-			l.full = append(l.full, c)
-		}
-	}
-	l.spare = list[:0]
-	if len(l.full) == 0 {
-		return
-	}
-	if l.delay *= 2; len(l.full) < n {
-		l.delay = scanMin
-	}
-	l.delay = min(l.delay, scanMax)
-	l.scan.Reset(l.delay)
-}
-
-// stillFull tells whether a watched connection has to be looked at again, and acts if it need not.
-func (c *Conn) stillFull() bool {
-	limit := c.loop.opt.LowWater
-	if c.phase == phaseFlushing {
-		limit = 0
-	}
-	if c.gc != nil && c.phase != phaseDraining && c.gc.OutboundBuffered() > limit {
-		return true
-	}
-	c.watched = false
-	if c.gc == nil {
-		return false
-	}
-	switch c.phase {
-	case phaseOpen:
-		c.full = false
-		c.h.OnRoom(c)
-	case phaseFlushing:
-		c.drain()
-	}
-	return false
-}
+import "golang.org/x/sys/unix"
 
 // Close ends the connection at once; what is buffered is lost. OnClose follows.
 func (c *Conn) Close() {
@@ -81,6 +11,14 @@ func (c *Conn) Close() {
 		c.phase = phaseClosed
 	}
 	_ = c.loop.el.Close(c.gc)
+}
+
+// fail ends the connection for a reason of its own, which OnClose is told.
+func (c *Conn) fail(err error) {
+	if c.gc != nil && c.phase == phaseOpen {
+		c.err = err
+	}
+	c.Close()
 }
 
 // CloseFlushed ends the connection when the peer has had the chance to get what was written: buffered
@@ -102,10 +40,7 @@ func (c *Conn) CloseFlushed() {
 		c.drain()
 		return
 	}
-	if !c.paused {
-		c.paused = true
-		c.setInterest()
-	}
+	c.setInterest()
 	c.watch()
 	c.loop.Arm(c.deadline, c.loop.opt.FlushTimeout)
 }
@@ -118,11 +53,6 @@ func (c *Conn) drain() {
 		return
 	}
 	c.loop.Arm(c.deadline, c.loop.opt.DrainTimeout)
-	if c.paused {
-		c.paused = false
-		c.setInterest()
-		if c.gc.InboundBuffered() > 0 {
-			_, _ = c.gc.Next(-1)
-		}
-	}
+	_ = c.takeInbound()
+	c.setInterest()
 }

@@ -39,9 +39,11 @@ type Conn struct {
 	h        Handler
 	fd       int
 	phase    phase
-	paused   bool // reading is paused
+	paused   bool // the handler wants no OnData
+	held     bool // bytes were read that deliver will hand over; until then no more are read
 	full     bool // unsent bytes passed the high water mark and OnRoom is due
-	watched  bool // in loop.full
+	broken   bool // a write failed; what the peer said before is still read
+	watched  bool // in loop.watched
 	enrolled bool // OnOpen came
 	tls      *tlsLayer
 	deadline *Timer // of the present phase of closing
@@ -76,7 +78,6 @@ func (c *Conn) Buffered() int {
 // opened is the first thing that happens to a connection on its loop.
 func (c *Conn) opened(gc gnet.Conn) {
 	c.gc, c.fd, c.enrolled = gc, gc.Fd(), true
-	c.remote = gc.RemoteAddr()
 	c.h.OnOpen(c)
 }
 
@@ -105,14 +106,21 @@ func (c *Conn) Write(p []byte) {
 }
 
 // writeRaw writes to the socket. The usual case, nothing buffered and the kernel takes all, is one
-// plain system call; anything else is left to gnet.
+// plain system call; anything else is left to gnet, but for one: gnet would close the connection at
+// once when the peer has reset it, and the last words of a server that gave up would be lost. They are
+// in the socket still; reading them goes on, and meets the end behind them.
 func (c *Conn) writeRaw(p []byte) {
-	if c.gc == nil {
+	if c.gc == nil || c.broken {
 		return
 	}
-	if c.gc.OutboundBuffered() == 0 {
-		n := writeNow(c.fd, p)
+	armed := c.gc.OutboundBuffered() > 0
+	if !armed {
+		n, errno := writeNow(c.fd, p)
 		if n == len(p) {
+			return
+		}
+		if errno == unix.EPIPE || errno == unix.ECONNRESET {
+			c.broken = true
 			return
 		}
 		p = p[n:]
@@ -121,7 +129,7 @@ func (c *Conn) writeRaw(p []byte) {
 	if c.gc == nil {
 		return
 	}
-	if c.paused {
+	if !armed && !c.reads() {
 		c.setInterest() // gnet armed reading along with writing
 	}
 	if !c.full && c.gc.OutboundBuffered() > c.loop.opt.HighWater {
@@ -130,16 +138,15 @@ func (c *Conn) writeRaw(p []byte) {
 	}
 }
 
-// writeNow writes what the kernel takes without blocking. Errors are left to gnet's write, which
-// meets them again and closes the connection. A raw system call does not tell the scheduler: it saves
-// about 100 ns, and the call never blocks.
-func writeNow(fd int, p []byte) int {
+// writeNow writes what the kernel takes without blocking. A raw system call does not tell the
+// scheduler: it saves about 100 ns, and the call never blocks.
+func writeNow(fd int, p []byte) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	if errno != 0 {
-		return 0
+		return 0, errno
 	}
-	return int(n)
+	return int(n), 0
 }
 
 // PauseReads stops OnData until ResumeReads. The peer's FIN is not noticed meanwhile, its RST is.
@@ -153,7 +160,7 @@ func (c *Conn) PauseReads() {
 }
 
 // ResumeReads ends a pause. Bytes that were read before the pause took hold are handed over in a
-// later turn.
+// later turn, and nothing is read before that.
 func (c *Conn) ResumeReads() {
 	if !c.paused {
 		return
@@ -163,25 +170,44 @@ func (c *Conn) ResumeReads() {
 		return
 	}
 	c.loop.resumes++
-	c.setInterest()
-	if c.gc.InboundBuffered() > 0 || (c.tls != nil && c.tls.held()) {
-		c.loop.Run(c.deliver)
+	if c.gc.InboundBuffered() > 0 || (c.tls != nil && c.tls.behind) {
+		c.hold()
 	}
+	c.setInterest()
 }
 
 // Paused tells whether reading is paused.
 func (c *Conn) Paused() bool { return c.paused }
 
-// deliver hands over what was read while the connection was paused.
+// hold has the bytes that were read already handed over in a later turn.
+func (c *Conn) hold() {
+	if !c.held {
+		c.held = true
+		c.loop.Run(c.deliver)
+	}
+}
+
+// deliver hands over the bytes that were read and not handed over. If there was another pause
+// meanwhile they wait for its end.
 func (c *Conn) deliver() {
-	if c.gc == nil || c.paused {
+	c.held = false
+	if c.gc == nil || c.paused || c.phase != phaseOpen {
 		return
 	}
-	var p []byte
-	if c.gc.InboundBuffered() > 0 {
-		p, _ = c.gc.Next(-1)
+	p := c.takeInbound()
+	if len(p) > 0 || c.tls != nil {
+		c.received(p)
 	}
-	c.received(p)
+	c.setInterest()
+}
+
+// takeInbound takes the bytes that gnet has read and kept.
+func (c *Conn) takeInbound() []byte {
+	if c.gc.InboundBuffered() == 0 {
+		return nil // Next would give what the socket gave last
+	}
+	p, _ := c.gc.Next(-1)
+	return p
 }
 
 // lost takes note of the connection's end. gnet closes the descriptor when this returns.

@@ -47,10 +47,11 @@ func (o SocketOptions) control(raw syscall.RawConn) error {
 
 // Dial connects to addr ("host:port") and puts the connection on the loop: h.OnOpen follows there. If
 // it fails, or takes longer than timeout, failed is called on the loop. stop ends a dial that is under
-// way; failed then follows too, unless the connection was made first.
+// way; failed then follows too, unless the connection was made first. The engine's Stop ends it too,
+// and nothing follows.
 func (l *Loop) Dial(addr string, opt SocketOptions, timeout time.Duration, h Handler,
 	failed func(error)) (stop context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
 	l.conns.Add(1)
 	go func() {
 		defer cancel()

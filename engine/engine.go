@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
-	"net"
-	"os"
+	"sync"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -16,7 +14,7 @@ type Engine struct {
 	opt    Options
 	client *gnet.Client
 	loops  []*Loop
-	pairs  []net.Conn // the far ends of the anchors
+	stop   sync.Once
 }
 
 // Start starts the loops. They run until Stop.
@@ -48,81 +46,22 @@ func Start(opt Options) (*Engine, error) {
 	return e, nil
 }
 
-// addLoop gets hold of one more of gnet's loops. gnet gives out no handle on a loop, but each
-// connection has one: so one end of a socket pair, the anchor, lives on each loop. gnet's client puts
-// a new connection on the loop with the fewest, so each anchor lands on another loop.
-func (e *Engine) addLoop() error {
-	near, far, err := socketPair()
-	if err != nil {
-		return fmt.Errorf("engine: anchor: %w", err)
-	}
-	e.pairs = append(e.pairs, far)
-	l := &Loop{id: len(e.loops), opt: &e.opt}
-	a := &Conn{loop: l, h: anchor{}}
-	gc, err := e.client.EnrollContext(near, a)
-	if err != nil {
-		return fmt.Errorf("engine: anchor: %w", err)
-	}
-	l.el = gc.EventLoop()
-	for _, other := range e.loops {
-		if other.el == l.el {
-			return errors.New("engine: two anchors on one loop")
-		}
-	}
-	if l.epfd, err = findPoller(gc.Fd()); err != nil {
-		return err
-	}
-	l.init()
-	e.loops = append(e.loops, l)
-	return nil
-}
-
 // Loops returns the loops; the slice is not to be changed.
 func (e *Engine) Loops() []*Loop { return e.loops }
 
 // Stop ends all loops and with them every connection, at once. No handler is called any more once it
-// has returned.
+// has returned. It waits for the loops, so it must not be called on one.
 func (e *Engine) Stop() {
-	for _, l := range e.loops {
-		l.stop()
-	}
-	_ = e.client.Stop()
-	for _, c := range e.pairs {
-		_ = c.Close()
-	}
+	e.stop.Do(func() {
+		for _, l := range e.loops {
+			l.stop()
+		}
+		_ = e.client.Stop() // a second call would close descriptors that are not gnet's any more
+		for _, l := range e.loops {
+			_ = unix.Close(l.bell)
+		}
+	})
 }
-
-// socketPair returns two connected sockets as net.Conns.
-func socketPair() (near, far net.Conn, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	if near, err = fdConn(fds[0]); err != nil {
-		_ = unix.Close(fds[1])
-		return nil, nil, err
-	}
-	if far, err = fdConn(fds[1]); err != nil {
-		_ = near.Close()
-		return nil, nil, err
-	}
-	return near, far, nil
-}
-
-// fdConn makes a net.Conn of a socket's descriptor, which it takes over.
-func fdConn(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "socket")
-	defer f.Close()
-	return net.FileConn(f)
-}
-
-// anchor handles the anchors, on which nothing happens.
-type anchor struct{}
-
-func (anchor) OnOpen(*Conn)         {}
-func (anchor) OnData(*Conn, []byte) {}
-func (anchor) OnRoom(*Conn)         {}
-func (anchor) OnClose(*Conn, error) {}
 
 // events turns gnet's callbacks into those of the Conn's Handler.
 type events struct{ gnet.BuiltinEventEngine }
@@ -139,9 +78,9 @@ func (*events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 // OnTraffic is gnet's word that bytes were read.
 func (*events) OnTraffic(gc gnet.Conn) gnet.Action {
 	c := gc.Context().(*Conn)
-	if c.paused {
-		// Bytes that were under way when the pause began, or gnet armed reading again after it
-		// had sent what was buffered. They stay in gnet's buffer until the pause ends.
+	if !c.reads() {
+		// gnet armed reading again after it had sent what was buffered. What it read stays in
+		// its buffer until the pause ends.
 		c.setInterest()
 		return gnet.None
 	}

@@ -2,38 +2,25 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
-	"time"
 )
 
-// echo sends back what comes.
-type echo struct{ closed chan error }
-
-func (echo) OnOpen(*Conn)                 {}
-func (echo) OnData(c *Conn, p []byte)     { c.Write(p) }
-func (echo) OnRoom(*Conn)                 {}
-func (e echo) OnClose(c *Conn, err error) { e.closed <- err }
-
-// start runs an engine for the length of a test.
-func start(t testing.TB, opt Options) *Engine {
-	t.Helper()
-	e, err := Start(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Stop)
-	return e
-}
-
+// TestEcho accepts clients, spreads them over two loops, and has each hear what it said.
 func TestEcho(t *testing.T) {
 	e := start(t, Options{Loops: 2})
-	h := echo{make(chan error, 1)}
-	i := 0
+	closed := make(chan error, 1)
+	h := &hooks{
+		data:  func(c *Conn, p []byte) { c.Write(p) },
+		close: func(_ *Conn, err error) { closed <- err },
+	}
+	next := 0
 	ln, err := Listen("127.0.0.1:0", ListenOptions{}, func(nc net.Conn) {
-		e.Loops()[i%2].Enroll(nc, h, func(err error) { t.Error(err) })
-		i++
+		e.Loops()[next%2].Enroll(nc, h, func(err error) { t.Error(err) })
+		next++
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -53,10 +40,123 @@ func TestEcho(t *testing.T) {
 			t.Fatalf("echo: %v", err)
 		}
 		nc.Close()
-		select {
-		case <-h.closed:
-		case <-time.After(5 * time.Second):
-			t.Fatal("no OnClose")
+		if err := await(t, closed, "OnClose"); !errors.Is(err, io.EOF) {
+			t.Errorf("OnClose got %v, want the end of the stream", err)
 		}
+	}
+	for _, l := range e.Loops() {
+		if n := l.Conns(); n != 0 {
+			t.Errorf("loop %d counts %d connections after their end", l.ID(), n)
+		}
+	}
+}
+
+// TestStop ends an engine with connections of every kind on it: each hears its end, and no goroutine
+// or descriptor is left.
+func TestStop(t *testing.T) {
+	files := openFiles(t)
+	for range 3 {
+		e, err := Start(Options{Loops: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan error, 8)
+		var far []net.Conn
+		for i := range 8 {
+			_, f := connect(t, e.Loops()[i%2], hooks{close: func(_ *Conn, err error) { closed <- err }})
+			far = append(far, f)
+		}
+		e.Stop()
+		if len(closed) != 8 {
+			t.Errorf("%d of 8 connections had heard their end when Stop returned", len(closed))
+		}
+		for _, l := range e.Loops() {
+			if l.Conns() != 0 {
+				t.Errorf("loop %d counts %d connections", l.ID(), l.Conns())
+			}
+			if l.Run(func() { t.Error("a task ran after Stop") }) {
+				t.Error("Run accepted a task after Stop")
+			}
+		}
+		e.Stop() // again: nothing happens
+		for _, f := range far {
+			f.Close()
+		}
+	}
+	settle(t)
+	until(t, "the descriptors are closed", func() bool { return openFiles(t) <= files })
+}
+
+// TestStopWhileEnrolling stops engines in the middle of enrolments: each ends in OnOpen and OnClose, or
+// in failed, and nothing is left behind.
+func TestStopWhileEnrolling(t *testing.T) {
+	const conns = 40
+	files := openFiles(t)
+	for range 5 {
+		e, err := Start(Options{Loops: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := e.Loops()[0]
+		ends := make(chan error, conns)
+		h := &hooks{close: func(_ *Conn, err error) { ends <- err }}
+		var far []net.Conn
+		for range conns {
+			near, f := loopback(t)
+			far = append(far, f)
+			l.Enroll(near, h, func(err error) { ends <- err })
+		}
+		e.Stop()
+		for range conns {
+			await(t, ends, "OnClose or failed")
+		}
+		if l.Conns() != 0 {
+			t.Errorf("%d connections are still counted", l.Conns())
+		}
+		for _, f := range far {
+			f.Close()
+		}
+	}
+	settle(t)
+	until(t, "the descriptors are closed", func() bool { return openFiles(t) <= files })
+}
+
+// openFiles counts this process's descriptors.
+func openFiles(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestOptions(t *testing.T) {
+	tests := []struct {
+		name string
+		opt  Options
+		ok   bool
+	}{
+		{"zero value", Options{}, true},
+		{"smallest marks", Options{HighWater: 1}, true},
+		{"negative loops", Options{Loops: -1}, false},
+		{"too many loops", Options{Loops: maxLoops + 1}, false},
+		{"negative read buffer", Options{ReadBuffer: -1}, false},
+		{"marks the wrong way round", Options{HighWater: 10, LowWater: 20}, false},
+		{"equal marks", Options{HighWater: 10, LowWater: 10}, false},
+		{"negative time-out", Options{FlushTimeout: -1}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			opt := tt.opt
+			err := opt.check()
+			if (err == nil) != tt.ok {
+				t.Fatalf("check() = %v, want ok %t", err, tt.ok)
+			}
+			if err == nil && (opt.Loops < 1 || opt.ReadBuffer < 1 || opt.LowWater >= opt.HighWater ||
+				opt.FlushTimeout <= 0 || opt.DrainTimeout <= 0) {
+				t.Errorf("check left %+v", opt)
+			}
+		})
 	}
 }

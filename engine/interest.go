@@ -38,16 +38,39 @@ func setMask(ep, fd int, mask uint32) error {
 
 // setInterest makes the poller's mask agree with the connection's state: reading unless paused,
 // writing while bytes are buffered.
+//
+// When gnet has sent all that was buffered it arms reading again by itself, paused or not, and so reads
+// once more before OnTraffic can disarm it. Once that has happened in a pause, writing is not armed any
+// more but done by hand, or each time would add another read buffer to what is held.
 func (c *Conn) setInterest() {
 	if c.gc == nil {
 		return
 	}
 	var mask uint32
-	if !c.paused {
+	if c.reads() {
 		mask = readMask
 	}
-	if c.gc.OutboundBuffered() > 0 {
+	switch {
+	case c.writesByHand():
+		c.watch()
+	case c.gc.OutboundBuffered() > 0:
 		mask |= writeMask
 	}
 	_ = setMask(c.loop.epfd, c.fd, mask)
+}
+
+// reads tells whether bytes of the socket are wanted now.
+func (c *Conn) reads() bool {
+	switch {
+	case c.phase != phaseOpen:
+		return c.phase == phaseDraining
+	case c.tls != nil && !c.tls.ready:
+		return !c.tls.choked // a pause concerns OnData, not the handshake
+	}
+	return !c.paused && !c.held
+}
+
+// writesByHand tells whether buffered bytes are sent by the scan and not by gnet.
+func (c *Conn) writesByHand() bool {
+	return c.gc != nil && !c.reads() && c.gc.InboundBuffered() > 0 && c.gc.OutboundBuffered() > 0
 }

@@ -37,7 +37,8 @@ type Options struct {
 
 // check fills the defaults and refuses nonsense.
 func (o *Options) check() error {
-	if o.Loops < 0 || o.ReadBuffer < 0 || o.HighWater < 0 || o.LowWater < 0 {
+	if o.Loops < 0 || o.ReadBuffer < 0 || o.HighWater < 0 || o.LowWater < 0 ||
+		o.FlushTimeout < 0 || o.DrainTimeout < 0 {
 		return errors.New("engine: options must not be negative")
 	}
 	if o.Loops == 0 {

@@ -21,36 +21,38 @@ type Timer struct {
 // wheel is a loop's timers: arming and stopping are a few writes, whatever their number. The runtime's
 // own timers would need a lock and a hop to the loop for each.
 type wheel struct {
-	loop  *Loop
 	lists [slots]Timer // heads
 	due   Timer        // head of those that fire in this turn
 	at    int64        // the tick that was handled last
 	armed int
 	clock *time.Timer
 	ticks bool // clock is running
-	run   func()
 }
 
-func (w *wheel) init(l *Loop) {
-	w.loop = l
+// init takes the function that has advance run on the loop.
+func (w *wheel) init(run func(advance func())) {
 	for i := range w.lists {
 		h := &w.lists[i]
 		h.next, h.prev = h, h
 	}
-	w.run = w.advance
-	w.clock = time.AfterFunc(time.Hour, func() { l.Run(w.run) })
+	advance := func() { w.advance(Nano()) }
+	w.clock = time.AfterFunc(time.Hour, func() { run(advance) })
 	w.clock.Stop()
 }
 
-// Arm sets t to fire after d, in place of what it was set to before.
-func (l *Loop) Arm(t *Timer, d time.Duration) {
-	w := &l.wheel
-	now := Nano() / int64(tick)
-	if w.armed == 0 {
-		w.at = now // nothing was due in the time that was not watched
-	}
+// Arm sets t to fire after d, in place of what it was set to before. It never fires early.
+func (l *Loop) Arm(t *Timer, d time.Duration) { l.wheel.arm(t, Nano(), d) }
+
+// timerMax is the longest time that a timer can be armed for; it keeps sums from overflowing.
+const timerMax = 100 * 365 * 24 * time.Hour
+
+// arm sets t to fire d after now, which is in nanoseconds.
+func (w *wheel) arm(t *Timer, now int64, d time.Duration) {
 	w.remove(t)
-	t.due = now + int64(d/tick) + 1
+	if w.armed == 0 {
+		w.at = now / int64(tick) // nothing was due in the time that was not watched
+	}
+	t.due = (now+int64(min(max(d, 0), timerMax)))/int64(tick) + 1
 	w.insert(t)
 	if !w.ticks {
 		w.ticks = true
@@ -79,9 +81,9 @@ func (w *wheel) remove(t *Timer) {
 	w.armed--
 }
 
-// advance fires what is due. It runs on the loop once per tick while a timer is armed.
-func (w *wheel) advance() {
-	now := Nano() / int64(tick)
+// advance fires what is due at nano. It runs on the loop once per tick while a timer is armed.
+func (w *wheel) advance(nano int64) {
+	now := nano / int64(tick)
 	if now-w.at > slots {
 		w.at = now - slots // every list once is enough
 	}
