@@ -1,0 +1,147 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func names(cells []cell) string {
+	var out []string
+	for _, c := range cells {
+		out = append(out, c.Scenario.Name+"/"+c.Load.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestTables holds the tables together: every load that a scenario names exists, none is forgotten,
+// and the peak is found before it is needed.
+func TestTables(t *testing.T) {
+	used := map[string]bool{}
+	peakSeen := false
+	for _, s := range scenarios {
+		if s.Paced && !peakSeen {
+			t.Errorf("%s stands before %s", s.Name, peakScenario)
+		}
+		peakSeen = peakSeen || s.Name == peakScenario
+		for _, name := range s.Loads {
+			if _, ok := loadNamed(name); !ok {
+				t.Errorf("%s names %q, which does not exist", s.Name, name)
+			}
+			used[name] = true
+		}
+	}
+	for _, l := range loads {
+		if !used[l.Name] {
+			t.Errorf("no scenario uses %s", l.Name)
+		}
+	}
+}
+
+func TestOnly(t *testing.T) {
+	tests := []struct {
+		name  string
+		only  []string
+		quick bool
+		want  string
+	}{
+		{"a scenario", []string{"connect"}, false, "connect/pg-connect connect/my-connect"},
+		{"a load", []string{"pg-simple"}, false, "saturated/pg-simple paced/pg-simple"},
+		{"both", []string{"paced", "pg-simple"}, false, "paced/pg-simple"},
+		{"a contender leaves the cells alone", []string{"sluice", "bulk"}, false, "bulk/pg-bulk bulk/my-bulk"},
+		{"quick", []string{"pg-simple", "pg-bulk"}, true, "saturated/pg-simple paced/pg-simple"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := Options{Only: tt.only, Quick: tt.quick}
+			if got := names(o.cells()); got != tt.want {
+				t.Errorf("got %s; want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := Options{Rounds: 1, Window: time.Second, Threads: 1, Only: []string{"floor", "bulk", "mine"},
+		Variants: []Variant{{Name: "mine"}}}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for want, spoil := range map[string]func(*Options){
+		"rounds":  func(o *Options) { o.Rounds = 0 },
+		"seconds": func(o *Options) { o.Window = time.Hour },
+		"threads": func(o *Options) { o.Threads = 0 },
+		"rate":    func(o *Options) { o.Rate = -1 },
+		"only":    func(o *Options) { o.Only = []string{"nonsense"} },
+	} {
+		o := good
+		spoil(&o)
+		if err := o.Check(); err == nil || !strings.HasPrefix(err.Error(), want+":") {
+			t.Errorf("got %v; want an error about %s", err, want)
+		}
+	}
+}
+
+// TestRun makes a whole run in small, against real servers: each database once, behind the floor, and
+// one load that is paced. What is offered must be what is done.
+func TestRun(t *testing.T) {
+	floor, err := filepath.Abs("../../floor/relay.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	report, err := Run(ctx, Options{Rounds: 1, Window: 700 * time.Millisecond, Threads: 1, Rate: 500, Floor: floor,
+		Only: []string{"paced", "connect", "pg-prepared", "my-text", "my-connect", "direct", "floor"}, Progress: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range report.Results {
+		got = append(got, fmt.Sprintf("%s/%s/%s", r.Scenario, r.Load, r.Contender))
+		s := r.Rounds[0]
+		if r.Scenario == "paced" && (s.PerSecond < 350 || s.PerSecond > 650) {
+			t.Errorf("%s at %s: %.0f queries per second; 500 were offered", r.Load, r.Contender, s.PerSecond)
+		}
+		if hasProcess := r.Contender != "direct"; hasProcess != (s.CPU > 0) || hasProcess != (s.Resident > 0) {
+			t.Errorf("%s at %s: CPU %v, memory %v", r.Load, r.Contender, s.CPU, s.Resident)
+		}
+		if s.P50 <= 0 || s.P99 < s.P50 || s.AllCPU <= s.CPU {
+			t.Errorf("%s at %s: %+v", r.Load, r.Contender, s)
+		}
+	}
+	want := []string{"paced/pg-prepared/direct", "paced/pg-prepared/floor", "paced/my-text/direct", "paced/my-text/floor",
+		"connect/my-connect/direct", "connect/my-connect/floor"}
+	if !slices.Equal(got, want) {
+		t.Errorf("measured %v; want %v", got, want)
+	}
+}
+
+// TestRunEndsEarly cancels a run in the middle; everything it started must be gone with it, which
+// Run's return means.
+func TestRunEndsEarly(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	stopAtFirst := writerFunc(func(p []byte) {
+		if strings.Contains(string(p), "1/50") {
+			cancel()
+		}
+	})
+	_, err := Run(ctx, Options{Rounds: 50, Window: 100 * time.Millisecond, Threads: 1,
+		Only: []string{"saturated", "pg-simple", "direct"}, Progress: stopAtFirst})
+	if err == nil {
+		t.Error("a cancelled run gave a report")
+	}
+}
+
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
