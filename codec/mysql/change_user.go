@@ -44,6 +44,63 @@ var errChangeUser = codec.Error{
 	Hint: "connect anew instead, or use TLS on both sides or none",
 }
 
+// maxChangeUser is the longest front of a COM_CHANGE_USER that is kept to see its plugin: the longest
+// names of user, database and plugin, and 255 bytes of authentication data.
+const maxChangeUser = 1536
+
+// judgeChangeUser refuses a COM_CHANGE_USER that brings a clear password along. It is only called where
+// TLS is on for the client and off for the server.
+func (f *Follower) judgeChangeUser() error {
+	plugin, auth, known := changeUserPlugin(*f.change, f.facts.caps, f.cli.ended())
+	if !known {
+		if len(*f.change) > maxChangeUser {
+			return errChangeUser
+		}
+		return nil
+	}
+	f.change = nil
+	request := len(auth) == 1 && (auth[0] == 0 || auth[0] == sha256RequestKey)
+	if len(auth) > 0 && !request && (plugin == "" || sendsClear([]byte(plugin))) {
+		return errChangeUser
+	}
+	return nil
+}
+
+// holdChangeUser tells whether a COM_CHANGE_USER at the front of p is to be kept until more has come.
+func (f *Follower) holdChangeUser(p []byte) bool {
+	end := headerLen + int(packetLen(p))
+	_, _, known := changeUserPlugin(p[headerLen:min(len(p), end)], f.facts.caps, len(p) >= end)
+	return !known && len(p) <= maxChangeUser
+}
+
+// changeUserPlugin reads the payload of a COM_CHANGE_USER up to its plugin. known is false if that has
+// not come yet; whole tells that nothing will.
+//
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_change_user.html
+func changeUserPlugin(b []byte, caps uint32, whole bool) (plugin string, auth []byte, known bool) {
+	_, rest, ok := cstring(b[min(1, len(b)):]) // user
+	if !ok {
+		return "", b, whole
+	}
+	r := response{caps: caps &^ capPluginAuthLenenc} // here the length has one byte
+	if auth, rest, ok = r.readAuth(rest); !ok {
+		return "", b, whole
+	}
+	if _, rest, ok = cstring(rest); !ok || len(rest) < 2 { // database, collation
+		return nativePlugin, auth, whole
+	}
+	if caps&capPluginAuth == 0 {
+		return nativePlugin, auth, true
+	}
+	if name, _, ok := cstring(rest[2:]); ok || whole {
+		if !ok {
+			name = rest[2:]
+		}
+		return string(name), auth, true
+	}
+	return "", nil, false
+}
+
 // clearPlugins are the plugins whose client sends the password, or what is as good as one, readable to
 // who can read the connection. sha256_password does so where it sees TLS.
 var clearPlugins = [...]string{

@@ -17,16 +17,24 @@ func (f *Follower) client(p []byte) error {
 				return err
 			}
 		} else {
-			whole := p
+			before, whole := p, p
 			if s.nhead > 0 {
 				whole = nil // these bytes do not begin with the command byte
 			}
 			p = s.payload(p)
 			at = whole[:max(0, len(whole)-len(p))]
+			if f.change != nil {
+				*f.change = append(*f.change, before[:len(before)-len(p)]...)
+			}
 		}
 		if !s.begun && (int(s.nhead) >= f.headNeed() || s.ended()) {
 			s.begun = true
 			if err := f.begin(at); err != nil {
+				return err
+			}
+		}
+		if f.change != nil {
+			if err := f.judgeChangeUser(); err != nil {
 				return err
 			}
 		}
@@ -111,6 +119,13 @@ func (f *Follower) begin(at []byte) error {
 	}
 	if row.stmt && len(head) >= 5 {
 		c.stmt = uint32(head[1]) | uint32(head[2])<<8 | uint32(head[3])<<16 | uint32(head[4])<<24
+	}
+	if c.kind == comChangeUser && f.facts.clientTLS && !f.facts.serverTLS {
+		if f.z != nil {
+			return errChangeUser // Intercept can't keep it together
+		}
+		f.change = &[]byte{}
+		*f.change = append(*f.change, at...)
 	}
 	if f.z != nil {
 		c.zseq = f.z.client.seq

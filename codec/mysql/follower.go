@@ -42,6 +42,8 @@ type Follower struct {
 	srv   stream
 	facts facts
 
+	change *[]byte // front of a COM_CHANGE_USER whose plugin has to be seen; mostly nil
+
 	skip     uint32 // messages left in phaseDefs and phaseSkip
 	prepared uint32 // id of the statement prepared last
 	phase    phase
@@ -71,7 +73,7 @@ func newFollower(x facts, w codec.Watcher) *Follower {
 // Client follows bytes on their way from the client to the server.
 func (f *Follower) Client(p []byte) error {
 	if f.z != nil {
-		return f.z.client.feed(p, f.client)
+		return f.z.feed(&f.z.client, p, f.client)
 	}
 	return f.client(p)
 }
@@ -79,7 +81,7 @@ func (f *Follower) Client(p []byte) error {
 // Server follows bytes on their way from the server to the client.
 func (f *Follower) Server(p []byte) error {
 	if f.z != nil {
-		return f.z.server.feed(p, f.server)
+		return f.z.feed(&f.z.server, p, f.server)
 	}
 	return f.server(p)
 }
@@ -150,6 +152,9 @@ func (f *Follower) AppendError(dst []byte, e codec.Error) []byte {
 		}
 	default:
 		seq, zseq = f.owed.head().seq, f.owed.head().zseq
+		if f.z != nil && f.owed.n == 1 {
+			zseq = f.z.client.seq // the command may have come in several frames
+		}
 	}
 	if f.z == nil {
 		return appendErr(dst, seq, true, numberOf(e.Cond), errorText(e))
