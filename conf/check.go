@@ -31,10 +31,20 @@ type checker struct {
 }
 
 func (k *checker) problem(path, format string, args ...any) {
-	if !k.bad[path] {
+	if !k.isBad(path) {
 		k.bad[path] = true
 		k.found = append(k.found, problemAt(k.at, path, fmt.Sprintf(format, args...)))
 	}
+}
+
+// isBad tells whether a problem of the value at path, or of a table it is in, has been told.
+func (k *checker) isBad(path string) bool {
+	for part := path; part != ""; part = part[:max(strings.LastIndexByte(part, '.'), 0)] {
+		if k.bad[part] {
+			return true
+		}
+	}
+	return false
 }
 
 // walk calls visit for each value that is no table, with its path and its field.

@@ -40,7 +40,7 @@ func ourVars(env []string) []variable {
 //
 // https://kubernetes.io/docs/concepts/containers/container-environment/#cluster-information
 var serviceLink = regexp.MustCompile(
-	`^SLUICE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?|(PORT))$`)
+	`^SLUICE_(\w+_)??(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?|(PORT))$`)
 
 func isServiceLink(name, value string) bool {
 	m := serviceLink.FindStringSubmatch(name)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -17,6 +18,10 @@ type locator struct {
 	items  map[string]int // number of [[tables]] so far, by path
 	at     map[string]position
 }
+
+// depthMax is how far down places are noted, in keys and indexes. The deepest key that is known has a
+// path of five; below the bound there are only unknown ones, which are told at their first part.
+const depthMax = 8
 
 // positions adds the place of each table, key and array element of data to at. data has been found to
 // be TOML before.
@@ -44,41 +49,40 @@ func positions(file string, data []byte, at map[string]position) {
 	}
 }
 
-// header notes a [table] or [[table]] and returns its path. A part of it that names [[tables]] means
+// header notes the parts of a [table] or [[table]] and returns its path. A part of it that names [[tables]] means
 // the last of them.
 func (l *locator) header(e *unstable.Node, array bool) string {
 	path := ""
-	var first unstable.Range
-	for it := e.Key(); it.Next(); {
+	for it := e.Key(); it.Next() && depth(path) < depthMax; {
 		key := it.Node()
-		if path == "" {
-			first = key.Raw
-		}
 		path = join(path, string(key.Data))
+		l.noteFirst(path, key.Raw)
 		if array && it.IsLast() {
 			l.items[path]++
 		}
 		if n := l.items[path]; n > 0 {
 			path = join(path, strconv.Itoa(n-1))
+			l.noteFirst(path, key.Raw)
 		}
 	}
-	l.note(path, first)
 	return path
 }
 
-// keyValue notes a key, at its last part, and what its value holds.
+// keyValue notes the parts of a key and what its value holds.
 func (l *locator) keyValue(table string, e *unstable.Node) {
 	path := table
-	var last unstable.Range
-	for it := e.Key(); it.Next(); {
-		last = it.Node().Raw
+	for it := e.Key(); it.Next() && depth(path) < depthMax; {
 		path = join(path, string(it.Node().Data))
+		l.noteFirst(path, it.Node().Raw)
 	}
-	l.note(path, last)
 	l.value(path, e.Value())
 }
 
+// value notes the elements of an array and the keys of an inline table.
 func (l *locator) value(path string, v *unstable.Node) {
+	if depth(path) >= depthMax {
+		return
+	}
 	switch v.Kind {
 	case unstable.InlineTable:
 		for it := v.Children(); it.Next(); {
@@ -94,7 +98,7 @@ func (l *locator) value(path string, v *unstable.Node) {
 			}
 			item := join(path, strconv.Itoa(i))
 			if it.Node().Kind != unstable.Array { // an array has no place of its own
-				l.note(item, it.Node().Raw)
+				l.noteFirst(item, it.Node().Raw)
 			}
 			l.value(item, it.Node())
 			i++
@@ -102,7 +106,12 @@ func (l *locator) value(path string, v *unstable.Node) {
 	}
 }
 
-func (l *locator) note(path string, r unstable.Range) {
+// noteFirst notes where a path is named. Several lines can name one, as "tls.mode" and "tls.cert" both
+// name "tls": the first counts.
+func (l *locator) noteFirst(path string, r unstable.Range) {
+	if _, noted := l.at[path]; noted {
+		return
+	}
 	offset := int(r.Offset)
 	line := sort.SearchInts(l.breaks, offset)
 	start := 0
@@ -110,6 +119,14 @@ func (l *locator) note(path string, r unstable.Range) {
 		start = l.breaks[line-1] + 1
 	}
 	l.at[path] = position{file: l.file, line: line + 1, col: offset - start + 1}
+}
+
+// depth is the number of parts in a path.
+func depth(path string) int {
+	if path == "" {
+		return 0
+	}
+	return strings.Count(path, ".") + 1
 }
 
 // join appends a key or an index to a path.

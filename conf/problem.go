@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Problem is one thing that is wrong with a configuration.
@@ -30,7 +31,7 @@ func (p Problem) String() string {
 		b.WriteString(p.Key + ": ")
 	}
 	b.WriteString(p.Text)
-	return b.String()
+	return oneLine(b.String())
 }
 
 // Errors are all problems of a configuration, in the order of the file and then of the environment.
@@ -45,7 +46,26 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted returns e in its order, or nil if there is no problem: so it can be returned as an error.
+// lineMax is the longest line that a problem makes, in bytes.
+const lineMax = 500
+
+// oneLine makes s fit for one line of a log: what a file holds can be anything.
+func oneLine(s string) string {
+	if len(s) > lineMax {
+		s = strings.ToValidUTF8(s[:lineMax], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// problemsMax is the most problems that are told at one time.
+const problemsMax = 100
+
+// sorted returns e in its order and not longer than problemsMax, as an error: nil if there is none.
 func (e Errors) sorted() error {
 	if len(e) == 0 {
 		return nil
@@ -55,6 +75,9 @@ func (e Errors) sorted() error {
 			cmp.Compare(min(b.Line, 1), min(a.Line, 1)), // the file before the environment
 			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.File, b.File))
 	})
+	if more := len(e) - problemsMax; more > 0 {
+		e = append(e[:problemsMax], Problem{Text: "and " + strconv.Itoa(more) + " more"})
+	}
 	return e
 }
 
@@ -68,9 +91,6 @@ type position struct {
 // the table it belongs to.
 func problemAt(at map[string]position, path, text string) Problem {
 	p := Problem{Key: keyOf(path), Text: text}
-	if _, ok := at[path]; !ok && at[join(path, "0")].file != "" {
-		path = join(path, "0") // [[tables]] have no place as a whole: take the first
-	}
 	for part := path; ; part = part[:max(strings.LastIndexByte(part, '.'), 0)] {
 		if pos, ok := at[part]; ok {
 			p.File, p.Line, p.Col = pos.file, pos.line, pos.col

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -45,15 +46,16 @@ func (r *reader) table(path string, v reflect.Value, m map[string]any) {
 			inFolder(v.Field(f.index), r.dir)
 		}
 	}
+	known := keysOf(v.Type())
 	for key := range m {
-		if _, known := fieldOf(v.Type(), key); known {
+		if slices.Contains(known, key) {
 			continue
 		}
 		if text, later := unavailable[keyOf(join(path, key))]; later {
 			r.problem(join(path, key), text)
 			continue
 		}
-		r.problem(join(path, key), "unknown key"+didYouMean(key, keysOf(v.Type())))
+		r.problem(join(path, key), "unknown key"+didYouMean(key, known))
 	}
 }
 

@@ -107,7 +107,7 @@ func (k *checker) listener(path string, l *Listener, c *Config, names map[string
 		k.problem(join(path, "request-log"), `has no use with protocol "tcp": it has no requests`)
 	}
 	k.tls(join(path, "tls"), l.TLS.Mode, protocol, l.TLS.Cert, l.TLS.Key, l.TLS.CA)
-	if l.TLS.Mode != "disable" && l.TLS.Cert == "" && l.TLS.Key == "" {
+	if l.TLS.Mode != "disable" && !k.isBad(join(path, "tls.mode")) && l.TLS.Cert == "" && l.TLS.Key == "" {
 		k.problem(join(path, "tls.cert"), "is missing: mode %q needs cert and key", l.TLS.Mode)
 	}
 	if l.TLS.Mode == "verify-full" && protocol == "tcp" {

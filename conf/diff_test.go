@@ -1,0 +1,87 @@
+package conf
+
+import (
+	"reflect"
+	"testing"
+)
+
+// TestDiff changes one thing after the other in a file and reads what a reload would say.
+func TestDiff(t *testing.T) {
+	const file = good + `listen = "127.0.0.1:6033"` + "\n"
+	tests := []struct {
+		name string
+		file string
+		want string
+	}{
+		{"nothing", file, "nothing changed"},
+		{"written in another way", "[engine]\nread-buffer = 65536\nshutdown-timeout = \"0.5m\"\n" + file, "nothing changed"},
+		{"settings", "[engine]\nmax-connections = 5\n[log]\nlevel = \"debug\"\n" + file, "settings changed: engine.max-connections, log.level"},
+		{"what is taken at start", "[engine]\nloops = 2\nprocs = 2\nlock-threads = true\nread-buffer = \"1KiB\"\n[admin]\nlisten = \"127.0.0.1:1\"\n" + file,
+			"kept until a restart: engine.loops, engine.procs, engine.lock-threads, engine.read-buffer, admin.listen"},
+		{"listener added", file + "[[listener]]\nname = \"b\"\nlisten = \":1\"\ncluster = \"db\"\n", "listeners added: b"},
+		{"listener changed", file + "max-connections = 5\ntls = {cert = \"c\", key = \"k\"}", "listeners changed: in (max-connections, tls.cert, tls.key)"},
+		{"cluster added", file + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]", "clusters added: c"},
+	}
+	old, err := Parse("f", []byte(file), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			now, err := Parse("f", []byte(tt.file), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := Diff(old, now).String(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestDiffOfBackends: a change in the backends alone is none of the cluster.
+func TestDiffOfBackends(t *testing.T) {
+	parse := func(backends string) *Config {
+		c, err := Parse("f", []byte("[[cluster]]\nname = \"db\"\nprotocol = \"tcp\"\nbackends = ["+backends+"]"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	old := parse(`{addr = "a:1"}, {addr = "b:1"}, {addr = "c:1"}`)
+	now := parse(`{addr = "d:1"}, {addr = "c:1", role = "async", zone = "z"}, {addr = "a:1"}`)
+	ch := Diff(old, now)
+	const want = "backends of db added: d:1; backends of db removed: b:1; backends of db changed: c:1 (role, zone)"
+	if got := ch.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !ch.Clusters.Empty() {
+		t.Errorf("the cluster has changed: %+v", ch.Clusters)
+	}
+	if got := Diff(now, parse(`{addr = "a:1"}, {addr = "d:1"}, {addr = "c:1", role = "async", zone = "z"}`)); !got.Empty() {
+		t.Errorf("another order of backends is a change: %v", got)
+	}
+}
+
+// TestRebind: only a change of the socket itself opens it anew.
+func TestRebind(t *testing.T) {
+	for _, key := range []string{"listen", "ipv6-only", "backlog"} {
+		if !(Changed{Keys: []string{"tls.mode", key}}).Rebind() {
+			t.Errorf("%s does not rebind", key)
+		}
+	}
+	if (Changed{Keys: []string{"max-connections", "allow", "tls.cert"}}).Rebind() {
+		t.Error("a limit rebinds")
+	}
+}
+
+// TestFixedKeysExist: the list names keys that there are.
+func TestFixedKeysExist(t *testing.T) {
+	known := map[string]bool{}
+	walk("", valueOf(Default()), func(path string, _ field, _ reflect.Value) { known[path] = true })
+	for _, key := range fixed {
+		if !known[key] {
+			t.Errorf("%s is no key", key)
+		}
+	}
+}

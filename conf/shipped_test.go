@@ -1,0 +1,105 @@
+package conf
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"reflect"
+)
+
+// TestShippedIsDefault: the file as it comes says what holds without any file.
+func TestShippedIsDefault(t *testing.T) {
+	c, err := Parse("sluice.toml", Shipped, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := Diff(Default(), c); !d.Empty() {
+		t.Errorf("differs from Default: %v", d)
+	}
+}
+
+// examples is the shipped file with the comment signs taken from its examples. Comments inside of them
+// keep one.
+func examples() string {
+	commented := regexp.MustCompile(`^# (\[|\]|[a-z0-9-]+ = |#|  )`)
+	head, rest, _ := strings.Cut(string(Shipped), "\n# [[cluster]]\n")
+	lines := strings.Split("# [[cluster]]\n"+rest, "\n")
+	for i, line := range lines {
+		if commented.MatchString(line) {
+			lines[i] = line[len("# "):]
+		}
+	}
+	return head + "\n" + strings.Join(lines, "\n")
+}
+
+// TestShippedExamples: the examples are valid, show every key, and show each with its default.
+func TestShippedExamples(t *testing.T) {
+	c, err := Parse("sluice.toml", []byte(examples()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := DefaultCluster()
+	cl.Name, cl.Protocol = c.Cluster[0].Name, "postgres"
+	if keys := changedKeys(reflect.ValueOf(cl), reflect.ValueOf(c.Cluster[0])); keys != nil {
+		t.Errorf("[[cluster]]: not the default: %v", keys)
+	}
+	l := DefaultListener()
+	l.Name, l.Listen, l.Cluster = c.Listener[0].Name, c.Listener[0].Listen, c.Listener[0].Cluster
+	l.Roles = defaultRoles("postgres")
+	if keys := changedKeys(reflect.ValueOf(l), reflect.ValueOf(c.Listener[0])); keys != nil {
+		t.Errorf("[[listener]]: not the default: %v", keys)
+	}
+}
+
+// TestShippedSaysEverything holds the comments of the shipped file to the tags of the fields: each key
+// is there, and the text above or beside it has its range and its words.
+func TestShippedSaysEverything(t *testing.T) {
+	text := examples()
+	at := map[string]position{}
+	positions("sluice.toml", []byte(text), at)
+	lines := strings.Split(text, "\n")
+
+	var keys func(path string, typ reflect.Type)
+	keys = func(path string, typ reflect.Type) {
+		for _, f := range fieldsOf(typ) {
+			key := join(path, f.key)
+			if isTable(f.typ) {
+				keys(key, f.typ)
+				continue
+			}
+			pos, there := at[key]
+			if !there {
+				t.Errorf("%s is not in the shipped file", key)
+				continue
+			}
+			if isTables(f.typ) {
+				keys(join(key, "0"), f.typ.Elem())
+			}
+			said := paragraph(lines, pos.line)
+			rule := strings.TrimPrefix(f.tag.Get("range"), "0|")
+			if !strings.Contains(said, rule) {
+				t.Errorf("%s: its comment does not say %s", key, rule)
+			}
+			for word := range strings.FieldsSeq(f.tag.Get("oneof")) {
+				if !strings.Contains(said, word) {
+					t.Errorf("%s: its comment does not say %s", key, word)
+				}
+			}
+		}
+	}
+	keys("", reflect.TypeFor[Config]())
+}
+
+// paragraph is the block of lines, without an empty one, around the line of that number.
+func paragraph(lines []string, number int) string {
+	empty := func(i int) bool { return i < 0 || i >= len(lines) || strings.Trim(lines[i], "# ") == "" }
+	first, last := number-1, number-1
+	for !empty(first - 1) {
+		first--
+	}
+	for !empty(last + 1) {
+		last++
+	}
+	return strings.Join(lines[first:last+1], "\n")
+}
