@@ -14,7 +14,7 @@ import (
 // How the clients work. They leave time between their queries, as applications do, and renew their
 // sessions every few seconds, as connection pools do: that is when least connections has its say.
 const (
-	thinkTime      = 10 * time.Millisecond
+	thinkTime      = 20 * time.Millisecond
 	sessionTimeMin = 1 * time.Second
 	sessionTimeMax = 3 * time.Second
 	queryTimeout   = 5 * time.Second
@@ -74,7 +74,7 @@ func (w *workload) session(ctx context.Context) {
 		}
 	}
 	w.figures.failed(err)
-	pause(ctx, 10*thinkTime) // what fails must not fail in a tight loop
+	pause(ctx, 5*thinkTime) // what fails must not fail in a tight loop
 }
 
 // work is what a session does. As soon as the client knows, it sets life to the server it is on.

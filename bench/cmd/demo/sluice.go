@@ -21,9 +21,7 @@ type proxy struct {
 	process *child.Process
 	listen  string // for clients
 	admin   string // for its figures
-	config  string // path of its configuration
-	text    string // the configuration itself
-	log     string // path of its log
+	text    string // its configuration
 }
 
 // configText is Sluice's configuration: one listener in front of two servers. The checks are frequent,
@@ -63,17 +61,12 @@ func startProxy(ctx context.Context, program, dir string, backends []*backend) (
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{listen: listen, admin: admin, config: filepath.Join(dir, "sluice.toml"), log: filepath.Join(dir, "sluice.log")}
-	p.text = configText(listen, admin, backends)
-	if err := os.WriteFile(p.config, []byte(p.text), 0o644); err != nil {
+	p := &proxy{listen: listen, admin: admin, text: configText(listen, admin, backends)}
+	config := filepath.Join(dir, "sluice.toml")
+	if err := os.WriteFile(config, []byte(p.text), 0o644); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(p.log)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close() // the child has its own
-	p.process, err = child.Start(child.Spec{Name: "sluice", Args: []string{program, "run", "--config", p.config}, Log: log})
+	p.process, err = child.Start(child.Spec{Name: "sluice", Args: []string{program, "run", "--config", config}})
 	if err != nil {
 		return nil, err
 	}

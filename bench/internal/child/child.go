@@ -28,11 +28,9 @@ type Spec struct {
 	Dir  string   // working directory; "" = this process's own
 	User string   // run as this user when this process is root; "" = as this process
 
-	// Stdout takes the child's standard output; nil = kept with the standard error.
+	// Stdout takes the child's standard output. Without it only the end is kept, with that of the
+	// standard error, for error messages.
 	Stdout io.Writer
-	// Log takes the standard error (and, without Stdout, the output); nil = only its end is kept,
-	// for error messages.
-	Log io.Writer
 }
 
 // Process is a child that has been started.
@@ -76,11 +74,7 @@ func (s Spec) command() (*exec.Cmd, *tail, error) {
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	last := &tail{}
-	cmd.Stderr = io.Writer(last)
-	if s.Log != nil {
-		cmd.Stderr = io.MultiWriter(last, s.Log)
-	}
-	cmd.Stdout = cmd.Stderr
+	cmd.Stdout, cmd.Stderr = io.Writer(last), last
 	if s.Stdout != nil {
 		cmd.Stdout = s.Stdout
 	}
