@@ -113,6 +113,13 @@ type Interceptor interface {
 	AppendKillError(dst []byte, e Error) []byte
 }
 
+// Leaver is a Follower of a protocol in which a client says goodbye.
+type Leaver interface {
+	// AppendGoodbye appends the message with which a client ends its session. It fits at a safe
+	// point.
+	AppendGoodbye(dst []byte) []byte
+}
+
 // Kill asks to end another session's query or connection.
 type Kill struct {
 	ID    uint32

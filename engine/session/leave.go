@@ -78,8 +78,7 @@ func (s *Session) closeConns(o Outcome) {
 	if c == nil || !c.Open() {
 		return
 	}
-	bye, ok := s.cluster.Options().Protocol.(interface{ AppendGoodbye([]byte) []byte })
-	if ok && o != ClientQuit && s.follow != nil && s.follow.Busy() == "" {
+	if bye, ok := s.follow.(codec.Leaver); ok && o != ClientQuit && s.follow.Busy() == "" {
 		s.on.buf = bye.AppendGoodbye(s.on.buf[:0])
 		c.Write(s.on.buf)
 	}
