@@ -22,6 +22,21 @@ var fixed = []string{
 	"log.format",
 }
 
+// Keep returns c with the running values of the keys that can't change while the process runs: the
+// configuration that a reload really puts in force. It has to be checked again, as running values and
+// new ones may not go together: an admin side that is open to other machines and has lost its password.
+func (c *Config) Keep(running *Config) *Config {
+	kept := *c
+	for _, key := range fixed {
+		section, name, _ := strings.Cut(key, ".")
+		s, _ := fieldOf(reflect.TypeFor[Config](), section)
+		f, _ := fieldOf(s.typ, name)
+		old := valueOf(running).Field(s.index).Field(f.index)
+		valueOf(&kept).Field(s.index).Field(f.index).Set(old)
+	}
+	return &kept
+}
+
 // Changes are the differences between two configurations, as a reload needs them.
 type Changes struct {
 	Settings  []string         // keys of [engine], [admin] and [log] that have a new value

@@ -85,3 +85,33 @@ func TestFixedKeysExist(t *testing.T) {
 		}
 	}
 }
+
+// TestKeep: what a reload can't change stays, everything else is new, and the two are checked together.
+func TestKeep(t *testing.T) {
+	parse := func(text string) *Config {
+		c, err := Parse("f", []byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	running := parse("engine = {loops = 2, gc-percent = 100}\nadmin = {listen = \":3080\", user = \"u\", password = \"p\"}")
+	file := parse("engine = {loops = 3, gc-percent = 200}\nadmin = {listen = \":3081\", user = \"u\", password = \"q\"}")
+	kept := file.Keep(running)
+	if err := kept.Check(); err != nil {
+		t.Fatal(err)
+	}
+	const want = "settings changed: engine.gc-percent, admin.password"
+	if got := Diff(running, kept).String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if file.Engine.Loops != 3 {
+		t.Error("Keep changed the configuration that it was given")
+	}
+
+	open := parse("admin.listen = \"127.0.0.1:3080\"").Keep(running)
+	const problem = `f:1:7: admin.listen: ":3080" can be reached from other machines: it needs admin.user and admin.password`
+	if err := open.Check(); err == nil || err.Error() != problem {
+		t.Errorf("got %v, want %s", err, problem)
+	}
+}

@@ -24,6 +24,7 @@ const (
 	netpoll = "github.com/cloudwego/netpoll"
 	driver  = "github.com/go-sql-driver/mysql" // for the control account alone
 	zap     = "go.uber.org/zap"
+	cobra   = "github.com/spf13/cobra"
 )
 
 // mayImport is the architecture, one row for each folder:
@@ -53,7 +54,7 @@ var mayImport = map[string]may{
 			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/session",
 			"router", "upstream", "upstream/static",
 		},
-		libraries: []string{metrics, sys, zap},
+		libraries: []string{cobra, metrics, sys, zap},
 	},
 	"cmd/tidy": {},
 }
