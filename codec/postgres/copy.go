@@ -45,18 +45,13 @@ func (f *follower) copyDone() {
 	if was != copyIn {
 		return
 	}
-	at, syncs, found := f.queue.copyEnd()
+	_, syncs, found := f.queue.copyEnd()
 	if !found {
 		return
 	}
-	head := f.queue.at(0)
-	for i := uint32(1); i < at; i++ {
-		if f.queue.at(i) == tokLoneSync {
-			f.eaten++
-		}
-	}
-	end := f.queue.at(at)
-	f.queue.pop(at + 1)
+	f.swallow(syncs)
+	head, end := f.queue.at(0), f.queue.at(1)
+	f.queue.pop(2)
 	if end&maxCopyEnds > 1 {
 		f.queue.unpop(end - 1)
 	}
@@ -66,13 +61,27 @@ func (f *follower) copyDone() {
 	}
 }
 
+// swallow takes n Syncs out of the queue, behind the COPY at its front that has them for data.
+func (f *follower) swallow(n uint32) {
+	head := f.queue.at(0)
+	f.queue.pop(1)
+	for ; n > 0; n-- {
+		if f.queue.at(0) == tokLoneSync {
+			f.eaten++
+		}
+		f.queue.pop(1)
+	}
+	f.queue.unpop(head)
+}
+
 // copyAnswered returns how much of the queue a ReadyForQuery answers that ends a COPY from the client,
 // and counts the strays.
 func (f *follower) copyAnswered() uint32 {
 	at, syncs, found := f.queue.copyEnd()
 	if f.queue.at(0) != tokGroup {
 		f.strays += syncs
-		return f.queue.answered(0, false) + syncs
+		f.swallow(syncs)
+		return f.queue.answered(0, false)
 	}
 	if found {
 		if n := f.queue.answered(at+1, true); n > 0 {

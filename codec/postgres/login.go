@@ -112,7 +112,7 @@ func (l *login) Connected() codec.Op {
 	l.in[codec.Server], l.out[codec.Server] = nil, nil
 	l.serverSecured, l.serverCert = false, nil
 	l.relayed, l.asked, l.sasl, l.stripped = false, false, false, false
-	l.kept = nil
+	l.kept, l.refusal = nil, nil
 	if l.cfg.ServerTLS >= codec.TLSPrefer {
 		l.out[codec.Server] = append(l.out[codec.Server], sslRequest...)
 		l.stage = stageTLSAnswer

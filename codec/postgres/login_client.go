@@ -86,7 +86,7 @@ func (l *login) cancel(packet []byte) codec.Op {
 		return l.hangUp("the length of the cancel request is not valid")
 	}
 	if l.pending != nil {
-		return l.hangUp(l.pending.Text)
+		return l.hangUp("refused")
 	}
 	l.target = key
 	l.in[codec.Client] = nil
@@ -153,7 +153,7 @@ func (l *login) relayAnswer() (op codec.Op, ok bool) {
 		return l.refuse(bindingRefusal), false
 	}
 	l.out[codec.Server] = append(l.out[codec.Server], in[:1+size]...)
-	l.in[codec.Client] = append(in[:0], in[1+size:]...)
+	l.in[codec.Client] = in[1+size:]
 	l.asked, l.sasl = false, false
 	return codec.OpMore, true
 }

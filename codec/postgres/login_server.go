@@ -73,7 +73,7 @@ func (l *login) relayServer() codec.Op {
 		}
 		msg := in[:1+size]
 		op := l.serverMessage(msg)
-		l.in[codec.Server] = append(in[:0], in[len(msg):]...)
+		l.in[codec.Server] = in[len(msg):]
 		if op != codec.OpMore {
 			return op
 		}

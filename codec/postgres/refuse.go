@@ -50,7 +50,9 @@ func (l *login) refuseAs(state string, e codec.Error) codec.Op {
 
 // hangUp ends the login without a word: the peer would not understand any.
 func (l *login) hangUp(why string) codec.Op {
-	l.refusal = codec.Error{Cond: codec.ProtocolError, Text: why}
+	if l.pending == nil { // or else the reason is known already
+		l.refusal = codec.Error{Cond: codec.ProtocolError, Text: why}
+	}
 	l.stage = stageClosed
 	return codec.OpClose
 }
