@@ -13,7 +13,7 @@ import (
 
 // A script is a conversation behind the login in short form. Its words are
 //
-//	c, s        the client or the server speaks from here on
+//	>, <        the client or the server speaks from here on
 //	PBDES       messages of that side by their type bytes, with a plain body
 //	Q(text)     a message with that text: a Query or Parse's SQL, the status of a ReadyForQuery,
 //	            the severity of an ErrorResponse
@@ -35,9 +35,9 @@ func parseScript(t testing.TB, text string) script {
 	side := codec.Client
 	for _, word := range words(text) {
 		switch {
-		case word == "c":
+		case word == ">":
 			side = codec.Client
-		case word == "s":
+		case word == "<":
 			side = codec.Server
 		case strings.Contains(word, "=") && !strings.Contains(word, "("):
 			steps = append(steps, step{check: word})
@@ -175,7 +175,7 @@ func (steps script) feed(t testing.TB, f *follower, cut cutting) error {
 	for i, s := range steps {
 		if s.check != "" {
 			if got := state(f, s.check); got != s.check {
-				t.Errorf("%s, after step %d: got %s, want %s", cut.name, i, got, s.check)
+				t.Fatalf("%s, after step %d: got %s, want %s", cut.name, i, got, s.check)
 			}
 			continue
 		}
