@@ -118,6 +118,8 @@ type Leaver interface {
 	// AppendGoodbye appends the message with which a client ends its session. It fits at a safe
 	// point.
 	AppendGoodbye(dst []byte) []byte
+	// Quit tells that the client has sent that message.
+	Quit() bool
 }
 
 // Kill asks to end another session's query or connection.

@@ -46,7 +46,8 @@ type Login interface {
 	// Server takes bytes that the server sent.
 	Server(p []byte) Op
 	// Connected tells that a (new) server connection is up; the part of the login that concerns the
-	// server begins (again).
+	// server begins (again). After OpDial or OpRetry; or, when the server before it broke or hung, at
+	// any time at which nothing of that server has been Taken for the client.
 	Connected() Op
 	// ClientSecured tells that TLS with the client is up. cert is the certificate that Sluice showed
 	// (DER), or nil if not known.

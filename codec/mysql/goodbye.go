@@ -14,3 +14,6 @@ func (f *Follower) AppendGoodbye(dst []byte) []byte {
 	putFrameHeader(dst[at:], len(quit), 0)
 	return dst
 }
+
+// Quit tells that the client has sent COM_QUIT.
+func (f *Follower) Quit() bool { return f.quit }

@@ -35,7 +35,7 @@ func (f *follower) clientMessage(typ byte, body []byte) error {
 			ok = f.queue.pushCopyEnd()
 		}
 	case msgTerminate:
-		f.ending = true
+		f.ending, f.quit = true, true
 	}
 	if !ok {
 		return errTooDeep

@@ -13,3 +13,6 @@ func (Protocol) AppendTLSRequest(dst []byte) (request []byte, accepted byte) {
 	dst = binary.BigEndian.AppendUint32(dst, 8)
 	return binary.BigEndian.AppendUint32(dst, codeTLS), 'S'
 }
+
+// Quit tells that the client has sent Terminate.
+func (f *follower) Quit() bool { return f.quit }

@@ -19,7 +19,7 @@ const (
 //
 //	startup ─▶ dialing ─▶ auth ─▶ ready
 //	  │  ▲       │  ▲  ▲    │
-//	  ▼  │       ▼  │  └────┤ the server refuses before anything of it was relayed
+//	  ▼  │       ▼  │  └────┤ the server refuses or breaks before anything of it was relayed
 //	clientTLS  tlsAnswer ─▶ serverTLS ─▶ auth
 //
 // Any stage may go to closed; startup may go to cancel.
@@ -104,9 +104,10 @@ func (l *login) Server(p []byte) codec.Op {
 	return codec.OpClose
 }
 
-// Connected begins the server's part of the login (again).
+// Connected begins the server's part of the login (again), unless the client has heard of the server
+// before.
 func (l *login) Connected() codec.Op {
-	if l.stage != stageDialing {
+	if l.stage < stageDialing || l.stage > stageAuth || l.relayed {
 		return codec.OpClose
 	}
 	l.in[codec.Server], l.out[codec.Server] = nil, nil

@@ -98,7 +98,7 @@ func (h *clientSide) OnClose(_ *engine.Conn, err error) {
 	s.p.clientLeft(s)
 	switch {
 	case s.stage == stageOver:
-	case s.follow != nil && s.follow.Ending():
+	case s.quit():
 		s.end(ClientQuit, nil, nil)
 	default:
 		s.end(ClientGone, nil, err)
@@ -141,11 +141,21 @@ func (h *serverSide) OnClose(c *engine.Conn, err error) {
 
 // serverLeft ends a session whose server connection has ended.
 func (s *Session) serverLeft(err error) {
-	if s.follow.Ending() {
+	switch {
+	case s.quit():
+		s.end(ClientQuit, nil, nil)
+		return
+	case s.follow.Ending():
 		s.end(ServerClosed, nil, nil)
 		return
 	}
 	s.backend.Suspect()
 	s.end(ServerLost, &codec.Error{Cond: codec.BackendLost,
 		Text: "the connection to the server was lost"}, err)
+}
+
+// quit tells that the client has said goodbye.
+func (s *Session) quit() bool {
+	f, ok := s.follow.(codec.Leaver)
+	return ok && f.Quit()
 }

@@ -1,0 +1,333 @@
+package session
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"sluice/codec/postgres"
+	"sluice/engine"
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// fakePG is a PostgreSQL server that knows a few words: it trusts everybody, answers each Query with
+// its name, and follows "begin" and "commit".
+type fakePG struct {
+	t        *testing.T
+	name     string
+	ln       net.Listener
+	logins   atomic.Int64
+	cancels  atomic.Int64
+	refuse   atomic.Pointer[string] // SQLSTATE to refuse logins with
+	silent   atomic.Bool            // accept and say nothing
+	checkers atomic.Int64           // health checks, which come with the user "sluice"
+	pid      atomic.Uint32
+	mu       sync.Mutex
+	conns    map[net.Conn]bool
+}
+
+func startFakePG(t *testing.T, name string) *fakePG {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fakePG{t: t, name: name, ln: ln, conns: map[net.Conn]bool{}}
+	t.Cleanup(f.stop)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.conns[c] = true
+			f.mu.Unlock()
+			go f.serve(c)
+		}
+	}()
+	return f
+}
+
+func (f *fakePG) addr() string { return f.ln.Addr().String() }
+
+// stop is a crash: every connection is cut.
+func (f *fakePG) stop() {
+	f.ln.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.conns {
+		c.Close()
+	}
+}
+
+func (f *fakePG) serve(c net.Conn) {
+	defer func() {
+		c.Close()
+		f.mu.Lock()
+		delete(f.conns, c)
+		f.mu.Unlock()
+	}()
+	r := bufio.NewReader(c)
+	startup, err := readStartup(r)
+	if err != nil {
+		return
+	}
+	if binary.BigEndian.Uint32(startup) == 80877102 {
+		f.cancels.Add(1)
+		return
+	}
+	if strings.Contains(string(startup), "user\x00sluice\x00") {
+		f.checkers.Add(1)
+	} else {
+		f.logins.Add(1)
+	}
+	if f.silent.Load() {
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
+	if code := f.refuse.Load(); code != nil {
+		_, _ = c.Write(message('E', "SFATAL\x00VFATAL\x00C"+*code+"\x00Mnot now\x00\x00"))
+		return
+	}
+	pid := f.pid.Add(1)
+	key := binary.BigEndian.AppendUint32(nil, pid)
+	key = append(key, f.name[:4]...)
+	hello := message('R', "\x00\x00\x00\x00")
+	hello = append(hello, message('K', string(key))...)
+	_, _ = c.Write(append(hello, message('Z', "I")...))
+	status := "I"
+	for {
+		kind, body, err := readMessage(r)
+		if err != nil || kind == 'X' {
+			return
+		}
+		if kind != 'Q' {
+			continue
+		}
+		switch {
+		case strings.HasPrefix(body, "begin"):
+			status = "T"
+		case strings.HasPrefix(body, "commit"):
+			status = "I"
+		}
+		answer := message('C', f.name+"\x00")
+		if _, err := c.Write(append(answer, message('Z', status)...)); err != nil {
+			return
+		}
+	}
+}
+
+func readStartup(r io.Reader) ([]byte, error) {
+	var n [4]byte
+	if _, err := io.ReadFull(r, n[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, binary.BigEndian.Uint32(n[:])-4)
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+func message(kind byte, body string) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
+	return append(b, body...)
+}
+
+func readMessage(r io.Reader) (kind byte, body string, err error) {
+	var h [5]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, "", err
+	}
+	b := make([]byte, binary.BigEndian.Uint32(h[1:])-4)
+	_, err = io.ReadFull(r, b)
+	return h[0], string(b), err
+}
+
+// client is the other end of a session.
+type client struct {
+	t *testing.T
+	net.Conn
+	r   *bufio.Reader
+	key string // of BackendKeyData
+}
+
+// connect opens a connection and says hello; what the server says is left to be read.
+func connect(t *testing.T, addr string) *client {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	body := "\x00\x03\x00\x00user\x00alice\x00\x00"
+	_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
+	return &client{t: t, Conn: c, r: bufio.NewReader(c)}
+}
+
+// login connects and waits until the session is ready.
+func login(t *testing.T, addr string) *client {
+	t.Helper()
+	c := connect(t, addr)
+	for {
+		kind, body := c.next()
+		switch kind {
+		case 'K':
+			c.key = body
+		case 'E':
+			t.Fatalf("login: %q", body)
+		case 'Z':
+			return c
+		}
+	}
+}
+
+// next reads one message.
+func (c *client) next() (kind byte, body string) {
+	c.t.Helper()
+	kind, body, err := readMessage(c.r)
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	return kind, body
+}
+
+// query sends a Query and returns the tag of its answer and the transaction status.
+func (c *client) query(sql string) (tag, status string) {
+	c.t.Helper()
+	if _, err := c.Write(message('Q', sql+"\x00")); err != nil {
+		c.t.Fatal(err)
+	}
+	kind, tag := c.next()
+	if kind != 'C' {
+		c.t.Fatalf("query %q: %c %q", sql, kind, tag)
+	}
+	_, status = c.next()
+	return strings.TrimSuffix(tag, "\x00"), status
+}
+
+// expectError reads an ErrorResponse with that SQLSTATE and then the end of the connection.
+func (c *client) expectError(code string) {
+	c.t.Helper()
+	kind, body := c.next()
+	if kind != 'E' || !strings.Contains(body, "C"+code+"\x00") {
+		c.t.Fatalf("got %c %q, want an error %s", kind, body, code)
+	}
+	if _, err := c.r.ReadByte(); err != io.EOF {
+		c.t.Fatalf("after the error: %v, want EOF", err)
+	}
+}
+
+// stage is a proxy under test with one frontend.
+type stand struct {
+	*Proxy
+	t     *testing.T
+	setup Setup
+}
+
+// startProxy runs a proxy with one listener in front of the backends. change may adjust the setup.
+func startProxy(t *testing.T, change func(*Setup), backends ...*fakePG) *stand {
+	t.Helper()
+	eng, err := engine.Start(engine.Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(eng, testLog(t))
+	t.Cleanup(func() { p.Close(); eng.Stop() })
+	s := &stand{Proxy: p, t: t, setup: Setup{
+		Limits: Limits{LeaveTimeout: 10 * time.Second},
+		Clusters: []upstream.Options{{
+			Name: "pg", Protocol: postgres.Protocol{}, Backends: specs(backends...),
+			ConnectTimeout: 300 * time.Millisecond, RetryTimeout: 3 * time.Second,
+			Health: upstream.HealthOptions{Interval: time.Hour, Timeout: time.Second, Rise: 1, Fall: 1},
+		}},
+		Frontends: []Settings{{Name: "in", Listen: "127.0.0.1:0", Cluster: "pg", Roles: router.AnyRole,
+			LoginTimeout: 10 * time.Second}},
+	}}
+	if change != nil {
+		change(&s.setup)
+	}
+	s.apply()
+	return s
+}
+
+func specs(backends ...*fakePG) (list []upstream.Spec) {
+	for _, b := range backends {
+		list = append(list, upstream.Spec{Addr: b.addr()})
+	}
+	return list
+}
+
+func (s *stand) apply() {
+	s.t.Helper()
+	if err := s.Apply(s.setup); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// addr is the address of the frontend with that name.
+func (s *stand) addr(name string) string {
+	s.t.Helper()
+	for _, fe := range s.Frontends() {
+		if fe.Name() == name {
+			return fe.Addr().String()
+		}
+	}
+	s.t.Fatalf("no frontend %q", name)
+	return ""
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return
+		}
+	}
+	t.Fatalf("never came true: %s", what)
+}
+
+// expectEmpty holds that nothing is left of any session.
+func (s *stand) expectEmpty() {
+	s.t.Helper()
+	eventually(s.t, "no client is left", func() bool { return s.Clients() == 0 })
+	sum, _ := s.snapshot()
+	fe := sum.frontend("in")
+	if fe.sessions != 0 || sum.connected != 0 || sum.pending != 0 || s.keys.len() != 0 || s.logins.Load() != 0 {
+		s.t.Errorf("left over: %d sessions, %d+%d server connections, %d keys, %d logins",
+			fe.sessions, sum.connected, sum.pending, s.keys.len(), s.logins.Load())
+	}
+	for _, b := range s.Backends() {
+		if b.Sessions() != 0 {
+			s.t.Errorf("backend %s still counts %d sessions", b.Addr(), b.Sessions())
+		}
+	}
+}
+
+// testLog writes the proxy's log lines to the test's own log.
+func testLog(t *testing.T) *zap.Logger {
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()),
+		zapcore.AddSync(testWriter{t}), zap.DebugLevel)
+	return zap.New(core)
+}
+
+// testWriter is a test's log as a writer; after the test it is silent.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	if w.t.Context().Err() == nil {
+		w.t.Logf("%s", p)
+	}
+	return len(p), nil
+}
