@@ -54,7 +54,7 @@ func one[T any](t *testing.T, c *pgx.Conn, sql string, args ...any) (v T) {
 	return v
 }
 
-func exec(t *testing.T, c *pgx.Conn, sql string, args ...any) {
+func do(t *testing.T, c *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := c.Exec(within(t, soon), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -184,7 +184,7 @@ func testPrepared(t *testing.T, c *pgx.Conn) {
 // testCopy copies rows in and out and compares them.
 func testCopy(t *testing.T, c *pgx.Conn) {
 	ctx := within(t, time.Minute)
-	exec(t, c, "create temp table goods (id bigint, name text)")
+	do(t, c, "create temp table goods (id bigint, name text)")
 	const rows = 100_000
 	n, err := c.CopyFrom(ctx, pgx.Identifier{"goods"}, []string{"id", "name"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
 		return []any{int64(i), fmt.Sprintf("name %d", i)}, nil
@@ -247,12 +247,12 @@ func testLargeObject(t *testing.T, c *pgx.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, c, "select lo_unlink($1)", oid)
+	do(t, c, "select lo_unlink($1)", oid)
 }
 
 // testNotify waits idle for a notification, which the server sends unasked.
 func testNotify(t *testing.T, listener, speaker *pgx.Conn) {
-	exec(t, listener, "listen news")
+	do(t, listener, "listen news")
 	done := make(chan error, 1)
 	go func() {
 		n, err := listener.WaitForNotification(within(t, soon))
@@ -261,7 +261,7 @@ func testNotify(t *testing.T, listener, speaker *pgx.Conn) {
 		}
 		done <- err
 	}()
-	exec(t, speaker, "notify news, 'it rains'")
+	do(t, speaker, "notify news, 'it rains'")
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -313,12 +313,12 @@ func testErrors(t *testing.T, c *pgx.Conn) {
 		wantSQLState(t, err, state)
 	}
 	// In a transaction an error keeps failing until the rollback.
-	exec(t, c, "begin")
+	do(t, c, "begin")
 	_, err := c.Exec(ctx, "select 1/0")
 	wantSQLState(t, err, "22012")
 	_, err = c.Exec(ctx, "select 1")
 	wantSQLState(t, err, "25P02")
-	exec(t, c, "rollback")
+	do(t, c, "rollback")
 	if got := one[int](t, c, "select 1"); got != 1 {
 		t.Errorf("select 1 = %d", got)
 	}

@@ -15,12 +15,14 @@ type PGPeer struct {
 	Conn    net.Conn
 	Version uint32
 	Params  map[string]string
+	// Cancel is what a cancel request asked for, process id and secret; nil if it was none.
+	Cancel []byte
 
 	r *bufio.Reader
 }
 
 // AcceptPG reads the startup of a connection, refusing TLS. ok is false for whoever is not a client
-// of a test (they log in as "app"): a health check or a cancel request, which is then already
+// of a test (they log in as "app"): a cancel request, or a health check, which is then already
 // answered.
 func AcceptPG(c net.Conn) (p *PGPeer, ok bool) {
 	p = &PGPeer{Conn: c, r: bufio.NewReader(c)}
@@ -36,6 +38,7 @@ func AcceptPG(c net.Conn) (p *PGPeer, ok bool) {
 			p.Send([]byte{'N'})
 			continue
 		case codeCancel:
+			p.Cancel = body[4:]
 			return p, false
 		}
 		p.Params = make(map[string]string)
@@ -88,8 +91,8 @@ func (p *PGPeer) Until(kind byte) bool {
 	}
 }
 
-// Gone reads until the client has gone.
-func (p *PGPeer) Gone() { _, _ = io.Copy(io.Discard, p.r) }
+// Gone reads until the client says goodbye, or goes without.
+func (p *PGPeer) Gone() { p.Until('X') }
 
 // The messages a server sends.
 
