@@ -35,7 +35,7 @@ func main() {
 // What a run is when the flags do not say otherwise; the quick one ends within four minutes.
 const (
 	roundsFull, roundsQuick   = 5, 3
-	secondsFull, secondsQuick = 4.0, 1.5
+	secondsFull, secondsQuick = 3.7, 0.7 // with lead and tail 5 and 2 whole seconds
 	outFull, outQuick         = "results", "out"
 )
 
@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.Threads, "threads", 1, "threads of HAProxy, and loops of Sluice")
 	flags.StringVar(&only, "only", "", "comma-separated names of scenarios, loads and contenders; others are left out")
 	flags.Float64Var(&o.Rate, "rate", 0, "queries per second of the paced scenarios (default a third of the peak)")
+	flags.Float64Var(&o.Calm, "calm", 0, "take a sample again if other programs used more CPU than this meanwhile, in cores (default: never)")
 	flags.StringVar(&o.Sluice, "sluice", "../bin/sluice", "Sluice's program")
 	flags.StringVar(&o.Floor, "floor", "floor/relay.c", "source of the bare relay")
 	flags.StringVar(&out, "out", "", fmt.Sprintf("folder for the report (default %s, quick %s)", outFull, outQuick))

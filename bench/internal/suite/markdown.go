@@ -21,6 +21,10 @@ func (r *Report) Markdown() string {
 	}
 	b.WriteString("\nEach figure is the median over the rounds, with the least and the most behind it. Ratios are those of the\n" +
 		"contender's own CPU per query, taken within each round. What the columns mean is told in bench/README.md.\n")
+	if r.Settings.Calm > 0 {
+		fmt.Fprintf(&b, "\nSamples during which other programs used more than %g of a core were taken again: %d were thrown away, %d had to stay in.\n",
+			r.Settings.Calm, r.Retaken, r.Restless)
+	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\n%s\n", note)
 	}

@@ -12,6 +12,11 @@ type Report struct {
 	Settings Settings  `json:"settings"`
 	Notes    []string  `json:"notes"`
 	Results  []*Result `json:"results"`
+
+	// With Options.Calm: samples that were thrown away because of other programs, and samples that
+	// stayed in although they were no calmer at the last try.
+	Retaken  int `json:"retaken"`
+	Restless int `json:"restless"`
 }
 
 // Settings are the options that figures depend on.
@@ -19,6 +24,7 @@ type Settings struct {
 	Rounds  int      `json:"rounds"`
 	Seconds float64  `json:"seconds"`
 	Threads int      `json:"threads"`
+	Calm    float64  `json:"calm"`
 	About   []string `json:"contenders"` // who took part, in words
 }
 
@@ -43,7 +49,7 @@ func newReport(ctx context.Context, o Options) *Report {
 		Date:    time.Now().UTC().Format(time.RFC3339),
 		Machine: readMachine(ctx),
 		Settings: Settings{
-			Rounds: o.Rounds, Seconds: o.Window.Seconds(), Threads: o.Threads},
+			Rounds: o.Rounds, Seconds: o.Window.Seconds(), Threads: o.Threads, Calm: o.Calm},
 	}
 	for _, c := range chosen(o.allContenders(), o.Only, func(c Contender) string { return c.Name }) {
 		r.Settings.About = append(r.Settings.About, c.Name+": "+c.About)

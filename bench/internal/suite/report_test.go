@@ -52,7 +52,7 @@ func sampleReport() *Report {
 		return out
 	}
 	r := &Report{Date: "2026-11-22T01:02:03Z", Machine: Machine{CPU: "A CPU", Cores: 2, Kernel: "6.1", Commit: "abc"},
-		Settings: Settings{Rounds: 2, Seconds: 1, Threads: 1}, Notes: []string{"A note."},
+		Settings: Settings{Rounds: 2, Seconds: 1, Threads: 1, Calm: 0.25}, Retaken: 4, Restless: 1, Notes: []string{"A note."},
 		Results: []*Result{
 			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Contender: "direct", Rounds: rounds(0, 0)},
 			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Contender: floorName, Rounds: rounds(10, 20)},
@@ -65,7 +65,8 @@ func sampleReport() *Report {
 func TestMarkdown(t *testing.T) {
 	got := sampleReport().Markdown()
 	for _, want := range []string{
-		"# Benchmark of 2026-11-22 at abc\n", "A CPU, 2 cores", "A note.", "## paced\n", "### pg-simple, 333 per second offered",
+		"# Benchmark of 2026-11-22 at abc\n", "A CPU, 2 cores", "A note.",
+		"more than 0.25 of a core were taken again: 4 were thrown away, 1 had to stay in.", "## paced\n", "### pg-simple, 333 per second offered",
 		"| contender | queries/s |",
 		"| direct | 1000 (1000–1000) | 1 | 2 (2–2) |  |  |  |  |  | 50.0 (50.0–50.0) |  | 10 % |\n",
 		"| sluice | 1000 (1000–1000) | 1 | 2 (2–2) | 17.00 (12.00–22.00) | 1.7 + 15.3 | 1.15 (1.10–1.20) |  | 1.50 (0.50) | 50.0 (50.0–50.0) | 3.0 | 10 % |\n",

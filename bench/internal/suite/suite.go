@@ -18,6 +18,7 @@ type Options struct {
 	Only     []string      // names of scenarios, loads and contenders; others are left out
 	Variants []Variant     // further contenders
 	Rate     float64       // of the paced scenarios, per second; 0 = a third of the peak
+	Calm     float64       // a sample with more foreign CPU, in cores, is taken again; 0 = none is
 	Sluice   string        // its program
 	Floor    string        // source of the relay
 	Progress io.Writer     // a line per sample
@@ -34,6 +35,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("threads: %d; at least 1", o.Threads)
 	case o.Rate < 0:
 		return fmt.Errorf("rate: %v; at least 0", o.Rate)
+	case o.Calm < 0:
+		return fmt.Errorf("calm: %v; at least 0", o.Calm)
 	}
 	for _, name := range o.Only {
 		if !o.known(name) {
@@ -183,7 +186,7 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 	for round := range r.Rounds {
 		for turn := range entrants {
 			i := (round + turn) % len(entrants)
-			sample, err := measure(ctx, c.Load, s, entrants[i], rate, r.Window, r.dir)
+			sample, err := r.sample(ctx, c.Load, s, entrants[i], rate)
 			if err != nil {
 				return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, entrants[i].Name, err)
 			}
@@ -198,6 +201,33 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 			Scenario: c.Scenario.Name, Load: c.Load.Name, Unit: c.Unit, Rate: rate, Contender: e.Name, Rounds: samples[i]})
 	}
 	return nil
+}
+
+// sample takes one sample, in calm if that was asked for. What was thrown away is counted: a reader
+// should know how calm the machine was.
+func (r *run) sample(ctx context.Context, l Load, s *server, e *entrant, rate float64) (Sample, error) {
+	sample, retaken, err := inCalm(r.Calm, func() (Sample, error) {
+		return measure(ctx, l, s, e, rate, r.Window, r.dir)
+	})
+	r.report.Retaken += retaken
+	if r.Calm > 0 && sample.ForeignShare > r.Calm {
+		r.report.Restless++
+	}
+	return sample, err
+}
+
+// calmTries is how often a sample is taken in the hope of a calm machine.
+const calmTries = 10
+
+// inCalm takes a sample until other programs leave the machine alone, or for the last time.
+func inCalm(calm float64, take func() (Sample, error)) (s Sample, retaken int, err error) {
+	for {
+		s, err = take()
+		if err != nil || calm == 0 || s.ForeignShare <= calm || retaken == calmTries-1 {
+			return s, retaken, err
+		}
+		retaken++
+	}
 }
 
 // rate is what a paced scenario offers: a third of the peak of HAProxy (or of the last contender, if

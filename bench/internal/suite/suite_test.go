@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -77,6 +78,7 @@ func TestCheck(t *testing.T) {
 		"seconds": func(o *Options) { o.Window = time.Hour },
 		"threads": func(o *Options) { o.Threads = 0 },
 		"rate":    func(o *Options) { o.Rate = -1 },
+		"calm":    func(o *Options) { o.Calm = -1 },
 		"only":    func(o *Options) { o.Only = []string{"nonsense"} },
 	} {
 		o := good
@@ -119,6 +121,39 @@ func TestRun(t *testing.T) {
 		"connect/my-connect/direct", "connect/my-connect/floor"}
 	if !slices.Equal(got, want) {
 		t.Errorf("measured %v; want %v", got, want)
+	}
+}
+
+// TestInCalm plays the shares of other programs that a machine might show.
+func TestInCalm(t *testing.T) {
+	busy := slices.Repeat([]float64{2}, calmTries)
+	tests := []struct {
+		name    string
+		calm    float64
+		shares  []float64
+		want    float64 // share of the sample that counts
+		retaken int
+	}{
+		{"calm at once", 0.5, []float64{0.4}, 0.4, 0},
+		{"calm at the third try", 0.5, []float64{1.5, 0.6, 0.5}, 0.5, 2},
+		{"never calm", 0.5, append(busy[1:], 3), 3, calmTries - 1},
+		{"calm was not asked for", 0, []float64{2}, 2, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			taken := 0
+			s, retaken, err := inCalm(tt.calm, func() (Sample, error) {
+				taken++
+				return Sample{ForeignShare: tt.shares[taken-1]}, nil
+			})
+			if err != nil || s.ForeignShare != tt.want || retaken != tt.retaken || taken != len(tt.shares) {
+				t.Errorf("took %d samples, threw away %d, kept %v, %v", taken, retaken, s.ForeignShare, err)
+			}
+		})
+	}
+	failure := errors.New("broken")
+	if _, _, err := inCalm(0.5, func() (Sample, error) { return Sample{ForeignShare: 2}, failure }); err != failure {
+		t.Errorf("got %v; want the failure", err)
 	}
 }
 
