@@ -22,7 +22,7 @@ type Options struct {
 	Backends []Spec
 	// ConnectTimeout bounds one attempt at one backend, up to its first answer.
 	ConnectTimeout time.Duration
-	// RetryTimeout bounds all attempts for one client together.
+	// RetryTimeout is how long after the first attempt for a client another one may begin.
 	RetryTimeout time.Duration
 	Socket       engine.SocketOptions
 	Health       HealthOptions

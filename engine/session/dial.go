@@ -42,7 +42,7 @@ func (s *Session) dialNext() {
 	b, why := s.cluster.Pick(s.set.want(), d.tried)
 	switch {
 	case b != nil && (left > 0 || d.rounds == 0 && len(d.tried) == 0):
-		s.dialOne(b, min(opt.ConnectTimeout, max(left, time.Millisecond)))
+		s.dialOne(b, opt.ConnectTimeout)
 	case b != nil:
 		b.Release()
 		s.noBackend(why)
