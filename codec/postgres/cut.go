@@ -49,18 +49,24 @@ type fatal struct {
 	word  byte  // which word the value may be: the first letter of FATAL or PANIC; 0 for neither
 }
 
+// fatalDone is the field of a look that is over: V comes early in the message, and decides.
+const fatalDone = 0xff
+
 // look takes the next bytes of the body and tells whether the severity was found in them.
 func (s *fatal) look(p []byte) bool {
 	for _, b := range p {
 		switch {
+		case s.field == fatalDone:
+			return false
 		case s.field == 0:
 			*s = fatal{field: b}
 		case b == 0:
 			found := s.word != 0 && int(s.same) == len("FATAL")
-			s.field = 0
-			if found {
-				return true
+			if found || s.field == 'V' {
+				s.field = fatalDone
+				return found
 			}
+			s.field = 0
 		case s.field == 'S' || s.field == 'V':
 			s.compare(b)
 		}

@@ -33,6 +33,10 @@ type rule struct {
 	min, max uint32 // of the length field; max 0: there is no such message
 }
 
+// allows tells whether such a message may have that length. No length is allowed for a type that
+// there is not.
+func (r *rule) allows(size uint32) bool { return size >= r.min && size <= r.max && size != 0 }
+
 // clientRules has a row for each message that a client may send after its login.
 //
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
