@@ -170,3 +170,9 @@ func settle(t testing.TB) {
 		return !strings.Contains(all, "sluice/engine.(*") && !strings.Contains(all, "gnet/v2.(*")
 	})
 }
+
+// handshakes counts the goroutines that are in a handshake of StartTLS.
+func handshakes() int {
+	stacks := make([]byte, 1<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "created by sluice/engine.(*Conn).StartTLS")
+}
