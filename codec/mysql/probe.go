@@ -67,7 +67,7 @@ func (p *probe) packet(b []byte) (send []byte, done bool, err error) {
 	switch {
 	case b[0] == 0xff:
 		no, text := parseErr(b)
-		if p.sent && refusesAccess(no) {
+		if no.code == tooMany || p.sent && refusesAccess(no) {
 			return nil, true, nil
 		}
 		return nil, true, fmt.Errorf("%d (%s) %s", no.code, no.state, text)
@@ -118,6 +118,10 @@ func (p *probe) respond(g greeting) []byte {
 	}
 	return p.reply(b)
 }
+
+// tooMany is the error of a server all of whose connections are in use. It is up: taking it out would
+// only add the time until it is let in again to the time until a connection is free.
+const tooMany = 1040
 
 // accessCodes are the refusals of a server that is well: they concern the name or the way to log in.
 // SQLSTATE 28000 says the same.

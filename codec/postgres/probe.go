@@ -68,7 +68,12 @@ func (p *probe) authentication(size uint32) (send []byte, done bool, err error) 
 	return nil, true, nil
 }
 
-// refusal tells a server that can't take anybody from one that does not want this user.
+// tooMany is the SQLSTATE of a server all of whose connections are in use.
+const tooMany = "53300"
+
+// refusal tells a server that can't take anybody from one that does not want this user. A full server
+// is up: taking it out would only add the time until it is let in again to the time until a
+// connection is free.
 func (p *probe) refusal(size uint32) (send []byte, done bool, err error) {
 	if size < 5 || size > maxAuthMessage {
 		return nil, true, errProbe
@@ -78,7 +83,7 @@ func (p *probe) refusal(size uint32) (send []byte, done bool, err error) {
 		return nil, false, nil
 	}
 	body = body[:min(len(body), int(size-4))]
-	if e := parseError(body); cantTakeUs(e.state) {
+	if e := parseError(body); e.state != tooMany && cantTakeUs(e.state) {
 		return nil, true, fmt.Errorf("postgres: %w", e)
 	}
 	return nil, true, nil
