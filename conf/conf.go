@@ -74,8 +74,9 @@ type Cluster struct {
 	Backends []Backend `toml:"backends"`
 	// ConnectTimeout limits one attempt to connect to one backend.
 	ConnectTimeout Duration `toml:"connect-timeout" range:"10ms..5m"`
-	// RetryTimeout is how long a client waits while one backend after the other is tried.
-	RetryTimeout Duration `toml:"retry-timeout" range:"10ms..1h"`
+	// RetryTimeout is how long after the first attempt for a client another one may begin; 0 = none
+	// does.
+	RetryTimeout Duration `toml:"retry-timeout" range:"0s..1h"`
 	// Keepalive is the idle time after which TCP probes a server connection; 0 = never.
 	Keepalive Duration `toml:"keepalive" range:"0|1s..9h"`
 	// TCPUserTimeout is how long sent bytes may stay unacknowledged by a backend before the kernel

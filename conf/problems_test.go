@@ -124,7 +124,6 @@ func TestProblems(t *testing.T) {
 		{"TLS to servers by chance with tcp", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\ntls.mode = \"prefer\"", `f:17:5: cluster.tls.mode: "prefer" can't be had with protocol "tcp": it has no way to agree on TLS`},
 		{"requests of tcp", "listen = \":1\"\n[[listener]]\nname = \"x\"\nlisten = \":2\"\ncluster = \"other\"\nrequest-log = \"all\"", `f:17:1: listener.request-log: has no use with protocol "tcp": it has no requests`},
 
-		{"retry shorter than connect", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\nretry-timeout = \"1s\"", `f:17:1: cluster.retry-timeout: 1s is shorter than connect-timeout, 3s: no attempt could take its time`},
 		{"user of a tcp check", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\nhealth.user = \"u\"", `f:17:8: cluster.health.user: has no use with protocol "tcp"`},
 		{"control without user", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"mysql\"\nbackends = [{addr = \"a:1\"}]\ncontrol.password = \"p\"", `f:17:1: cluster.control.user: is missing, as there is a password`},
 		{"control elsewhere", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"postgres\"\nbackends = [{addr = \"a:1\"}]\ncontrol.user = \"u\"", `f:17:9: cluster.control.user: has no use with protocol "postgres"`},

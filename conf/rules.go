@@ -42,10 +42,6 @@ func (k *checker) unique(path, name string, names map[string]bool) {
 func (k *checker) cluster(path string, c *Cluster, names map[string]bool) {
 	k.unique(join(path, "name"), c.Name, names)
 	k.backends(join(path, "backends"), c)
-	if c.RetryTimeout < c.ConnectTimeout {
-		k.problem(join(path, "retry-timeout"), "%v is shorter than connect-timeout, %v: no attempt could take its time",
-			c.RetryTimeout, c.ConnectTimeout)
-	}
 	if c.Health.User != "" && c.Protocol == "tcp" {
 		k.problem(join(path, "health.user"), `has no use with protocol "tcp"`)
 	}
