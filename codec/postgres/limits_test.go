@@ -126,8 +126,9 @@ func TestQueueIgnoresRepetition(t *testing.T) {
 func TestQueueIsGivenBack(t *testing.T) {
 	f := idle(t, nil)
 	const deep = 100_000
+	request, answer := messages(t, codec.Client, "PS"), messages(t, codec.Server, "1Z")
 	for range deep {
-		if err := f.Client(messages(t, codec.Client, "PS")); err != nil {
+		if err := f.Client(request); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +136,7 @@ func TestQueueIsGivenBack(t *testing.T) {
 		t.Fatalf("owed %d", f.Owed())
 	}
 	for n := deep - 1; n >= 0; n-- {
-		if err := f.Server(messages(t, codec.Server, "1Z")); err != nil {
+		if err := f.Server(answer); err != nil {
 			t.Fatal(err)
 		}
 		if f.Owed() != n {

@@ -272,10 +272,10 @@ func once(n int) cutting {
 }
 
 // cuttings are all ways to cut a conversation of n bytes that are tried: in pieces of one size, and in
-// two at each place.
+// two at each place, or at a few hundred places of a long one.
 func cuttings(n int) []cutting {
 	all := []cutting{whole, every(1), every(2), every(3), every(5), every(7)}
-	for i := 1; i < n; i++ {
+	for i := 1; i < n; i += 1 + n/300 {
 		all = append(all, once(i))
 	}
 	return all
