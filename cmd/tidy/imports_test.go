@@ -64,7 +64,7 @@ var mayImport = map[string]may{
 var benchMay = []string{"codec", "codec/mysql", "codec/postgres", "codec/tcp"}
 
 func TestImports(t *testing.T) {
-	_, files := repository(t)
+	files := repository(t)
 	rowless := map[string]bool{}
 	for _, s := range files {
 		if s.file == nil {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -35,10 +36,20 @@ type source struct {
 
 func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
 
-// repository reads all files but those that are made (bin, bench/out) or kept by git.
-func repository(t *testing.T) (*token.FileSet, []source) {
+// repository returns all files but those that are made (bin, bench/out) or kept by git.
+func repository(t *testing.T) []source {
 	t.Helper()
-	set := token.NewFileSet()
+	all, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// places turns a position in a file that was read into its line.
+var places = token.NewFileSet()
+
+var read = sync.OnceValues(func() ([]source, error) {
 	var all []source
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -61,18 +72,15 @@ func repository(t *testing.T) (*token.FileSet, []source) {
 		}
 		s := source{path: rel, folder: path.Dir(rel), text: text}
 		if strings.HasSuffix(rel, ".go") {
-			if s.file, err = parser.ParseFile(set, rel, text, parser.ParseComments); err != nil {
+			if s.file, err = parser.ParseFile(places, rel, text, parser.ParseComments); err != nil {
 				return err
 			}
 		}
 		all = append(all, s)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set, all
-}
+	return all, err
+})
 
 // top is what stands at the top of the repository, besides files that begin with a dot.
 var top = []string{
@@ -99,7 +107,7 @@ var bannedNames = []string{
 }
 
 func TestPackageNames(t *testing.T) {
-	_, files := repository(t)
+	files := repository(t)
 	for _, s := range files {
 		if s.file != nil && slices.Contains(bannedNames, s.file.Name.Name) {
 			t.Errorf("%s: a package named %s says nothing", s.path, s.file.Name.Name)
@@ -108,7 +116,7 @@ func TestPackageNames(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	_, files := repository(t)
+	files := repository(t)
 	for _, s := range files {
 		if s.file == nil {
 			continue
@@ -121,7 +129,7 @@ func TestFormat(t *testing.T) {
 
 // TestPackageDocs holds that each package says what it is.
 func TestPackageDocs(t *testing.T) {
-	_, files := repository(t)
+	files := repository(t)
 	explained := map[string]bool{}
 	for _, s := range files {
 		if s.file != nil {
@@ -137,13 +145,13 @@ func TestPackageDocs(t *testing.T) {
 
 // TestExportedNamesAreExplained wants a comment at each exported name of a package that others import.
 func TestExportedNamesAreExplained(t *testing.T) {
-	set, files := repository(t)
+	files := repository(t)
 	for _, s := range files {
 		if s.file == nil || s.isTest() || s.file.Name.Name == "main" {
 			continue
 		}
 		for _, id := range unexplained(s.file) {
-			t.Errorf("%v: %s has no comment", set.Position(id.Pos()), id.Name)
+			t.Errorf("%v: %s has no comment", places.Position(id.Pos()), id.Name)
 		}
 	}
 }
@@ -225,7 +233,7 @@ var never = []struct {
 }
 
 func TestNever(t *testing.T) {
-	_, files := repository(t)
+	files := repository(t)
 	for _, s := range files {
 		if path.Base(s.path) == "go.sum" || bytes.IndexByte(s.text, 0) >= 0 {
 			continue
