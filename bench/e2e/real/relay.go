@@ -127,7 +127,8 @@ func pump(dst, src net.Conn, cut func() int) {
 		for p := buf[:n]; len(p) > 0; {
 			k := min(cut(), len(p))
 			if _, werr := dst.Write(p[:k]); werr != nil {
-				src.Close()
+				// The other direction may still carry a last word: leave it alone.
+				_, _ = io.Copy(io.Discard, src)
 				return
 			}
 			p = p[k:]

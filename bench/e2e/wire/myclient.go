@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"time"
 )
 
@@ -98,20 +99,24 @@ func (m *MySQL) Login(a Account) {
 		m.Caps |= ConnectWithDB
 	}
 	m.Write(m.loginResponse(a))
-	for m.fault == nil {
+	if m.Authenticate(a.Password) {
+		m.compress(a)
+	}
+}
+
+// Authenticate goes through the rest of a login, or of COM_CHANGE_USER, and tells whether it succeeded.
+func (m *MySQL) Authenticate(password string) bool {
+	for {
 		p := m.Packet()
-		if len(p) == 0 {
-			return
+		if len(p) == 0 || p[0] == 0xff {
+			return false
 		}
 		switch p[0] {
 		case 0x00:
-			m.compress(a)
-			return
-		case 0xff:
-			return
-		case 0xfe: // another plugin, with a salt of its own
+			return true
+		case 0xfe: // another plugin, or another salt
 			_, data, _ := bytes.Cut(p[1:], []byte{0})
-			m.Write(nativeAuth(a.Password, bytes.TrimSuffix(data, []byte{0})))
+			m.Write(nativeAuth(password, bytes.TrimSuffix(data, []byte{0})))
 		}
 	}
 }
@@ -185,6 +190,12 @@ func (m *MySQL) Query(sql string) {
 
 // Packet reads one packet and returns its payload; nil at the end of the connection.
 func (m *MySQL) Packet() []byte {
+	return m.packet("packet", func([]byte) {})
+}
+
+// packet is Packet for one that goes into the transcript under the name kind, after mask has made
+// unreadable what is another one's on each connection.
+func (m *MySQL) packet(kind string, mask func(payload []byte)) []byte {
 	if m.fault != nil {
 		return nil
 	}
@@ -198,16 +209,27 @@ func (m *MySQL) Packet() []byte {
 		}
 		return nil
 	}
-	line := append(head[:], p...)
-	if m.closed || len(p) < 2 || p[0] != 0xfe || !bytes.HasPrefix(p[1:], []byte("mysql_native_password\x00")) {
-		m.add("packet", line)
-		return p
+	shown := append([]byte(nil), p...)
+	switch {
+	case len(p) > 2 && p[0] == 0xff:
+		kind = fmt.Sprintf("error %d", binary.LittleEndian.Uint16(p[1:]))
+		shown = statementID.ReplaceAll(shown, []byte("handler (*)"))
+	case len(p) > 2 && p[0] == 0xfe && bytes.HasPrefix(p[1:], []byte("mysql_native_password\x00")):
+		kind = "auth switch"
+		blank(shown[1+len("mysql_native_password\x00"):])
+	default:
+		mask(shown)
 	}
-	masked := append([]byte(nil), line...)
-	blank(masked[4+1+len("mysql_native_password\x00"):])
-	m.add("auth switch", masked)
+	if len(shown) != len(p) { // the length in the header goes with the masked text
+		head[0], head[1] = '*', '*'
+	}
+	m.add(kind, append(head[:], shown...))
 	return p
 }
+
+// statementID is where MariaDB, which counts statements over all connections, tells a number in an
+// error.
+var statementID = regexp.MustCompile(`handler \(\d+\)`)
 
 func (m *MySQL) read() ([4]byte, []byte, error) {
 	_ = m.Conn.SetReadDeadline(time.Now().Add(patience))

@@ -52,6 +52,9 @@ func (m *MySQL) resultSet(p []byte) (status int, last []byte) {
 	return m.rows()
 }
 
+// Rows reads what has no count in front of it, up to its end: the answer to COM_FIELD_LIST.
+func (m *MySQL) Rows() { m.rows() }
+
 // rows reads rows up to the packet that ends them.
 func (m *MySQL) rows() (status int, last []byte) {
 	split := false // the packet before was one of a split row
@@ -97,7 +100,11 @@ func okStatus(p []byte) int {
 // Prepare prepares sql, reads the answer and returns the statement's id; 0 if it was refused.
 func (m *MySQL) Prepare(sql string) uint32 {
 	m.Command(ComStmtPrepare, []byte(sql))
-	p := m.Packet()
+	p := m.packet("statement", func(p []byte) {
+		if len(p) >= 5 {
+			blank(p[1:5])
+		}
+	})
 	if len(p) < 12 || p[0] != 0 {
 		return 0
 	}

@@ -76,8 +76,17 @@ func (p *MyPeer) Read() ([]byte, bool) {
 // Zstd switches to compression by zstd, as both sides do after the login.
 func (p *MyPeer) Zstd() { p.stream = newCompressed(p.stream, newZstdFrames(), nil) }
 
-// Gone reads until the client has gone.
-func (p *MyPeer) Gone() { _, _ = io.Copy(io.Discard, p.stream) }
+// Reset begins a new exchange: the next packet sent has the number 0.
+func (p *MyPeer) Reset() { p.seq = 0 }
+
+// Gone reads until the client says goodbye, or goes without.
+func (p *MyPeer) Gone() {
+	for {
+		if b, ok := p.Read(); !ok || len(b) == 1 && b[0] == ComQuit {
+			return
+		}
+	}
+}
 
 // The packets a server sends.
 
