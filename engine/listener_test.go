@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childRole has this test's program be something else when it starts itself again.
+const childRole = "SLUICE_ENGINE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childRole) == "few-descriptors" {
+		if err := fewDescriptors(); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// fewDescriptors accepts and echoes with hardly any descriptors, until its input ends. It says where
+// it listens, and each time that accepting rests.
+func fewDescriptors() error {
+	e, err := Start(Options{Loops: 1})
+	if err != nil {
+		return err
+	}
+	defer e.Stop()
+	h := &hooks{data: func(c *Conn, p []byte) { c.Write(p) }}
+	ln, err := Listen("127.0.0.1:0", ListenOptions{}, func(nc net.Conn) {
+		e.Loops()[0].Enroll(nc, h, func(err error) { fmt.Println("refused:", err) })
+	})
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	lim := unix.Rlimit{Cur: 40, Max: 40}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return err
+	}
+	fmt.Println("at", ln.Addr())
+	go func() {
+		for n := uint64(0); ; {
+			<-time.After(time.Millisecond)
+			if p := ln.Pauses(); p > n {
+				n = p
+				fmt.Println("rests", n)
+			}
+		}
+	}()
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// TestOutOfDescriptors has a process with 40 descriptors meet 60 clients: accepting rests, who was
+// accepted is served all the same, and when clients go those that waited are served.
+func TestOutOfDescriptors(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childRole+"=few-descriptors")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 1000)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	addr, ok := strings.CutPrefix(await(t, lines, "the address"), "at ")
+	if !ok {
+		t.Fatal("the child did not start")
+	}
+	var clients []net.Conn
+	dial := func() net.Conn {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(patience))
+		clients = append(clients, nc)
+		return nc
+	}
+	first := dial()
+	mustEcho(t, first)
+	for range 60 {
+		dial()
+	}
+	for line := ""; !strings.HasPrefix(line, "rests"); {
+		if line = await(t, lines, "a rest"); line == "" {
+			t.Fatal("the child ended")
+		}
+	}
+	mustEcho(t, first)
+	for _, nc := range clients[1:] {
+		nc.Close()
+	}
+	mustEcho(t, first)
+	until(t, "a client is served again", func() bool {
+		nc := dial()
+		defer nc.Close()
+		_ = nc.SetDeadline(time.Now().Add(2 * time.Second))
+		return echoes(nc) == nil
+	})
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the child: %v", err)
+	}
+}
+
+// echoes says something and hears it.
+func echoes(nc net.Conn) error {
+	got := make([]byte, 4)
+	_, err := nc.Write([]byte("ping"))
+	if err == nil {
+		_, err = io.ReadFull(nc, got)
+	}
+	if err == nil && string(got) != "ping" {
+		err = fmt.Errorf("echo was %q", got)
+	}
+	return err
+}
+
+func mustEcho(t testing.TB, nc net.Conn) {
+	t.Helper()
+	if err := echoes(nc); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// greet accepts connections, says hello, and closes them.
+func greet(nc net.Conn) {
+	_, _ = nc.Write([]byte("hello"))
+	_ = nc.Close()
+}
+
+// TestIPv6Only listens at an IPv6 wildcard with and without IPv4 clients.
+func TestIPv6Only(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		ln, err := Listen("[::]:0", ListenOptions{IPv6Only: only}, greet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		for host, want := range map[string]bool{"::1": true, "127.0.0.1": !only} {
+			nc, err := net.Dial("tcp", net.JoinHostPort(host, port))
+			if (err == nil) != want {
+				t.Errorf("IPv6 only %t: dial %s: %v", only, host, err)
+			}
+			if err == nil {
+				if got, err := io.ReadAll(nc); string(got) != "hello" {
+					t.Errorf("heard %q, %v", got, err)
+				}
+				nc.Close()
+			}
+		}
+		ln.Close()
+	}
+}
+
+// TestReusePort has two listeners at one address: with the option on both, and only then.
+func TestReusePort(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		a, err := Listen("127.0.0.1:0", ListenOptions{ReusePort: first}, greet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Listen(a.Addr().String(), ListenOptions{ReusePort: true}, greet)
+		if (err == nil) != first {
+			t.Errorf("first with the option %t: the second: %v", first, err)
+		}
+		if err == nil {
+			b.Close()
+		}
+		a.Close()
+	}
+}
+
+// TestListenerClose closes a listener: nobody is accepted afterwards, the address is free at once, and
+// closing twice does no harm.
+func TestListenerClose(t *testing.T) {
+	accepted := make(chan net.Conn, 1)
+	ln, err := Listen("127.0.0.1:0", ListenOptions{Backlog: 1}, func(nc net.Conn) { accepted <- nc })
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	defer await(t, accepted, "the client").Close() // its side of the address stays in use
+	ln.Close()
+	ln.Close()
+	if nc, err := net.Dial("tcp", addr); err == nil {
+		nc.Close()
+		t.Error("connected to a closed listener")
+	}
+	if ln, err = Listen(addr, ListenOptions{}, greet); err != nil {
+		t.Fatalf("the address is not free: %v", err)
+	}
+	ln.Close()
+}
+
+func TestListenErrors(t *testing.T) {
+	for _, addr := range []string{"nonsense", "127.0.0.1:70000", "203.0.113.1:1"} {
+		if ln, err := Listen(addr, ListenOptions{}, greet); err == nil {
+			ln.Close()
+			t.Errorf("listens at %s", addr)
+		}
+	}
+	if ln, err := Listen("127.0.0.1:0", ListenOptions{IPv6Only: true}, greet); err == nil {
+		ln.Close()
+		t.Error("listens at an IPv4 address for IPv6 only")
+	}
+}
+
+func TestRaiseFileLimit(t *testing.T) {
+	got, err := RaiseFileLimit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		t.Fatal(err)
+	}
+	if got != lim.Cur || lim.Cur != lim.Max {
+		t.Errorf("raised to %d; the limit is %d of %d", got, lim.Cur, lim.Max)
+	}
+}
