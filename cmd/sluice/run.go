@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
@@ -94,10 +95,17 @@ func tune(cfg *conf.Config) {
 	if cfg.Engine.Procs > 0 {
 		runtime.GOMAXPROCS(cfg.Engine.Procs)
 	}
+	tuneMemory(cfg)
+}
+
+// tuneMemory sets how Go's collector weighs memory against work.
+func tuneMemory(cfg *conf.Config) {
 	debug.SetGCPercent(cfg.Engine.GCPercent)
-	if cfg.Engine.MemoryLimit > 0 {
-		debug.SetMemoryLimit(int64(cfg.Engine.MemoryLimit))
+	limit := int64(cfg.Engine.MemoryLimit)
+	if limit == 0 {
+		limit = math.MaxInt64
 	}
+	debug.SetMemoryLimit(limit)
 }
 
 // serve handles signals until one ends the process.
@@ -118,7 +126,15 @@ func (p *process) serve(signals <-chan os.Signal) {
 func (p *process) reload() {
 	notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicros()))
 	defer notify("READY=1\nSTATUS=serving")
-	cfg, err := conf.Load(p.path, os.Environ())
+	running := p.cfg.Load()
+	read, err := conf.Load(p.path, os.Environ())
+	var cfg *conf.Config
+	if err == nil {
+		// What can't change goes on, and must make sense together with what does: the credentials of
+		// an admin side that stays open to the network, say.
+		cfg = read.Keep(running)
+		err = cfg.Check()
+	}
 	if err == nil {
 		err = cfg.CheckFiles()
 	}
@@ -133,17 +149,13 @@ func (p *process) reload() {
 		p.log.Error("reload failed, the configuration in force stays", zap.Error(err))
 		return
 	}
-	changes := conf.Diff(p.cfg.Load(), cfg)
-	if len(changes.Fixed) > 0 {
-		p.log.Warn("these settings need a restart to change", zap.Strings("keys", changes.Fixed))
+	if fixed := conf.Diff(running, read).Fixed; len(fixed) > 0 {
+		p.log.Warn("these settings need a restart to change", zap.Strings("keys", fixed))
 	}
 	p.level.SetLevel(levelOf(cfg))
-	debug.SetGCPercent(cfg.Engine.GCPercent)
-	if cfg.Engine.MemoryLimit > 0 {
-		debug.SetMemoryLimit(int64(cfg.Engine.MemoryLimit))
-	}
+	tuneMemory(cfg)
 	p.cfg.Store(cfg)
-	p.log.Info("reloaded", zap.Stringer("changes", changes))
+	p.log.Info("reloaded", zap.Stringer("changes", conf.Diff(running, cfg)))
 }
 
 // stop ends the process gracefully, or at once if another signal comes.
