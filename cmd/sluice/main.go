@@ -52,6 +52,8 @@ func root() *cobra.Command {
 				cmd.Println(path + ": ok")
 				return nil
 			}},
+		&cobra.Command{Use: "config", Short: "Print the commented default configuration", Args: cobra.NoArgs,
+			Run: func(cmd *cobra.Command, _ []string) { cmd.Print(string(conf.Shipped)) }},
 		&cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 			Run: func(cmd *cobra.Command, _ []string) {
 				cmd.Println("sluice", version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)

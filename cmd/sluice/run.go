@@ -25,6 +25,7 @@ type process struct {
 	path  string
 	cfg   atomic.Pointer[conf.Config]
 	log   *zap.Logger
+	every *zap.Logger // log without thinning out, for lines that were asked for one by one
 	level zap.AtomicLevel
 	eng   *engine.Engine
 	proxy *session.Proxy
@@ -40,7 +41,8 @@ func run(path string) error {
 	}
 	p := &process{path: path}
 	p.cfg.Store(cfg)
-	p.log, p.level = newLogger(cfg)
+	p.every, p.level = newLogger(cfg)
+	p.log = thinned(p.every)
 	defer func() { _ = p.log.Sync() }()
 
 	signals := make(chan os.Signal, 8)
@@ -68,7 +70,7 @@ func (p *process) start(cfg *conf.Config) error {
 	if p.eng, err = engine.Start(engineOptions(cfg, p.log.Sugar())); err != nil {
 		return err
 	}
-	p.proxy = session.New(p.eng, p.log)
+	p.proxy = session.New(p.eng, p.log, p.every)
 	if cfg.Admin.Listen != "" {
 		if p.admin, err = startAdmin(p, cfg.Admin.Listen); err != nil {
 			return fmt.Errorf("admin: %w", err)
@@ -194,8 +196,7 @@ func (p *process) stop(signals <-chan os.Signal) {
 	p.log.Info("stopped")
 }
 
-// newLogger makes the process's logger, and the handle on its level. More than a hundred equal lines in
-// a second are thinned out: a flood of bad clients must not become a flood of the disk.
+// newLogger makes the process's logger, and the handle on its level.
 func newLogger(cfg *conf.Config) (*zap.Logger, zap.AtomicLevel) {
 	level := zap.NewAtomicLevelAt(levelOf(cfg))
 	enc := zap.NewProductionEncoderConfig()
@@ -205,9 +206,15 @@ func newLogger(cfg *conf.Config) (*zap.Logger, zap.AtomicLevel) {
 	if cfg.Log.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)
-	core = zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
-	return zap.New(core), level
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)), level
+}
+
+// thinned returns the logger with equal lines thinned out beyond a hundred in a second: a flood of bad
+// clients must not become a flood of the disk.
+func thinned(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
+	}))
 }
 
 func levelOf(cfg *conf.Config) zapcore.Level {

@@ -242,7 +242,7 @@ func startProxy(t *testing.T, change func(*Setup), backends ...*fakePG) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(eng, testLog(t))
+	p := New(eng, testLog(t), testLog(t))
 	t.Cleanup(func() { p.Close(); eng.Stop() })
 	s := &stand{Proxy: p, t: t, setup: Setup{
 		Limits: Limits{LeaveTimeout: 10 * time.Second},

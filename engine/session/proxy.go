@@ -57,12 +57,13 @@ type Proxy struct {
 	done sync.WaitGroup
 }
 
-// New makes a Proxy on the loops of eng, without frontends yet.
-func New(eng *engine.Engine, log *zap.Logger) *Proxy {
+// New makes a Proxy on the loops of eng, without frontends yet. requests takes the lines about single
+// requests, where a listener asks for them; log takes all else.
+func New(eng *engine.Engine, log, requests *zap.Logger) *Proxy {
 	p := &Proxy{eng: eng, log: log, keys: newRegistry(), frontends: map[string]*Frontend{},
 		clusters: map[string]*upstream.Cluster{}, stop: make(chan struct{})}
 	p.limits.Store(&Limits{})
-	p.requests = newRequestLog(log)
+	p.requests = newRequestLog(requests)
 	for _, l := range eng.Loops() {
 		p.loops = append(p.loops, newLoopState(l))
 	}
