@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"io"
 	"net"
 	"unsafe"
 
@@ -18,7 +19,8 @@ type Handler interface {
 	// OnRoom tells that a Conn that was Full has sent enough to be written to again.
 	OnRoom(c *Conn)
 	// OnClose tells that the Conn has ended, whoever ended it; err is nil after Close and
-	// CloseFlushed, io.EOF (wrapped) after the peer's FIN. It is the last call.
+	// CloseFlushed and when the engine stops, io.EOF (wrapped) after the peer's FIN. It is the last
+	// call.
 	OnClose(c *Conn, err error)
 }
 
@@ -217,6 +219,9 @@ func (c *Conn) lost(err error) {
 	}
 	c.gc = nil
 	if c.phase == phaseOpen {
+		if err == io.EOF { // bare: gnet's word for an error that it did not look at
+			err = socketError(c.fd)
+		}
 		c.err = err
 	}
 	c.phase = phaseClosed
@@ -228,4 +233,12 @@ func (c *Conn) lost(err error) {
 	}
 	c.loop.conns.Add(-1)
 	c.loop.ended = append(c.loop.ended, c)
+}
+
+// socketError is the error of a socket that its peer, or the network, has ended.
+func socketError(fd int) error {
+	if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && n != 0 {
+		return unix.Errno(n)
+	}
+	return unix.ECONNRESET // a write was told before
 }

@@ -16,6 +16,11 @@
 // Loop.Dial and Engine's methods may be called from anywhere. Nothing that runs on a loop may block or
 // compute for long: TLS handshakes, dialling and name look-ups have goroutines of their own.
 //
+// # Tasks
+//
+// Loop.Run has its own queue, announced by a byte on a socket pair, the loop's anchor (anchor.go). So
+// tasks keep their order, and take turns with the sockets whatever they submit.
+//
 // # Handlers are never called from inside a handler
 //
 // gnet closes a connection inside the very Write that failed and calls back at once. Here OnClose is
@@ -23,12 +28,21 @@
 // connections without finding its own state changed under its feet. After its end a Conn ignores
 // writes: its descriptor's number may already be another client's.
 //
+// A Write that fails because the peer has reset the connection does not end it by itself: what the
+// peer said before is read first, and the end is met behind it. Until OnClose such a Conn ignores
+// writes.
+//
 // # Back-pressure
 //
 // A Conn whose unsent bytes pass HighWater is Full; the handler then pauses the connection that feeds
 // it, and OnRoom says when the bytes have fallen to LowWater. Pausing sets the descriptor's interest
-// mask in gnet's own epoll instance (interest.go). At most HighWater plus one read buffer is held per
-// connection.
+// mask in gnet's own epoll instance (interest.go). Who pauses when a Conn is Full has it hold at most
+// HighWater and one read buffer of unsent bytes, and one read buffer (two with TLS) of bytes that were
+// read and not handed over.
+//
+// A pause concerns OnData. A TLS handshake goes on in it, and bounds what it is sent by itself. The
+// peer's RST ends a paused connection at once, and what was not read is lost; its FIN is seen when the
+// pause ends.
 //
 // # Closing
 //

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -11,7 +12,14 @@ import (
 
 // TestEcho accepts clients, spreads them over two loops, and has each hear what it said.
 func TestEcho(t *testing.T) {
-	e := start(t, Options{Loops: 2})
+	for _, lock := range []bool{false, true} {
+		t.Run(fmt.Sprintf("locked threads %t", lock), func(t *testing.T) {
+			testEcho(t, start(t, Options{Loops: 2, LockThreads: lock}))
+		})
+	}
+}
+
+func testEcho(t *testing.T, e *Engine) {
 	closed := make(chan error, 1)
 	h := &hooks{
 		data:  func(c *Conn, p []byte) { c.Write(p) },
@@ -129,34 +137,4 @@ func openFiles(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(list)
-}
-
-func TestOptions(t *testing.T) {
-	tests := []struct {
-		name string
-		opt  Options
-		ok   bool
-	}{
-		{"zero value", Options{}, true},
-		{"smallest marks", Options{HighWater: 1}, true},
-		{"negative loops", Options{Loops: -1}, false},
-		{"too many loops", Options{Loops: maxLoops + 1}, false},
-		{"negative read buffer", Options{ReadBuffer: -1}, false},
-		{"marks the wrong way round", Options{HighWater: 10, LowWater: 20}, false},
-		{"equal marks", Options{HighWater: 10, LowWater: 10}, false},
-		{"negative time-out", Options{FlushTimeout: -1}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			opt := tt.opt
-			err := opt.check()
-			if (err == nil) != tt.ok {
-				t.Fatalf("check() = %v, want ok %t", err, tt.ok)
-			}
-			if err == nil && (opt.Loops < 1 || opt.ReadBuffer < 1 || opt.LowWater >= opt.HighWater ||
-				opt.FlushTimeout <= 0 || opt.DrainTimeout <= 0) {
-				t.Errorf("check left %+v", opt)
-			}
-		})
-	}
 }
