@@ -261,7 +261,7 @@ func mySessionCases() []myCase {
 		}},
 		{name: "pitfall-84-collations-above-255", want: []string{"utf8mb4_uca1400_ai_ci"}, client: ql(wire.Usual,
 			"select @@collation_connection", "set names utf8mb4 collate utf8mb4_uca1400_ai_ci", "select @@collation_connection, 'é'", "set character_set_results=latin1", "select 'é'")},
-		{name: "pitfall-86-wait-timeout", want: []string{"end of the connection"}, client: func(m *wire.MySQL, _ lane) {
+		{name: "pitfall-86-wait-timeout", told: "the connection to the server was lost", want: []string{"end of the connection"}, client: func(m *wire.MySQL, _ lane) {
 			m.Login(app(wire.Usual))
 			m.Query("set session wait_timeout=1")
 			m.Closed()

@@ -70,10 +70,15 @@ func StartMariaDB(dir string, id int, ca *Authority, cert Pair) (*MariaDB, error
 	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), b, 0o644); err != nil {
 		return nil, err
 	}
+	// A server that starts removes what it takes for its own leftovers from its folder for temporary
+	// files, so it must not share one.
+	if err := os.Mkdir(m.temporary(), 0o755); err != nil {
+		return nil, err
+	}
 	if err := own(dir, owner); err != nil {
 		return nil, err
 	}
-	if err := run(owner, dir, install, "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
+	if err := run(owner, dir, install, "--no-defaults", "--tmpdir="+m.temporary(), "--auth-root-authentication-method=normal", "--skip-test-db",
 		"--datadir="+filepath.Join(dir, "data")); err != nil {
 		return nil, err
 	}
@@ -94,7 +99,7 @@ func (m *MariaDB) Start() error {
 	}
 	m.Process, err = Launch(filepath.Join(m.Dir, fmt.Sprintf("log.%d", time.Now().UnixNano())), m.owner, program,
 		"--no-defaults", "--datadir="+filepath.Join(m.Dir, "data"), "--socket="+m.Socket,
-		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(Port(m.Addr)), "--skip-name-resolve",
+		"--tmpdir="+m.temporary(), "--bind-address=127.0.0.1", "--port="+strconv.Itoa(Port(m.Addr)), "--skip-name-resolve",
 		"--ssl-ca="+filepath.Join(m.Dir, "ca.crt"), "--ssl-cert="+filepath.Join(m.Dir, "server.crt"),
 		"--ssl-key="+filepath.Join(m.Dir, "server.key"),
 		"--server-id="+strconv.Itoa(m.id), "--log-bin=binlog", "--binlog-format=row", "--local-infile=1",
@@ -118,6 +123,8 @@ func (m *MariaDB) Start() error {
 	}
 	return nil
 }
+
+func (m *MariaDB) temporary() string { return filepath.Join(m.Dir, "tmp") }
 
 // Stop ends the server.
 func (m *MariaDB) Stop() error { return m.Process.Stop(syscall.SIGKILL, 20*time.Second) }

@@ -213,7 +213,7 @@ func (m *MySQL) packet(kind string, mask func(payload []byte)) []byte {
 	switch {
 	case len(p) > 2 && p[0] == 0xff:
 		kind = fmt.Sprintf("error %d", binary.LittleEndian.Uint16(p[1:]))
-		shown = statementID.ReplaceAll(shown, []byte("handler (*)"))
+		shown = statementID.ReplaceAll(shown, []byte("(*)"))
 	case len(p) > 2 && p[0] == 0xfe && bytes.HasPrefix(p[1:], []byte("mysql_native_password\x00")):
 		kind = "auth switch"
 		blank(shown[1+len("mysql_native_password\x00"):])
@@ -227,9 +227,9 @@ func (m *MySQL) packet(kind string, mask func(payload []byte)) []byte {
 	return p
 }
 
-// statementID is where MariaDB, which counts statements over all connections, tells a number in an
-// error.
-var statementID = regexp.MustCompile(`handler \(\d+\)`)
+// statementID is where MariaDB, which counts statements over all connections, tells the number of one
+// in an error.
+var statementID = regexp.MustCompile(`\(\d+\)`)
 
 func (m *MySQL) read() ([4]byte, []byte, error) {
 	_ = m.Conn.SetReadDeadline(time.Now().Add(patience))

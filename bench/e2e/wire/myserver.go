@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -18,8 +19,9 @@ type MyPeer struct {
 	seq    byte
 }
 
-// AcceptMySQL greets a connection with those capabilities and reads the answer. ok is false if the
-// client goes without one, as a health check does.
+// AcceptMySQL greets a connection with those capabilities and reads the answer. ok is false for
+// whoever is not a client of a test (they log in as "app"): a health check, which is then already
+// answered.
 func AcceptMySQL(c net.Conn, caps uint64) (p *MyPeer, ok bool) {
 	p = &MyPeer{Conn: c}
 	_ = c.SetDeadline(time.Now().Add(2 * patience))
@@ -34,6 +36,11 @@ func AcceptMySQL(c net.Conn, caps uint64) (p *MyPeer, ok bool) {
 	p.Caps = uint64(binary.LittleEndian.Uint32(p.Response))
 	if caps&LongPassword == 0 {
 		p.Caps |= uint64(binary.LittleEndian.Uint32(p.Response[28:])) << 32
+	}
+	if !bytes.HasPrefix(p.Response[32:], []byte("app\x00")) {
+		p.Send(OK(2))
+		p.Gone()
+		return p, false
 	}
 	return p, true
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,11 @@ func (t *Transcript) Fault() error { return t.fault }
 
 // Len is the number of lines.
 func (t *Transcript) Len() int { return len(t.lines) }
+
+// Drop removes the lines that contain s.
+func (t *Transcript) Drop(s string) {
+	t.lines = slices.DeleteFunc(t.lines, func(line string) bool { return strings.Contains(line, s) })
+}
 
 // Contains tells whether a line contains s.
 func (t *Transcript) Contains(s string) bool { return strings.Contains(t.String(), s) }
