@@ -46,13 +46,13 @@ func (s loginScript) hold(t testing.TB, cut cutting) *meeting {
 	m.done(m.login.Start())
 	side := codec.Client
 	for i, word := range words(s.script) {
-		name, arg, _ := strings.Cut(strings.TrimSuffix(word, ")"), "(")
+		name, arg := cutWord(word)
 		switch {
 		case word == ">":
 			side = codec.Client
 		case word == "<":
 			side = codec.Server
-		case strings.Contains(name, "="):
+		case isCheck(name):
 			what, want, _ := strings.Cut(word, "=")
 			if got := m.look(what); got != want {
 				t.Fatalf("%s, word %d: %s is %s, want %s", cut.name, i, what, got, want)
@@ -68,6 +68,15 @@ func (s loginScript) hold(t testing.TB, cut cutting) *meeting {
 	}
 	return m
 }
+
+// cutWord cuts name(arg).
+func cutWord(word string) (name, arg string) {
+	name, arg, _ = strings.Cut(strings.TrimSuffix(word, ")"), "(")
+	return name, arg
+}
+
+// isCheck tells words that ask for something from words that do something.
+func isCheck(name string) bool { return strings.Contains(name, "=") }
 
 // give hands bytes over as a session does: not while an op is carried out.
 func (m *meeting) give(side codec.Side, p []byte) {

@@ -32,9 +32,10 @@ func (l *login) readTLSAnswer() codec.Op {
 		return codec.OpServerTLS
 	case in[0] == 'N' && l.cfg.ServerTLS.Required():
 		return l.refuse(codec.Error{Cond: codec.TLSFailed, Text: "the server does not offer TLS"})
-	case in[0] == 'N' && len(in) == 1:
-		l.in[codec.Server] = nil
-		return l.sendStartup()
+	case in[0] == 'N':
+		l.in[codec.Server] = in[1:]
+		l.sendStartup()
+		return l.relayServer()
 	case in[0] == 'E':
 		// Words that anybody on the way could have put there are not passed on.
 		return l.retry(appendFatal(nil, "08006", noTLSAnswer), noTLSAnswer)
