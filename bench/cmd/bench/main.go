@@ -35,7 +35,7 @@ func main() {
 // What a run is when the flags do not say otherwise; the quick one ends within four minutes.
 const (
 	roundsFull, roundsQuick   = 5, 3
-	secondsFull, secondsQuick = 3.7, 0.7 // with lead and tail 5 and 2 whole seconds
+	secondsFull, secondsQuick = 3.5, 0.5 // with lead and tail 5 and 2 whole seconds
 	outFull, outQuick         = "results", "out"
 )
 

@@ -28,9 +28,9 @@ type Spec struct {
 	Dir  string   // working directory; "" = this process's own
 	User string   // run as this user when this process is root; "" = as this process
 
-	// Stdout takes the child's standard output. Without it only the end is kept, with that of the
-	// standard error, for error messages.
-	Stdout io.Writer
+	// Stdout and Stderr take what the child writes there. The end of the standard error, and of an
+	// output that nobody takes, is also kept for error messages.
+	Stdout, Stderr io.Writer
 }
 
 // Process is a child that has been started.
@@ -74,7 +74,10 @@ func (s Spec) command() (*exec.Cmd, *tail, error) {
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	last := &tail{}
-	cmd.Stdout, cmd.Stderr = io.Writer(last), last
+	cmd.Stdout, cmd.Stderr = io.Writer(last), io.Writer(last)
+	if s.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(last, s.Stderr)
+	}
 	if s.Stdout != nil {
 		cmd.Stdout = s.Stdout
 	}

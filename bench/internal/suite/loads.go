@@ -32,8 +32,8 @@ type target struct {
 // generator is a load under way.
 type generator struct {
 	*child.Process
-	// started says, as soon as it does not return an error, that the clients are at work or about to.
-	started func() error
+	// warm tells, by no longer returning an error, that the clients have worked for one second.
+	warm func() error
 	// result tells what the clients saw, between two moments where the generator keeps that apart.
 	// It may be called once the process has ended.
 	result func(from, to time.Time) (clientView, error)

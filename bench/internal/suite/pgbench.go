@@ -25,7 +25,7 @@ func startPgbench(_ context.Context, l Load, at target) (*generator, error) {
 	}
 	prefix := filepath.Join(at.dir, "pgbench")
 	args := []string{pgbench, "--no-vacuum", "--client", strconv.Itoa(l.Clients), "--jobs", "1",
-		"--time", strconv.Itoa(wholeSeconds(at.lasts)), "--log", "--log-prefix", prefix}
+		"--time", strconv.Itoa(wholeSeconds(at.lasts)), "--log", "--log-prefix", prefix, "--progress", "1"}
 	if at.rate > 0 {
 		args = append(args, "--rate", strconv.FormatFloat(at.rate, 'f', 1, 64))
 	}
@@ -36,14 +36,15 @@ func startPgbench(_ context.Context, l Load, at target) (*generator, error) {
 		}
 		args = append(args, "--file", script)
 	}
-	p, err := child.Start(child.Spec{Name: "pgbench", Env: pgEnv(at.addr), Args: append(args, l.Args...)})
+	var progress output
+	p, err := child.Start(child.Spec{Name: "pgbench", Env: pgEnv(at.addr), Args: append(args, l.Args...), Stderr: &progress})
 	if err != nil {
 		return nil, err
 	}
 	log := fmt.Sprintf("%s.%d", prefix, p.PID())
 	return &generator{
 		Process: p,
-		started: func() error { _, err := os.Stat(log); return err },
+		warm:    func() error { return progress.says("progress: ") },
 		result: func(from, to time.Time) (clientView, error) {
 			defer os.Remove(log)
 			return readPgbenchLog(log, from, to)

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -207,7 +208,12 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 // should know how calm the machine was.
 func (r *run) sample(ctx context.Context, l Load, s *server, e *entrant, rate float64) (Sample, error) {
 	sample, retaken, err := inCalm(r.Calm, func() (Sample, error) {
-		return measure(ctx, l, s, e, rate, r.Window, r.dir)
+		for try := 1; ; try++ {
+			sample, err := measure(ctx, l, s, e, rate, r.Window, r.dir)
+			if try == outlastedTries || !errors.Is(err, errOutlasted) {
+				return sample, err
+			}
+		}
 	})
 	r.report.Retaken += retaken
 	if r.Calm > 0 && sample.ForeignShare > r.Calm {
@@ -215,6 +221,9 @@ func (r *run) sample(ctx context.Context, l Load, s *server, e *entrant, rate fl
 	}
 	return sample, err
 }
+
+// outlastedTries is how often a sample is tried whose load ends before its window does.
+const outlastedTries = 3
 
 // calmTries is how often a sample is taken in the hope of a calm machine.
 const calmTries = 10

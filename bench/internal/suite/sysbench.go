@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -46,13 +47,8 @@ func startSysbench(_ context.Context, l Load, at target) (*generator, error) {
 	}
 	return &generator{
 		Process: p,
-		started: func() error {
-			if !strings.Contains(out.String(), "Threads started!") {
-				return errors.New("sysbench has not started its threads")
-			}
-			return nil
-		},
-		result: func(_, _ time.Time) (clientView, error) { return readSysbench(strings.NewReader(out.String())) },
+		warm:    func() error { return out.says("Checkpoint report") },
+		result:  func(_, _ time.Time) (clientView, error) { return readSysbench(strings.NewReader(out.String())) },
 	}, nil
 }
 
@@ -139,6 +135,14 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.Write(p)
+}
+
+// says reports whether a word has been written yet: nil if so.
+func (o *output) says(word string) error {
+	if !strings.Contains(o.String(), word) {
+		return fmt.Errorf("has not said %q yet", word)
+	}
+	return nil
 }
 
 func (o *output) String() string {

@@ -2,21 +2,27 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"sluice/bench/internal/child"
 )
 
-// A window is the part of a load's run that is measured. The lead before it is for connecting and
-// for caches to fill, the tail after it keeps the end of the run out of it.
+// A window is the part of a load's run that is measured. It begins when the load generator says that
+// it has been at work for a second, with all clients connected and all caches filled; the tail behind
+// it, which allows for the delay of that word, keeps the end of the run out of it.
 const (
-	windowLead = 1100 * time.Millisecond // past sysbench's checkpoint at one second
-	windowTail = 200 * time.Millisecond
+	windowLead = time.Second
+	windowTail = 500 * time.Millisecond
 )
 
 // generatorPatience is how much longer than its run a load generator may take.
 const generatorPatience = 20 * time.Second
+
+// errOutlasted tells that a window was still open when its load had already ended: the machine was too
+// busy for the tail to cover the delay.
+var errOutlasted = errors.New("the load ended before its window")
 
 // Sample is what one window showed. Times are in microseconds, per query where the name says so; for
 // a load whose unit is another, read that for query.
@@ -56,10 +62,7 @@ func measure(ctx context.Context, l Load, s *server, e *entrant, rate float64, d
 		return Sample{}, err
 	}
 	defer g.Kill()
-	if err := child.Until(ctx, g.Process, g.started); err != nil {
-		return Sample{}, err
-	}
-	if err := pause(ctx, windowLead); err != nil {
+	if err := child.Until(ctx, g.Process, g.warm); err != nil {
 		return Sample{}, err
 	}
 	before, err := read(s, e, true)
@@ -72,6 +75,11 @@ func measure(ctx context.Context, l Load, s *server, e *entrant, rate float64, d
 	after, err := read(s, e, false)
 	if err != nil {
 		return Sample{}, err
+	}
+	select {
+	case <-g.Done():
+		return Sample{}, errOutlasted
+	default:
 	}
 	if err := g.Wait(ctx); err != nil {
 		return Sample{}, err
