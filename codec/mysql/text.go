@@ -7,7 +7,7 @@ const wordLen = 4
 // failure, as a CALL, an EXECUTE or MariaDB's compound statements can.
 var plainVerbs = [...]string{
 	"SELE", "INSE", "UPDA", "DELE", "REPL", "WITH", "LOAD",
-	"SHOW", "DESC", "EXPL", "CREA", "DROP", "ALTE", "TRUN",
+	"SHOW", "DESC", "EXPL", "CREA", "DROP", "ALTE", "TRUN", "KILL",
 }
 
 // mayHide tells whether the statement may open a transaction and then fail, which leaves the client
