@@ -5,7 +5,7 @@
 // and says what to install; nothing is skipped. Servers are started when the first test asks for
 // them, on loopback, in a temporary folder, and are stopped at the end.
 //
-// Each Sluice is built with the race detector, but where memory is measured. SLUICE_BINARY names a
+// Each Sluice is built with the race detector, but where memory is measured. E2E_SLUICE names a
 // binary to be tested instead of building one.
 //
 // The files are named after what they hold against Sluice: clients of both protocols (postgres,

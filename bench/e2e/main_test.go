@@ -127,7 +127,7 @@ func plain(t *testing.T) string {
 }
 
 func build(name string, race bool) (string, error) {
-	if given := os.Getenv("SLUICE_BINARY"); given != "" {
+	if given := os.Getenv("E2E_SLUICE"); given != "" {
 		return given, nil
 	}
 	out := filepath.Join(stage.dir, name)

@@ -61,14 +61,14 @@ func wantMySQLError(t *testing.T, err error, want uint16) {
 // TestMySQLDriver does with go-sql-driver what applications do, plain, in TLS and compressed.
 func TestMySQLDriver(t *testing.T) {
 	addr, s := mysqlProxy(t)
-	split := []int{wire.PacketMax - 200, wire.PacketMax - 4, wire.PacketMax, wire.PacketMax + 1, 40 << 20}
+	split := []int{40 << 20, wire.PacketMax - 4, wire.PacketMax, wire.PacketMax + 1}
 	short := []int{1 << 20, wire.PacketMax + 1} // packing more takes the driver minutes
 	for _, way := range []struct {
 		name, options string
 		blobs         []int
 	}{
 		{"plain", "", split},
-		{"tls", "tls=ours", split[4:]},
+		{"tls", "tls=ours", split[:1]},
 		{"compressed", "compress=true", short},
 		{"compressed-tls", "compress=true&tls=ours", short[:1]},
 	} {
@@ -215,7 +215,7 @@ func testBlobs(t *testing.T, prepared, text *sql.DB, sizes []int) {
 		}
 	}
 	// As text, of which bytes are escaped.
-	blob := bytes.Repeat([]byte("abc'efg\n"), sizes[len(sizes)-1]/8)
+	blob := bytes.Repeat([]byte("abc'efg\n"), sizes[0]/8)
 	var got []byte
 	if err := text.QueryRowContext(ctx, "select ?", blob).Scan(&got); err != nil {
 		t.Fatalf("as text: %v", err)

@@ -14,7 +14,7 @@ import (
 
 // A role is something that the test program does in a process of its own, so that its descriptors and
 // memory are not the test's: the test binary runs itself with roleVariable set.
-const roleVariable = "SLUICE_E2E_ROLE"
+const roleVariable = "E2E_ROLE"
 
 // playRole does what role says until standard input ends.
 func playRole(role string) {
@@ -83,8 +83,8 @@ func serveIdle(c net.Conn) {
 
 // What the clients of playIdleClients are told by the environment.
 const (
-	clientsVariable = "SLUICE_E2E_CLIENTS" // how many
-	addrVariable    = "SLUICE_E2E_ADDR"    // where they log in
+	clientsVariable = "E2E_CLIENTS" // how many
+	addrVariable    = "E2E_ADDR"    // where they log in
 )
 
 // playIdleClients logs clients in, says "ready" and keeps them until it is dismissed.

@@ -1,6 +1,7 @@
 package real
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,13 +147,16 @@ func run(owner *Account, dir, path string, args ...string) error {
 	return nil
 }
 
+// ErrNever is wrapped by an error that tells Eventually not to try again.
+var ErrNever = errors.New("it will never")
+
 // Eventually calls ok until it returns nil, for at most patience, and returns its last error.
 func Eventually(patience time.Duration, ok func() error) error {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := ok()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, ErrNever) {
+			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("not within %v: %w", patience, err)

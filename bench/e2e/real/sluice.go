@@ -2,7 +2,6 @@ package real
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,7 +48,7 @@ func StartSluice(binary, dir, config string) (*Sluice, error) {
 	err = Eventually(30*time.Second, func() error {
 		select {
 		case <-s.Done():
-			return errors.New("it has ended")
+			return fmt.Errorf("%w: it has ended", ErrNever)
 		default:
 			_, err := s.Get("/api/debug/health")
 			return err
