@@ -221,6 +221,65 @@ func TestListenerClose(t *testing.T) {
 	ln.Close()
 }
 
+// TestBacklog has clients meet a listener that accepts nobody: as many as its queue holds connect, the
+// rest do when the queue is made longer.
+func TestBacklog(t *testing.T) {
+	release := make(chan struct{})
+	ln, err := Listen("127.0.0.1:0", ListenOptions{Backlog: 1}, func(nc net.Conn) { <-release; nc.Close() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	defer close(release)
+	dial := func() error {
+		nc, err := net.DialTimeout("tcp", ln.Addr().String(), 300*time.Millisecond)
+		if err == nil {
+			t.Cleanup(func() { nc.Close() })
+		}
+		return err
+	}
+	waiting := 0
+	for dial() == nil {
+		if waiting++; waiting > 8 {
+			t.Fatalf("%d clients wait in a queue of 1", waiting)
+		}
+	}
+	if err := ln.SetBacklog(0); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a client connects", func() bool { return dial() == nil })
+}
+
+// TestApply sets a connection's options, and leaves those alone that have none.
+func TestApply(t *testing.T) {
+	near, _ := loopback(t)
+	opt := SocketOptions{KeepAlive: 70 * time.Second, UserTimeout: 9 * time.Second}
+	for _, nc := range []net.Conn{near, wrapped{near}} {
+		if err := opt.Apply(nc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (SocketOptions{}).Apply(near); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := near.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for name, want := range map[int]int{unix.TCP_KEEPIDLE: 70, unix.TCP_KEEPINTVL: 70,
+			unix.TCP_KEEPCNT: keepAliveProbes, unix.TCP_USER_TIMEOUT: 9000} {
+			if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, name); err != nil || got != want {
+				t.Errorf("option %d is %d, %v; want %d", name, got, err, want)
+			}
+		}
+	})
+	near.Close()
+	if err := opt.Apply(near); err == nil {
+		t.Error("no error on a closed connection")
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	for _, addr := range []string{"nonsense", "127.0.0.1:70000", "203.0.113.1:1"} {
 		if ln, err := Listen(addr, ListenOptions{}, greet); err == nil {

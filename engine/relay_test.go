@@ -9,7 +9,6 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
-	"runtime"
 	"testing"
 )
 
@@ -191,56 +190,6 @@ func TestBackPressure(t *testing.T) {
 				t.Logf("%d pauses, at most %d KiB held", n.Pauses, r.peak>>10)
 			})
 		})
-	}
-}
-
-// TestRelayAllocations relays commands and answers: none costs an allocation.
-func TestRelayAllocations(t *testing.T) {
-	const echoes = 10_000
-	r := newRelay(t, one(t))
-	p := make([]byte, 100)
-	turn := func() {
-		for way := range 2 {
-			if _, err := r.far[way].Write(p); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadFull(r.far[1-way], p); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for range 100 {
-		turn()
-	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range echoes {
-		turn()
-	}
-	runtime.ReadMemStats(&after)
-	// gnet makes its list of events anew when their number changes; the runtime does a little, too.
-	if n := after.Mallocs - before.Mallocs; n > echoes/100 {
-		t.Errorf("%d allocations for %d commands and answers", n, echoes)
-	}
-}
-
-// TestRelayTurnAllocations measures the loop's side alone: what one event costs from gnet's callback to
-// the peer's socket.
-func TestRelayTurnAllocations(t *testing.T) {
-	r := newRelay(t, one(t))
-	p := make([]byte, 100)
-	allocs := -1.0
-	on(t, r.loop, func() {
-		allocs = testing.AllocsPerRun(100, func() {
-			for _, c := range []*Conn{r.client, r.server} {
-				r.loop.enter()
-				c.received(p)
-				r.loop.leave()
-			}
-		})
-	})
-	if allocs != 0 {
-		t.Errorf("a relayed command and its answer cost %v allocations", allocs)
 	}
 }
 
