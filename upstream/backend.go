@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"sync/atomic"
 
 	"sluice/router"
@@ -39,12 +40,14 @@ type Backend struct {
 	lastErr  atomic.Pointer[string]
 	changed  atomic.Int64 // when health changed last, Unix nanoseconds
 
-	kick chan struct{} // asks for a check at once
-	stop chan struct{} // closed when the backend has gone
+	kick chan struct{}   // asks for a check at once
+	ctx  context.Context // of the checks; ends when the backend has gone
+	stop context.CancelFunc
 }
 
 func newBackend(c *Cluster, s Spec) *Backend {
-	b := &Backend{cluster: c, addr: s.Addr, kick: make(chan struct{}, 1), stop: make(chan struct{})}
+	b := &Backend{cluster: c, addr: s.Addr, kick: make(chan struct{}, 1)}
+	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.spec.Store(&s)
 	return b
 }
@@ -81,7 +84,8 @@ func (b *Backend) LastError() string {
 // Release gives back what Pick took: one session has left the backend.
 func (b *Backend) Release() { b.sessions.Add(-1) }
 
-// Suspect asks for a health check at once: a session could not connect, or lost its connection.
+// Suspect asks for a health check at once, or as soon as checkGap allows: a session could not connect,
+// or lost its connection.
 func (b *Backend) Suspect() {
 	select {
 	case b.kick <- struct{}{}:

@@ -36,7 +36,7 @@ func (c *Cluster) Cancel(b *Backend, key codec.Key, timeout time.Duration) error
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(end)
-	if conn, err = c.secure(conn, b, opt); err != nil {
+	if conn, err = opt.secure(conn, b); err != nil {
 		return err
 	}
 	if _, err := conn.Write(msg); err != nil {
@@ -44,16 +44,16 @@ func (c *Cluster) Cancel(b *Backend, key codec.Key, timeout time.Duration) error
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(conn, probeMax))
 	var reset *net.OpError
-	if errors.As(err, &reset) && !reset.Timeout() {
-		return nil // closed all the same
+	if errors.As(err, &reset) && !reset.Timeout() || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil // closed all the same; over TLS mostly without a goodbye
 	}
 	return err
 }
 
 // secure puts TLS on a connection, if the cluster's connections have it.
-func (c *Cluster) secure(conn net.Conn, b *Backend, opt *Options) (net.Conn, error) {
-	starter, ok := opt.Protocol.(tlsStarter)
-	if !ok || opt.TLSMode < codec.TLSPrefer {
+func (o *Options) secure(conn net.Conn, b *Backend) (net.Conn, error) {
+	starter, ok := o.Protocol.(tlsStarter)
+	if !ok || o.TLSMode < codec.TLSPrefer {
 		return conn, nil
 	}
 	request, accepted := starter.AppendTLSRequest(nil)
@@ -65,12 +65,12 @@ func (c *Cluster) secure(conn net.Conn, b *Backend, opt *Options) (net.Conn, err
 		return nil, err
 	}
 	if answer[0] != accepted {
-		if opt.TLSMode.Required() {
+		if o.TLSMode.Required() {
 			return nil, errors.New("the server does not speak TLS")
 		}
 		return conn, nil
 	}
-	return tls.Client(conn, c.TLSConfig(b)), nil
+	return tls.Client(conn, o.TLSConfig(b)), nil
 }
 
 // CancelTimeout is how long a cancel request or a KILL may take at its backend.
@@ -78,6 +78,13 @@ const CancelTimeout = 10 * time.Second
 
 // ErrNoControl says that the cluster has no account for Sluice's own commands.
 var ErrNoControl = errors.New("the cluster has no control user")
+
+// ErrUnknownThread says that the backend has no connection with that id (any more).
+var ErrUnknownThread = errors.New("the server does not know the thread id")
+
+// unknownThread is the server's code for it,
+// https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html#error_er_no_such_thread.
+const unknownThread = 1094
 
 // Kill has a MySQL backend end the query (query true) or the connection with that id, by the cluster's
 // control account.
@@ -94,7 +101,7 @@ func (c *Cluster) Kill(b *Backend, id uint32, query bool, timeout time.Duration)
 	cfg.Timeout = timeout
 	cfg.Logger = nopLogger{}
 	if opt.TLSMode >= codec.TLSPrefer {
-		cfg.TLS = c.TLSConfig(b)
+		cfg.TLS = opt.TLSConfig(b)
 		cfg.AllowFallbackToPlaintext = !opt.TLSMode.Required()
 	}
 	connector, err := mysql.NewConnector(cfg)
@@ -108,6 +115,10 @@ func (c *Cluster) Kill(b *Backend, id uint32, query bool, timeout time.Duration)
 		what = "QUERY"
 	}
 	_, err = db.ExecContext(ctx, fmt.Sprintf("KILL %s %d", what, id))
+	var told *mysql.MySQLError
+	if errors.As(err, &told) && told.Number == unknownThread {
+		return ErrUnknownThread
+	}
 	return err
 }
 

@@ -93,7 +93,7 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	c.backends.Store(&list)
 	for _, b := range old {
 		b.gone.Store(true)
-		close(b.stop)
+		b.stop()
 		gone = append(gone, b)
 	}
 	for _, b := range added {
@@ -106,7 +106,8 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	return gone
 }
 
-// Close marks all backends as gone, returns them, and waits for the checks under way to end.
+// Close marks all backends as gone, returns them, and waits for the checks under way, which are cut
+// short.
 func (c *Cluster) Close() []*Backend {
 	opt := *c.Options()
 	opt.Backends = nil
@@ -148,9 +149,11 @@ func contains(list []*Backend, b *Backend) bool {
 	return false
 }
 
-// TLSConfig returns the TLS configuration for a connection to b.
-func (c *Cluster) TLSConfig(b *Backend) *tls.Config {
-	cfg := c.Options().TLS
+// TLSConfig returns the TLS configuration for a connection to b, nil with TLSDisable. It belongs to the
+// options and not to the cluster so that the mode and the configuration of one connection are always of
+// the same reload.
+func (o *Options) TLSConfig(b *Backend) *tls.Config {
+	cfg := o.TLS
 	if cfg == nil || cfg.ServerName != "" {
 		return cfg
 	}

@@ -1,9 +1,11 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/cloudwego/netpoll"
@@ -19,24 +21,47 @@ const jitter = 0.1
 // probeMax bounds, in bytes, what a backend may say in one health check.
 const probeMax = 64 << 10
 
+// checkGap is the least time between two checks of one backend. A backend that sessions have just lost
+// is checked at once, but a thousand sessions that lose it are no reason to check it a thousand times,
+// nor may they use up its Fall within a few milliseconds.
+const checkGap = 250 * time.Millisecond
+
 // check checks b for as long as it belongs to the cluster.
 func (c *Cluster) check(b *Backend) {
 	row := 0 // results in a row that speak for a change
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
-		select {
-		case <-b.stop:
-			return
-		case <-timer.C:
-		case <-b.kick:
-		}
 		opt := c.Options()
-		err := probe(b.addr, opt.Protocol.NewProbe(opt.Health.User), opt.Health.Timeout)
+		err := probe(b.ctx, b.addr, opt.Protocol.NewProbe(opt.Health.User), opt.Health.Timeout)
+		if b.ctx.Err() != nil {
+			return // and the result is that of a check cut short
+		}
 		row = c.judge(b, err, row)
 		spread := 1 + jitter*(2*rand.Float64()-1)
-		timer.Reset(time.Duration(float64(opt.Health.Interval) * spread))
+		if !b.rest(time.Duration(float64(opt.Health.Interval) * spread)) {
+			return
+		}
 	}
+}
+
+// rest waits until the next check is due: after d, or, once checkGap is over, when it is asked for. It
+// returns false if the backend has gone meanwhile.
+func (b *Backend) rest(d time.Duration) bool {
+	gap := min(d, checkGap)
+	timer := time.NewTimer(gap)
+	defer timer.Stop()
+	select {
+	case <-b.ctx.Done():
+		return false
+	case <-timer.C:
+	}
+	timer.Reset(d - gap)
+	select {
+	case <-b.ctx.Done():
+		return false
+	case <-b.kick:
+	case <-timer.C:
+	}
+	return true
 }
 
 // judge takes the result of one check into b's state and returns the new length of the row.
@@ -78,20 +103,29 @@ func (b *Backend) Changed() time.Time {
 }
 
 // probe makes one health check. It is slow and blocking by nature, which is what netpoll is for: its
-// connection brings the time-outs and a buffered reader. p nil means that a connect is enough.
-func probe(addr string, p codec.Probe, timeout time.Duration) (err error) {
+// connection brings the time-outs and a buffered reader. p nil means that a connect is enough. The end
+// of ctx cuts the check short.
+func probe(ctx context.Context, addr string, p codec.Probe, timeout time.Duration) error {
 	end := time.Now().Add(timeout)
-	conn, err := netpoll.DialConnection("tcp", addr, timeout)
+	bounded, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	conn, err := dial(bounded, addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if p == nil {
 		return nil
 	}
 	if err := send(conn, p.Start()); err != nil {
 		return err
 	}
+	return converse(conn, p, timeout, end)
+}
+
+// converse lets p talk with the backend until it has its verdict.
+func converse(conn netpoll.Connection, p codec.Probe, timeout time.Duration, end time.Time) error {
 	for got := 0; got < probeMax; {
 		left := time.Until(end)
 		if left <= 0 {
@@ -116,6 +150,49 @@ func probe(addr string, p codec.Probe, timeout time.Duration) (err error) {
 		}
 	}
 	return errors.New("the answer to a health check is too long")
+}
+
+// dial connects to addr. netpoll's own dialer gives the first address of a name all the time there is;
+// here each address has its share, so that one that is dead does not hide one that lives.
+func dial(ctx context.Context, addr string) (netpoll.Connection, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	for i, ip := range ips {
+		var conn netpoll.Connection
+		if conn, err = dialOne(ctx, ip, number, len(ips)-i); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+// dialOne connects to one address within its share of the time that is left.
+func dialOne(ctx context.Context, ip net.IPAddr, port, shares int) (netpoll.Connection, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(shares))
+		defer cancel()
+	}
+	network := "tcp"
+	if ip.IP.To4() == nil {
+		network = "tcp6"
+	}
+	to := &netpoll.TCPAddr{TCPAddr: net.TCPAddr{IP: ip.IP, Port: port, Zone: ip.Zone}}
+	conn, err := netpoll.DialTCP(ctx, network, nil, to)
+	if err != nil {
+		return nil, err // not conn, which is a nil pointer in an interface that is not nil
+	}
+	return conn, nil
 }
 
 // send writes p, if there is something in it.

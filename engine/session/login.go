@@ -208,7 +208,7 @@ func (s *Session) clientTLS() {
 func (s *Session) serverTLS() {
 	conn := s.server
 	timeout := s.cluster.Options().ConnectTimeout
-	conn.StartTLS(s.cluster.TLSConfig(s.backend), false, nil, timeout, func(err error) {
+	conn.StartTLS(s.cluster.Options().TLSConfig(s.backend), false, nil, timeout, func(err error) {
 		if s.stage != stageLogin || s.server != conn {
 			return
 		}
