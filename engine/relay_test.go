@@ -138,11 +138,11 @@ func TestBackPressure(t *testing.T) {
 		tlsVersion uint16
 	}{
 		{"plain, down", 256 << 20, false, true, 0},
-		{"plain, up", 64 << 20, true, false, 0},
-		{"plain, both at once", 64 << 20, true, true, 0},
-		{"TLS 1.3, down", 32 << 20, false, true, tls.VersionTLS13},
-		{"TLS 1.2, up", 16 << 20, true, false, tls.VersionTLS12},
-		{"TLS 1.3, both at once", 16 << 20, true, true, tls.VersionTLS13},
+		{"plain, up", 32 << 20, true, false, 0},
+		{"plain, both at once", 32 << 20, true, true, 0},
+		{"TLS 1.3, down", 16 << 20, false, true, tls.VersionTLS13},
+		{"TLS 1.2, up", 12 << 20, true, false, tls.VersionTLS12},
+		{"TLS 1.3, both at once", 12 << 20, true, true, tls.VersionTLS13},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -238,14 +238,14 @@ func TestTLSEarly(t *testing.T) {
 // TestTLSPauses pauses after every record while the client floods: what crypto/tls has read ahead is
 // not forgotten, nothing comes in a pause, and what is held stays within bounds.
 func TestTLSPauses(t *testing.T) {
-	const size = 8 << 20
+	const size = 4 << 20
 	for _, record := range []int{50, 16384} {
 		t.Run(fmt.Sprintf("records of %d", record), func(t *testing.T) {
 			l := one(t)
 			sum, held, got := crc32.NewIEEE(), 0, 0
 			total := size
 			if record < 1000 {
-				total = size / 32
+				total = size / 16
 			}
 			all := make(chan struct{})
 			c, far := connect(t, l, hooks{data: func(c *Conn, p []byte) {
