@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,14 @@ var (
 	zstded  = facts{caps: capProtocol41 | capZstd, status: statusAutocommit}
 )
 
+var zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err)
+	}
+	return enc
+})
+
 // pack puts bytes into one frame.
 func pack(t testing.TB, isZstd, squeeze bool, seq uint8, b []byte) []byte {
 	t.Helper()
@@ -27,11 +36,7 @@ func pack(t testing.TB, isZstd, squeeze bool, seq uint8, b []byte) []byte {
 	if squeeze {
 		plain = len(b)
 		if isZstd {
-			enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			payload = enc.EncodeAll(b, nil)
+			payload = zstdEncoder().EncodeAll(b, nil)
 		} else {
 			var buf bytes.Buffer
 			w := zlib.NewWriter(&buf)

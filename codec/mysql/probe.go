@@ -45,11 +45,11 @@ func (p *probe) Server(b []byte) (send []byte, done bool, err error) {
 		if n > maxGreeting {
 			return send, true, fmt.Errorf("a packet of %d bytes is not part of a login", n)
 		}
-		if len(p.in) < headerLen+n {
-			break
-		}
 		if p.in[3] != p.seq {
 			return send, true, fmt.Errorf("packet %d where %d was due", p.in[3], p.seq)
+		}
+		if len(p.in) < headerLen+n {
+			break
 		}
 		p.seq++
 		payload := p.in[headerLen : headerLen+n]
