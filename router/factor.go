@@ -27,14 +27,14 @@ func byTried(b *Backend, _ Want) (int, bool) { return 0, !b.Tried }
 // bySessions prefers the backend with the fewest sessions.
 func bySessions(b *Backend, _ Want) (int, bool) { return b.Sessions, true }
 
-// out returns the name of the factor that rejects b, or "".
-func out(b *Backend, w Want) string {
+// out returns the place in the table of the factor that rejects b, or the table's length.
+func out(b *Backend, w Want) int {
 	for i := range factors {
 		if _, ok := factors[i].grade(b, w); !ok {
-			return factors[i].name
+			return i
 		}
 	}
-	return ""
+	return len(factors)
 }
 
 // compare returns the first factor that tells a from b, and which is better: below 0 a, above 0 b.

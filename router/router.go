@@ -41,18 +41,18 @@ type Want struct {
 // Choice is the outcome of Pick.
 type Choice struct {
 	Index  int    // into the backends given to Pick; -1 if none will do
-	Reason string // the factor that decided, or, with Index -1, that left none
+	Reason string // the factor that decided, or, with Index -1, that rejected the one that came furthest
 }
 
 // Pick chooses among backends. random is any number; it decides between equals.
 func Pick(backends []Backend, want Want, random uint64) Choice {
 	best := Choice{Index: -1, Reason: "no backends"}
 	equals := uint64(0)
+	furthest := 0 // factor that a rejected backend has come to
 	for i := range backends {
-		reason := out(&backends[i], want)
-		if reason != "" {
-			if best.Index < 0 {
-				best.Reason = reason
+		if by := out(&backends[i], want); by < len(factors) {
+			if best.Index < 0 && by >= furthest {
+				furthest, best.Reason = by, factors[by].name
 			}
 			continue
 		}

@@ -24,6 +24,8 @@ func TestPick(t *testing.T) {
 		{name: "unhealthy", backends: []Backend{{Role: Leader}}, roles: AnyRole, index: -1, reason: "health"},
 		{name: "healthy one wins", backends: []Backend{{Role: Leader}, up(Leader, 7)}, roles: AnyRole,
 			index: 1, reason: "only one"},
+		{name: "the leader is down, a replica is of no use", backends: []Backend{{Role: Leader}, up(Async, 0)},
+			roles: Roles(0).With(Leader), index: -1, reason: "health"},
 		{name: "all tried", backends: []Backend{{Role: Leader, Healthy: true, Tried: true}}, roles: AnyRole,
 			index: -1, reason: "tried"},
 		{name: "several roles", backends: []Backend{up(Leader, 0), up(Sync, 5), up(Async, 4)},
