@@ -20,7 +20,7 @@ type Options struct {
 	Name     string
 	Protocol codec.Protocol
 	Backends []Spec
-	// ConnectTimeout bounds one attempt at one backend, up to its first answer.
+	// ConnectTimeout bounds one attempt at one backend, up to its first words for the client.
 	ConnectTimeout time.Duration
 	// RetryTimeout is how long after the first attempt for a client another one may begin.
 	RetryTimeout time.Duration

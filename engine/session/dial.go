@@ -14,7 +14,8 @@ type dialling struct {
 	tried  []*upstream.Backend // in this round
 	since  int64               // engine.Nano of the first attempt
 	rounds int                 // in which all backends were tried in vain
-	stop   context.CancelFunc  // of the dial under way
+	now    *attempt            // under way; nil between attempts and once connected
+	stop   context.CancelFunc  // of now
 	timer  engine.Timer        // of the attempt under way, or of the pause before the next
 	last   error               // why the last attempt failed
 	reason codec.Condition     // to tell the client, if not NoBackend
@@ -57,45 +58,51 @@ func (s *Session) dialNext() {
 	}
 }
 
-// dialOne tries b: to connect, and to hear from it.
-func (s *Session) dialOne(b *upstream.Backend, timeout time.Duration) {
-	in := s.in
-	s.backend = b
-	s.on.stats.dials++
-	s.on.stats.pending++
-	in.answer = false
-	in.dial.timer.Fn = func() { s.lostInLogin(errNoAnswer) }
-	s.on.loop.Arm(&in.dial.timer, timeout)
-	in.dial.stop = s.on.loop.Dial(b.Addr(), s.cluster.Options().Socket, timeout, (*serverSide)(s),
-		func(err error) {
-			if s.stage == stageLogin && s.backend == b && s.server == nil && in.dial.stop != nil {
-				s.on.stats.dialFails++
-				s.lostInLogin(err)
-			}
-		})
-}
+// attempt is one dial for a session. It is the handler of its connection until that is the session's:
+// a connection that comes up when its attempt was given up already must not be taken for that of the
+// next one, which is to another backend.
+type attempt struct{ s *Session }
 
-// errNoAnswer is why a backend is given up that accepts but does not speak.
-var errNoAnswer = &codec.Error{Cond: codec.NoBackend, Text: "no answer within the connect time-out"}
-
-// connected goes on with the login at the backend.
-func (s *Session) connected(c *engine.Conn) {
-	if s.stage != stageLogin || s.server != nil || s.in.dial.stop == nil {
+// OnOpen hands the connection to the session.
+func (a *attempt) OnOpen(c *engine.Conn) {
+	s := a.s
+	if s.stage != stageLogin || s.in.dial.now != a {
 		c.Close()
 		return
 	}
-	s.in.dial.stop = nil
+	s.in.dial.now, s.in.dial.stop = nil, nil
+	c.SetHandler((*serverSide)(s))
 	s.server = c
 	s.step(s.in.m.Connected())
 }
 
-// heard notes that the backend speaks; the time-out of the attempt ends with that.
-func (s *Session) heard() {
-	if !s.in.answer {
-		s.in.answer = true
-		s.on.loop.Disarm(&s.in.dial.timer)
+// OnData, OnRoom and OnClose concern connections that were given up.
+func (*attempt) OnData(*engine.Conn, []byte) {}
+func (*attempt) OnRoom(*engine.Conn)         {}
+func (*attempt) OnClose(*engine.Conn, error) {}
+
+// failed tells that there is no connection.
+func (a *attempt) failed(err error) {
+	if s := a.s; s.stage == stageLogin && s.in.dial.now == a {
+		s.on.stats.dialFails++
+		s.lostInLogin(err)
 	}
 }
+
+// dialOne tries b: to connect, and to hear something that the client can be told.
+func (s *Session) dialOne(b *upstream.Backend, timeout time.Duration) {
+	d := &s.in.dial
+	s.backend = b
+	s.on.stats.dials++
+	s.on.stats.pending++
+	d.timer.Fn = func() { s.lostInLogin(errNoAnswer) }
+	s.on.loop.Arm(&d.timer, timeout)
+	d.now = &attempt{s}
+	d.stop = s.on.loop.Dial(b.Addr(), s.cluster.Options().Socket, timeout, d.now, d.now.failed)
+}
+
+// errNoAnswer is why a backend is given up that accepts but does not speak.
+var errNoAnswer = &codec.Error{Cond: codec.NoBackend, Text: "no answer within the connect time-out"}
 
 // lostInLogin tries another backend in place of one that failed, if the client has not been told
 // anything by it yet.
@@ -106,8 +113,11 @@ func (s *Session) lostInLogin(err error) {
 	s.in.dial.last = err
 	if s.in.told {
 		s.backend.Suspect()
-		s.refuse(ServerLost, codec.Error{Cond: codec.BackendLost,
-			Text: "the connection to the server was lost during the login"}, err)
+		e := codec.Error{Cond: codec.BackendLost, Text: "the connection to the server was lost during the login"}
+		if s.in.dial.reason == codec.TLSFailed {
+			e = codec.Error{Cond: codec.TLSFailed, Text: "TLS with the server failed"}
+		}
+		s.refuse(outcomeOf(e.Cond), e, err)
 		return
 	}
 	s.retry(err)
@@ -137,7 +147,7 @@ func (s *Session) stopDialling() {
 	s.on.loop.Disarm(&d.timer)
 	if d.stop != nil {
 		d.stop()
-		d.stop = nil
+		d.now, d.stop = nil, nil
 	}
 }
 

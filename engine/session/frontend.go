@@ -56,7 +56,7 @@ func (set *Settings) listenOptions(reusePort bool) engine.ListenOptions {
 
 // admits tells whether a client at that address may connect.
 func (set *Settings) admits(addr netip.Addr) bool {
-	addr = addr.Unmap()
+	addr = addr.Unmap().WithZone("") // a prefix holds no address with a zone
 	for _, n := range set.Deny {
 		if n.Contains(addr) {
 			return false
@@ -111,55 +111,35 @@ func (fe *Frontend) AcceptPauses() uint64 {
 	return fe.open.ln.Pauses()
 }
 
-// opening is an open listening socket on its way to its frontend. Clients that are faster than the
-// frontend wait.
+// opening is an open listening socket on its way to its frontend. The first client that is faster than
+// the frontend waits at the door, and those behind it in the kernel's queue.
 type opening struct {
-	ln *engine.Listener
-	mu sync.Mutex
-	to *Frontend
-	// queue holds the few clients that came before there was a frontend.
-	queue     []net.Conn
-	abandoned bool
+	ln    *engine.Listener
+	to    *Frontend     // nil if the socket is not to be used after all; set before ready
+	ready chan struct{} // closed when it is known who takes the clients
 }
+
+func newOpening() *opening { return &opening{ready: make(chan struct{})} }
 
 // accept is called by the listener.
 func (o *opening) accept(nc net.Conn) {
-	o.mu.Lock()
-	to, abandoned := o.to, o.abandoned
-	if to == nil && !abandoned {
-		o.queue = append(o.queue, nc)
-	}
-	o.mu.Unlock()
-	switch {
-	case to != nil:
-		to.accept(nc)
-	case abandoned:
+	<-o.ready
+	if o.to == nil {
 		_ = nc.Close()
+		return
 	}
+	o.to.accept(nc)
 }
 
-// give hands the clients to fe, those that wait and those to come.
+// give hands the clients to fe.
 func (o *opening) give(fe *Frontend) {
-	o.mu.Lock()
 	o.to = fe
-	queue := o.queue
-	o.queue = nil
-	o.mu.Unlock()
-	for _, nc := range queue {
-		fe.accept(nc)
-	}
+	close(o.ready)
 }
 
 // abandon closes a socket that is not to be used after all.
 func (o *opening) abandon() {
-	o.mu.Lock()
-	o.abandoned = true
-	queue := o.queue
-	o.queue = nil
-	o.mu.Unlock()
-	for _, nc := range queue {
-		_ = nc.Close()
-	}
+	close(o.ready)
 	o.ln.Close()
 }
 
@@ -204,26 +184,15 @@ const refusingMax = 512
 func (fe *Frontend) accept(nc net.Conn) {
 	p, set := fe.p, fe.set.Load()
 	p.accepts.Add(1)
+	p.clients.Add(1)
 	from := addrPort(nc.RemoteAddr())
-	clients, total := fe.clients.Add(1), p.clients.Add(1)
-	logins := p.logins.Add(1)
-	limits := p.limits.Load()
-	var refusal *codec.Error
-	switch {
-	case !set.admits(from.Addr()):
-		refusal = &codec.Error{Cond: codec.HostDenied, Text: "this host is not allowed to connect"}
-	case over(clients, set.MaxConnections) || over(total-p.refusing.Load(), limits.MaxConnections),
-		over(logins, limits.LoginMax):
-		refusal = &codec.Error{Cond: codec.TooManyConns, Text: "too many connections"}
-	}
+	refusal := fe.admit(set, from.Addr())
 	s := &Session{p: p, fe: fe, set: set, id: p.nextID.Add(1), from: from, cluster: set.cluster,
 		opened: engine.Nano(), in: &loggingIn{refusal: refusal}}
 	if refusal != nil {
-		s.refused = true
-		fe.clients.Add(-1)
+		s.refused, s.counted = true, true
 		if p.refusing.Add(1) > refusingMax {
 			p.turned.Add(1)
-			p.loginOver(s)
 			p.clientLeft(s)
 			_ = nc.Close()
 			return
@@ -241,8 +210,42 @@ func (fe *Frontend) accept(nc net.Conn) {
 	})
 }
 
-// over tells whether n is over a limit, 0 being none.
-func over(n int64, limit int) bool { return limit > 0 && n > int64(limit) }
+// admit counts a client in, or returns why it is refused. Refused clients are not counted where others
+// would have to make room for them.
+func (fe *Frontend) admit(set *Settings, from netip.Addr) *codec.Error {
+	if !set.admits(from) {
+		return &codec.Error{Cond: codec.HostDenied, Text: "this host is not allowed to connect"}
+	}
+	p, limits := fe.p, fe.p.limits.Load()
+	full := &codec.Error{Cond: codec.TooManyConns, Text: "too many connections"}
+	if !take(&fe.clients, set.MaxConnections) {
+		return full
+	}
+	if !take(&p.admitted, limits.MaxConnections) {
+		fe.clients.Add(-1)
+		return full
+	}
+	if !take(&p.logins, limits.LoginMax) {
+		fe.clients.Add(-1)
+		p.admitted.Add(-1)
+		return full
+	}
+	return nil
+}
+
+// take counts one more, unless that would pass the limit, 0 being none. Two that come at once can't
+// refuse each other the last place.
+func take(count *atomic.Int64, limit int) bool {
+	for {
+		n := count.Load()
+		if limit > 0 && n >= int64(limit) {
+			return false
+		}
+		if count.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
 
 // calmest returns the loop with the fewest connections.
 func (p *Proxy) calmest() *loopState {
@@ -269,6 +272,7 @@ func (p *Proxy) clientLeft(s *Session) {
 	if s.refused {
 		p.refusing.Add(-1)
 	} else {
+		p.admitted.Add(-1)
 		s.fe.clients.Add(-1)
 	}
 }

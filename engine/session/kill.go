@@ -1,6 +1,11 @@
 package session
 
 import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
 	"sluice/codec"
 	"sluice/upstream"
 )
@@ -8,16 +13,32 @@ import (
 // cancelTimeout bounds what Sluice does at a backend for a cancel request or a KILL.
 const cancelTimeout = upstream.CancelTimeout
 
+// cancelsMax is how many cancel requests at a time are carried to backends, each on a connection of its
+// own; more are dropped. They are no sessions, so no other limit holds them back.
+const cancelsMax = 256
+
+var errCancelFlood = errors.New("dropped: too many cancel requests are under way")
+
 // cancel carries out a cancel request and closes the client, which takes that for an answer. A key
 // that nobody has is answered in the same way.
 func (s *Session) cancel(k codec.Key) {
+	if e := s.in.refusal; e != nil && e.Cond == codec.HostDenied {
+		s.end(HostDenied, nil, e) // but a listener that is full still takes cancel requests
+		return
+	}
 	t, ok := s.p.keys.find(k)
 	if !ok {
 		s.end(Cancelled, nil, nil)
 		return
 	}
+	if s.p.cancels.Add(1) > cancelsMax {
+		s.p.cancels.Add(-1)
+		s.end(Cancelled, nil, errCancelFlood)
+		return
+	}
 	s.on.stats.cancels++
 	go func() {
+		defer s.p.cancels.Add(-1)
 		err := t.backend.Cluster().Cancel(t.backend, t.server, cancelTimeout)
 		s.on.loop.Run(func() { s.end(Cancelled, nil, err) })
 	}()
@@ -25,9 +46,9 @@ func (s *Session) cancel(k codec.Key) {
 
 // sift looks for a KILL in client bytes and passes on the rest.
 func (s *Session) sift(p []byte) {
-	if len(s.prefix) > 0 || s.killing {
+	if len(s.prefix) > 0 || s.killing != killNone {
 		s.prefix = append(s.prefix, p...)
-		if s.killing {
+		if s.killing != killNone {
 			return // until the KILL before it is done; the client is paused
 		}
 		p = s.prefix
@@ -60,7 +81,7 @@ func (s *Session) sift(p []byte) {
 func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 	t, known := s.p.keys.find(codec.Key{ID: k.ID})
 	if known && t.backend != s.backend {
-		s.killing = true
+		s.killing = killWaits
 		s.client.PauseReads()
 		if s.follow.Owed() == 0 {
 			// Not from here: sift has yet to keep the message.
@@ -80,7 +101,7 @@ func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 // killNow has the KILL that stands first in prefix carried out on the other backend. Nothing is owed
 // to the client at this moment, so that the answer to it can be put in its place.
 func (s *Session) killNow() {
-	if s.stage != stageRelay || !s.killing || s.follow.Owed() > 0 {
+	if s.stage != stageRelay || s.killing != killWaits || s.follow.Owed() > 0 {
 		return
 	}
 	_, k, _ := s.kills.Intercept(s.prefix)
@@ -92,28 +113,42 @@ func (s *Session) killNow() {
 	t, known := s.p.keys.find(codec.Key{ID: kill.ID})
 	switch {
 	case !known:
-		s.killed(kill.Len, &codec.Error{Cond: codec.UnknownThread, Text: "unknown thread id"})
-	case t.user != s.user:
+		s.killed(kill.Len, unknownThread(kill.ID))
+	case t.user == "" || t.user != s.user:
 		s.killed(kill.Len, &codec.Error{Cond: codec.KillDenied,
 			Text: "the session belongs to another user and is on another server"})
 	default:
 		s.on.stats.kills++
+		s.killing = killUnderWay
 		go s.carryKill(t, kill)
 	}
 }
 
-// carryKill has the other backend carry out a KILL, and comes back to the loop with the answer.
+// unknownThread is the answer to a KILL with an id that nobody has. The id is the client's own word.
+func unknownThread(id uint32) *codec.Error {
+	return &codec.Error{Cond: codec.UnknownThread, Text: fmt.Sprintf("unknown thread id: %d", id)}
+}
+
+// carryKill has the other backend carry out a KILL, and comes back to the loop with the answer. What
+// went wrong on the way is for the log: it holds addresses.
 func (s *Session) carryKill(t target, k codec.Kill) {
 	err := t.backend.Cluster().Kill(t.backend, t.server.ID, k.Query, cancelTimeout)
 	var told *codec.Error
-	if err == upstream.ErrNoControl {
+	switch {
+	case err == nil:
+	case errors.Is(err, upstream.ErrNoControl):
 		told = &codec.Error{Cond: codec.KillDenied,
 			Text: "the session is on another server, and no control user is configured"}
-	} else if err != nil {
-		told = &codec.Error{Cond: codec.UnknownThread, Text: err.Error()}
+	case errors.Is(err, upstream.ErrUnknownThread):
+		told = unknownThread(k.ID)
+	default:
+		s.p.log.Warn("a KILL could not be carried to another backend", zap.Uint64("session", s.id),
+			zap.String("backend", t.backend.Addr()), zap.Error(err))
+		told = &codec.Error{Cond: codec.Internal,
+			Text: "the session is on another server, which could not be asked to end it"}
 	}
 	s.on.loop.Run(func() {
-		if s.stage == stageRelay && s.killing {
+		if s.stage == stageRelay && s.killing == killUnderWay {
 			s.killed(k.Len, told)
 		}
 	})
@@ -121,7 +156,7 @@ func (s *Session) carryKill(t target, k codec.Kill) {
 
 // killed answers the KILL that stands first in prefix and goes on behind it.
 func (s *Session) killed(n int, e *codec.Error) {
-	s.killing = false
+	s.killing = killNone
 	rest := append([]byte(nil), s.prefix[n:]...)
 	s.prefix = s.prefix[:0]
 	if n > 0 {
@@ -135,7 +170,8 @@ func (s *Session) killed(n int, e *codec.Error) {
 	if len(rest) > 0 {
 		s.sift(rest)
 	}
-	if s.stage == stageRelay && !s.killing && !s.deep && !s.server.Full() {
+	if s.stage == stageRelay && s.killing == killNone && !s.deep && !s.server.Full() {
 		s.client.ResumeReads()
 	}
+	s.leaveIfSafe()
 }

@@ -7,6 +7,38 @@ import (
 	"sluice/engine"
 )
 
+// What clients are told whose session has to end through no fault of theirs.
+var (
+	shuttingDown = codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"}
+	listenerGone = codec.Error{Cond: codec.Shutdown, Text: "the listener was removed"}
+	backendGone  = codec.Error{Cond: codec.BackendGone, Text: "the server was taken out of service"}
+)
+
+// expelled returns why the session has to leave, if it has.
+func (s *Session) expelled() *codec.Error {
+	switch {
+	case s.p.draining.Load():
+		return &shuttingDown
+	case s.fe.closed.Load():
+		return &listenerGone
+	case s.backend != nil && s.backend.Gone():
+		return &backendGone
+	}
+	return nil
+}
+
+// busy names what keeps this moment from being a safe point: what the follower says, or client bytes
+// that it has not been given yet. "" at a safe point.
+func (s *Session) busy() string {
+	switch {
+	case s.killing != killNone:
+		return "kill"
+	case len(s.prefix) > 0:
+		return "message"
+	}
+	return s.follow.Busy()
+}
+
 // askToLeave has the session end at its next safe point, with e for its client. A login is ended at
 // once: nothing is lost with it.
 func (s *Session) askToLeave(e codec.Error) {
@@ -15,7 +47,7 @@ func (s *Session) askToLeave(e codec.Error) {
 		s.refuse(Drained, e, nil)
 	case s.stage == stageRelay:
 		s.leaving = &e
-		if s.follow.Busy() == "" {
+		if s.busy() == "" {
 			s.leave(Drained)
 		}
 	}

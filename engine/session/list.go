@@ -1,8 +1,8 @@
 package session
 
 import (
+	"cmp"
 	"slices"
-	"sync"
 	"time"
 
 	"sluice/codec"
@@ -36,7 +36,7 @@ func (s *Session) info() Info {
 	if s.stage != stageRelay {
 		return i
 	}
-	i.Stage, i.Busy, i.Owed = "relay", s.follow.Busy(), s.follow.Owed()
+	i.Stage, i.Busy, i.Owed = "relay", s.busy(), s.follow.Owed()
 	i.Tx = [...]string{codec.TxIdle: "idle", codec.TxOpen: "open", codec.TxFailed: "failed"}[s.follow.Tx()]
 	switch {
 	case s.client.Paused():
@@ -50,29 +50,29 @@ func (s *Session) info() Info {
 // Sessions describes the sessions that there are, at most limit of them, oldest first. A loop that
 // does not answer in time is left out.
 func (p *Proxy) Sessions(limit int) []Info {
-	var mu sync.Mutex
-	var list []Info
-	answered := make(chan struct{}, len(p.loops))
+	if limit <= 0 {
+		return []Info{}
+	}
+	lists := make(chan []Info, len(p.loops))
 	for _, on := range p.loops {
+		var list []Info // the loop's, until it is sent
 		on.each(func(s *Session) {
-			mu.Lock()
-			defer mu.Unlock()
 			if len(list) < limit {
 				list = append(list, s.info())
 			}
-		}, func() { answered <- struct{}{} })
+		}, func() { lists <- list })
 	}
 	timer := time.NewTimer(scrapeTimeout)
 	defer timer.Stop()
+	all := []Info{}
 	for range p.loops {
 		select {
-		case <-answered:
+		case list := <-lists:
+			all = append(all, list...)
 		case <-timer.C:
+			timer.Reset(0) // the loops that have answered are heard, no other is waited for
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	result := slices.Clone(list)
-	slices.SortFunc(result, func(a, b Info) int { return int(a.ID) - int(b.ID) })
-	return result
+	slices.SortFunc(all, func(a, b Info) int { return cmp.Compare(a.ID, b.ID) })
+	return all[:min(limit, len(all))]
 }

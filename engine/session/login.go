@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -10,14 +11,15 @@ import (
 
 // loggingIn is what a session needs only until it is ready.
 type loggingIn struct {
-	m       codec.Login
-	cfg     codec.LoginConfig
-	op      codec.Op     // being carried out; OpMore: bytes are awaited
-	refusal *codec.Error // what the client is to be told instead of a session
-	early   [2][]byte    // bytes that came while op was carried out, by side
-	told    bool         // bytes of this backend's went to the client: no other can take its place
-	answer  bool         // the backend has been heard
-	dial    dialling
+	m        codec.Login
+	cfg      codec.LoginConfig
+	op       codec.Op     // being carried out; OpMore: bytes are awaited
+	refusal  *codec.Error // what the client is to be told instead of a session
+	objected bool         // the machine knows of refusal
+	early    [2][]byte    // bytes that came while op was carried out, by side
+	told     bool         // bytes of this backend's went to the client: no other can take its place
+	cause    error        // why refusal came about, for the log
+	dial     dialling
 }
 
 // earlyMax bounds, in bytes, what a peer may send ahead while an operation of the login is under way;
@@ -33,8 +35,8 @@ func (s *Session) begin() {
 	s.timer.Fn = s.loginExpired
 	s.on.loop.Arm(&s.timer, s.set.LoginTimeout)
 	in := s.in
-	if in.refusal == nil && (s.fe.closed.Load() || s.p.draining.Load()) {
-		in.refusal = &codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"}
+	if in.refusal == nil {
+		in.refusal = s.expelled()
 	}
 	in.cfg = codec.LoginConfig{ClientTLS: s.set.TLSMode, ServerTLS: s.cluster.Options().TLSMode,
 		VisibleID: s.visibleID}
@@ -61,9 +63,6 @@ func (s *Session) forgetKey() {
 // loginBytes gives bytes to the login machine, or keeps them while it can't take any.
 func (s *Session) loginBytes(side codec.Side, p []byte) {
 	in := s.in
-	if side == codec.Server {
-		s.heard()
-	}
 	if in.op != codec.OpMore {
 		in.early[side] = append(in.early[side], p...)
 		if len(in.early[side]) > earlyMax {
@@ -90,10 +89,13 @@ func (s *Session) conn(side codec.Side) *engine.Conn {
 func (s *Session) step(op codec.Op) {
 	for s.stage == stageLogin {
 		in := s.in
-		s.say()
-		if s.stage != stageLogin {
-			return
+		if e := s.objection(op); e != nil {
+			in.refusal = e
+			_ = in.m.Take(codec.Server) // what would go on with the login there
+			op = in.m.Refuse(*e)
+			continue
 		}
+		s.say()
 		in.op = op
 		switch op {
 		case codec.OpMore:
@@ -104,11 +106,6 @@ func (s *Session) step(op codec.Op) {
 			op = next
 			continue
 		case codec.OpDial:
-			if e := s.refusalNow(); e != nil {
-				in.refusal = e
-				op = in.m.Refuse(*e)
-				continue
-			}
 			s.dialFirst()
 		case codec.OpRetry:
 			s.retry(errors.New("the server refused"))
@@ -129,12 +126,35 @@ func (s *Session) step(op codec.Op) {
 	}
 }
 
+// objection returns what speaks against doing op for this client, if it has not been refused yet.
+func (s *Session) objection(op codec.Op) *codec.Error {
+	in := s.in
+	if op == codec.OpClose || op == codec.OpCancel || in.objected {
+		return nil
+	}
+	s.user = in.m.User()
+	var e *codec.Error
+	switch {
+	case op == codec.OpDial && in.refusal != nil:
+		e = in.refusal
+	case op == codec.OpServerTLS && len(in.early[codec.Server]) > 0:
+		// Came while the client was being served, in plain: behind the handshake it would pass for the
+		// server's own words.
+		e = &codec.Error{Cond: codec.TLSFailed, Text: "plain bytes of the server in front of TLS"}
+	default:
+		e = s.wrongCertificate()
+	}
+	in.objected = e != nil
+	return e
+}
+
 // say sends what the machine has for the two sides.
 func (s *Session) say() {
 	in := s.in
 	if p := in.m.Take(codec.Client); len(p) > 0 {
-		if s.server != nil {
+		if s.server != nil && !in.told {
 			in.told = true
+			s.on.loop.Disarm(&in.dial.timer)
 		}
 		s.client.Write(p)
 	}
@@ -161,15 +181,6 @@ func (s *Session) feedEarly() (op codec.Op, more bool) {
 		return in.m.Server(p), true
 	}
 	return codec.OpMore, false
-}
-
-// refusalNow returns what speaks against giving the client a session, now that it can be told.
-func (s *Session) refusalNow() *codec.Error {
-	if s.in.refusal != nil {
-		return s.in.refusal
-	}
-	s.user = s.in.m.User()
-	return s.wrongCertificate()
 }
 
 // wrongCertificate refuses a client whose certificate must, but does not, carry the user's name.
@@ -241,11 +252,6 @@ func (s *Session) work() {
 // ready turns the login into a session that relays.
 func (s *Session) ready() {
 	in := s.in
-	s.user = in.m.User()
-	if e := s.wrongCertificate(); e != nil {
-		s.end(HostDenied, nil, e)
-		return
-	}
 	s.on.loop.Disarm(&s.timer)
 	s.stopDialling()
 	s.p.loginOver(s)
@@ -263,8 +269,11 @@ func (s *Session) ready() {
 	s.in = nil
 	s.startIdle()
 	s.relayRest(in)
-	if s.stage == stageRelay && (s.backend.Gone() || s.fe.closed.Load() || s.p.draining.Load()) {
-		s.askToLeave(codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"})
+	if s.stage != stageRelay {
+		return
+	}
+	if e := s.expelled(); e != nil {
+		s.askToLeave(*e)
 	}
 }
 
@@ -285,7 +294,7 @@ func (s *Session) relayRest(in *loggingIn) {
 			break
 		}
 	}
-	if s.stage == stageRelay && !s.server.Full() && !s.deep && !s.killing {
+	if s.stage == stageRelay && !s.server.Full() && !s.deep && s.killing == killNone {
 		s.client.ResumeReads()
 	}
 	if s.stage == stageRelay && !s.client.Full() {
@@ -301,25 +310,43 @@ func (s *Session) serverKey() codec.Key {
 	return s.key
 }
 
-// loginExpired ends a login that takes too long.
+// loginExpired ends a login that takes too long, or has failed and waited in vain to tell.
 func (s *Session) loginExpired() {
+	if in := s.in; in.cause != nil {
+		s.end(outcomeOf(in.refusal.Cond), nil, in.cause)
+		return
+	}
 	s.refuse(LoginTimeout, codec.Error{Cond: codec.LoginTimeout, Text: "the login took too long"}, nil)
 }
 
-// refuse ends a login with an error of Sluice's own, if the client can be told.
+// refuse ends a login with an error of Sluice's own. A client that would not understand it yet is given
+// a moment to speak first.
 func (s *Session) refuse(o Outcome, e codec.Error, cause error) {
 	if s.stage != stageLogin {
 		return
 	}
-	if op := s.in.op; op != codec.OpClientTLS && op != codec.OpWork {
-		s.in.m.Refuse(e)
-		s.say()
-	}
 	if cause == nil {
 		cause = e
 	}
+	in := s.in
+	if in.op != codec.OpClientTLS && in.op != codec.OpWork && in.op != codec.OpCancel {
+		again := in.objected
+		op := in.m.Refuse(e)
+		if op == codec.OpMore && !again && o != LoginTimeout && o != Forced {
+			in.refusal, in.cause, in.objected = &e, cause, true
+			s.dropBackend()
+			s.on.loop.Arm(&s.timer, refusalWait)
+			s.step(op)
+			return
+		}
+		s.say()
+	}
 	s.end(o, nil, cause)
 }
+
+// refusalWait is how long a client whose login has failed may take to say what it has to say before it
+// can be told so.
+const refusalWait = time.Second
 
 // loginEnded ends a login that the machine has ended.
 func (s *Session) loginEnded() {
@@ -327,6 +354,9 @@ func (s *Session) loginEnded() {
 	var own codec.Error
 	switch {
 	case errors.As(err, &own):
+		if s.in.cause != nil {
+			err = s.in.cause
+		}
 		s.end(outcomeOf(own.Cond), nil, err)
 	case err != nil:
 		s.end(LoginRefused, nil, err)

@@ -26,13 +26,16 @@ func (p *Proxy) snapshot() (*loopStats, []loopFigures) {
 	var all sync.WaitGroup
 	for i, on := range p.loops {
 		all.Add(1)
-		on.loop.Run(func() {
+		answers := on.loop.Run(func() {
 			defer all.Done()
 			mu.Lock()
 			defer mu.Unlock()
 			sum.add(&on.stats)
 			figures[i] = loopFigures{ok: true, counts: on.loop.Counts(), latency: on.stats.latency}
 		})
+		if !answers {
+			all.Done()
+		}
 	}
 	done := make(chan struct{})
 	go func() { all.Wait(); close(done) }()

@@ -22,7 +22,6 @@ const (
 	Cancelled                     // not a session: a cancel request, carried out
 	Drained                       // asked to leave, at a safe point
 	Forced                        // asked to leave, the time was over
-	SocketFailed                  // the client's socket could not be put on a loop
 	outcomes       = iota
 )
 
@@ -30,7 +29,7 @@ const (
 var outcomeNames = [outcomes]string{
 	"client_quit", "client_gone", "server_closed", "server_lost", "login_refused", "login_timeout",
 	"idle_timeout", "limit_reached", "host_denied", "no_backend", "tls_failed", "client_protocol",
-	"server_protocol", "cancel", "drained", "forced", "socket_failed",
+	"server_protocol", "cancel", "drained", "forced",
 }
 
 // String returns the outcome's metric label.
@@ -39,7 +38,7 @@ func (o Outcome) String() string { return outcomeNames[o] }
 // refused tells the outcomes of clients that never got a session.
 func (o Outcome) refused() bool {
 	switch o {
-	case LoginRefused, LoginTimeout, LimitReached, HostDenied, NoBackend, TLSFailed, SocketFailed:
+	case LoginRefused, LoginTimeout, LimitReached, HostDenied, NoBackend, TLSFailed:
 		return true
 	}
 	return false

@@ -43,7 +43,9 @@ type Proxy struct {
 	limits   atomic.Pointer[Limits]
 	clients  atomic.Int64 // connections of clients, refused ones included
 	refusing atomic.Int64 // of them, those that are only told why they are refused
+	admitted atomic.Int64 // of them, the others
 	logins   atomic.Int64 // in progress
+	cancels  atomic.Int64 // requests under way to backends
 	accepts  atomic.Uint64
 	turned   atomic.Uint64 // closed at accept without a word
 	nextID   atomic.Uint64
@@ -53,8 +55,9 @@ type Proxy struct {
 	frontends map[string]*Frontend
 	clusters  map[string]*upstream.Cluster
 
-	stop chan struct{}
-	done sync.WaitGroup
+	stop  chan struct{}
+	close sync.Once
+	done  sync.WaitGroup
 }
 
 // New makes a Proxy on the loops of eng, without frontends yet. requests takes the lines about single
@@ -99,6 +102,9 @@ func (p *Proxy) Apply(setup Setup) error {
 	if p.draining.Load() {
 		return errors.New("the proxy is shutting down")
 	}
+	if err := p.checkProtocols(setup.Clusters); err != nil {
+		return err
+	}
 	limits := setup.Limits
 	opened, err := p.openListeners(setup.Frontends, limits)
 	if err != nil {
@@ -107,9 +113,25 @@ func (p *Proxy) Apply(setup Setup) error {
 	p.limits.Store(&limits)
 	gone := p.applyClusters(setup.Clusters)
 	removed := p.applyFrontends(setup.Frontends, opened)
-	p.dropClusters(setup.Clusters)
+	gone = append(gone, p.dropClusters(setup.Clusters)...)
 	p.leaveBackends(gone, limits.LeaveTimeout)
 	p.leaveFrontends(removed, limits.LeaveTimeout)
+	return nil
+}
+
+// checkProtocols refuses another protocol under a name that is in force: the sessions there, and their
+// figures, are those of the old one.
+func (p *Proxy) checkProtocols(opts []upstream.Options) error {
+	for _, opt := range opts {
+		c := p.clusters[opt.Name]
+		if c == nil {
+			continue
+		}
+		if was, is := c.Options().Protocol.Name(), opt.Protocol.Name(); was != is {
+			return fmt.Errorf("cluster %q: protocol can't change from %q to %q while it is in use: "+
+				"give the cluster another name", opt.Name, was, is)
+		}
+	}
 	return nil
 }
 
@@ -121,7 +143,7 @@ func (p *Proxy) openListeners(sets []Settings, limits Limits) (map[string]*openi
 		if fe := p.frontends[set.Name]; fe != nil && fe.set.Load().sameSocket(set) {
 			continue
 		}
-		o := &opening{}
+		o := newOpening()
 		ln, err := engine.Listen(set.Listen, set.listenOptions(limits.ReusePort), o.accept)
 		if err != nil {
 			for _, other := range opened {
@@ -147,8 +169,9 @@ func (p *Proxy) applyClusters(opts []upstream.Options) (gone []*upstream.Backend
 	return gone
 }
 
-// dropClusters closes the clusters that the setup lacks. Their frontends are gone already.
-func (p *Proxy) dropClusters(opts []upstream.Options) {
+// dropClusters closes the clusters that the setup lacks and returns their backends. No frontend leads
+// there any more, but sessions of one that leads elsewhere now may still be there.
+func (p *Proxy) dropClusters(opts []upstream.Options) (gone []*upstream.Backend) {
 	wanted := map[string]bool{}
 	for _, opt := range opts {
 		wanted[opt.Name] = true
@@ -156,9 +179,10 @@ func (p *Proxy) dropClusters(opts []upstream.Options) {
 	for name, c := range p.clusters {
 		if !wanted[name] {
 			delete(p.clusters, name)
-			c.Close()
+			gone = append(gone, c.Close()...)
 		}
 	}
+	return gone
 }
 
 // applyFrontends makes, updates and removes frontends, and returns those removed.
@@ -200,14 +224,14 @@ func (p *Proxy) leaveBackends(gone []*upstream.Backend, timeout time.Duration) {
 		in[b] = true
 	}
 	p.leave(func(s *Session) bool { return s.backend != nil && in[s.backend] && s.stage == stageRelay },
-		codec.Error{Cond: codec.BackendGone, Text: "the server was taken out of service"}, timeout)
+		backendGone, timeout)
 }
 
 // leaveFrontends asks the sessions of those frontends to leave.
 func (p *Proxy) leaveFrontends(removed []*Frontend, timeout time.Duration) {
 	for _, fe := range removed {
 		p.leave(func(s *Session) bool { return s.fe == fe },
-			codec.Error{Cond: codec.Shutdown, Text: "the listener was removed"}, timeout)
+			listenerGone, timeout)
 	}
 }
 
@@ -249,7 +273,7 @@ func (p *Proxy) Drain(ctx context.Context) (forced int) {
 		fe.close()
 	}
 	p.mu.Unlock()
-	e := codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"}
+	e := shuttingDown
 	for _, on := range p.loops {
 		on.each(func(s *Session) { s.askToLeave(e) }, nil)
 	}
@@ -303,7 +327,7 @@ func (p *Proxy) Close() {
 		c.Close()
 	}
 	p.mu.Unlock()
-	close(p.stop)
+	p.close.Do(func() { close(p.stop) })
 	p.done.Wait()
 }
 

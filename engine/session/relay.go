@@ -40,6 +40,9 @@ func (s *Session) toServer(p []byte) bool {
 	if s.set.IdleTimeout > 0 {
 		s.active = engine.Nano()
 	}
+	if s.leaving != nil {
+		s.leaveIfSafe() // a command without an answer may have been the last obstacle
+	}
 	return s.stage == stageRelay
 }
 
@@ -58,7 +61,7 @@ func (s *Session) fromServer(p []byte) {
 	if s.set.IdleTimeout > 0 {
 		s.active = engine.Nano()
 	}
-	if !s.keyed || s.deep || s.killing || s.leaving != nil {
+	if !s.keyed || s.deep || s.killing != killNone || s.leaving != nil {
 		s.afterServer()
 	}
 }
@@ -73,14 +76,19 @@ func (s *Session) afterServer() {
 	}
 	if s.deep && s.follow.Owed() <= owedLow {
 		s.deep = false
-		if !s.server.Full() && !s.killing {
+		if !s.server.Full() && s.killing == killNone {
 			s.client.ResumeReads()
 		}
 	}
-	if s.killing && s.follow.Owed() == 0 {
+	if s.killing == killWaits && s.follow.Owed() == 0 {
 		s.killNow()
 	}
-	if s.leaving != nil && s.follow.Busy() == "" {
+	s.leaveIfSafe()
+}
+
+// leaveIfSafe ends a session that was asked to leave, if this is a safe point.
+func (s *Session) leaveIfSafe() {
+	if s.stage == stageRelay && s.leaving != nil && s.busy() == "" {
 		s.leave(Drained)
 	}
 }
@@ -93,13 +101,15 @@ func (s *Session) enterKey() {
 	}
 }
 
-// broken ends a session whose bytes make no sense.
+// broken ends a session whose bytes make no sense. If they are the server's the client is not told: the
+// follower has seen more of them than the client, which may stand inside a message still and would
+// take the error for the rest of it.
 func (s *Session) broken(side codec.Side, err error) {
-	o := ClientProtocol
 	if side == codec.Server {
-		o = ServerProtocol
+		s.end(ServerProtocol, nil, err)
+		return
 	}
-	s.end(o, &codec.Error{Cond: codec.ProtocolError, Text: "protocol violation by the " + side.String()}, err)
+	s.end(ClientProtocol, &codec.Error{Cond: codec.ProtocolError, Text: "protocol violation by the client"}, err)
 }
 
 // startIdle arms the idle time-out, if there is one.
@@ -113,15 +123,18 @@ func (s *Session) startIdle() {
 }
 
 // idle looks whether the session has been idle for too long. Activity only notes the time, so that it
-// costs next to nothing; the timer is set anew here. A session that waits for an answer is not idle.
+// costs next to nothing; the timer is set anew here. A session that waits for an answer is not idle, nor
+// is one whose peer takes in, however slowly, what was sent long ago.
 func (s *Session) idle() {
 	if s.stage != stageRelay {
 		return
 	}
 	left := int64(s.set.IdleTimeout) - (engine.Nano() - s.active)
-	if s.follow.Owed() > 0 {
+	unsent := s.client.Buffered() + s.server.Buffered()
+	if s.follow.Owed() > 0 || s.killing != killNone || unsent != s.unsent {
 		left = int64(s.set.IdleTimeout)
 	}
+	s.unsent = unsent
 	if left > 0 {
 		s.on.loop.Arm(&s.timer, asDuration(left))
 		return

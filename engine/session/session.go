@@ -17,6 +17,17 @@ const (
 	stageOver               // ended; connections may still be flushing
 )
 
+// killing is how far a KILL is that has to be carried out on another backend.
+//
+//	None ─▶ Waits ─▶ Under way ─▶ None
+type killing uint8
+
+const (
+	killNone     killing = iota
+	killWaits            // for the answers to the commands before it
+	killUnderWay         // the other backend has been asked
+)
+
 // Session is one client's stay. It belongs to one loop: only code that runs there may touch it.
 type Session struct {
 	p    *Proxy
@@ -51,8 +62,9 @@ type Session struct {
 	kills   codec.Interceptor // follow, if its protocol has such a thing
 	prefix  []byte            // client bytes that are held since they may be the begin of a KILL
 	deep    bool              // the client is paused since too many commands are unanswered
-	killing bool              // the client waits for a KILL that is carried out elsewhere
+	killing killing           // how far a KILL is that is carried out elsewhere; the client is paused
 	active  int64             // engine.Nano of the last bytes, if there is an idle time-out
+	unsent  int               // bytes that waited for a slow peer when the idle timer looked last
 	clock   timing
 
 	leaving *codec.Error // asked to leave: what to tell the client
@@ -105,8 +117,8 @@ func (h *clientSide) OnClose(_ *engine.Conn, err error) {
 	}
 }
 
-// OnOpen goes on with the login at the backend that was dialled.
-func (h *serverSide) OnOpen(c *engine.Conn) { (*Session)(h).connected(c) }
+// OnOpen is not called: a connection is an attempt's until it is open.
+func (h *serverSide) OnOpen(*engine.Conn) {}
 
 // OnData takes bytes from the server.
 func (h *serverSide) OnData(c *engine.Conn, p []byte) {
@@ -122,7 +134,7 @@ func (h *serverSide) OnData(c *engine.Conn, p []byte) {
 
 // OnRoom lets the client go on after the server has caught up.
 func (h *serverSide) OnRoom(*engine.Conn) {
-	if s := (*Session)(h); !s.deep && !s.killing {
+	if s := (*Session)(h); !s.deep && s.killing == killNone {
 		s.client.ResumeReads()
 	}
 }
