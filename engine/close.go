@@ -35,14 +35,40 @@ func (c *Conn) CloseFlushed() {
 		}
 	}
 	c.phase = phaseFlushing
-	c.deadline = &Timer{Fn: c.Close}
+	c.deadline = &Timer{Fn: c.closingExpired}
 	if c.gc.OutboundBuffered() == 0 {
 		c.drain()
 		return
 	}
 	c.setInterest()
 	c.watch()
+	c.unsent = c.notTaken()
 	c.loop.Arm(c.deadline, c.loop.opt.FlushTimeout)
+}
+
+// closingExpired ends a phase of closing in which the peer took nothing for the whole time-out. A slow
+// peer may take as long as it needs for what was written: only one that stands still is given up.
+func (c *Conn) closingExpired() {
+	timeout := c.loop.opt.FlushTimeout
+	if c.phase == phaseDraining {
+		timeout = c.loop.opt.DrainTimeout
+	}
+	if left := c.notTaken(); left < c.unsent {
+		c.unsent = left
+		c.loop.Arm(c.deadline, timeout)
+		return
+	}
+	c.Close()
+}
+
+// notTaken is the number of written bytes that the peer has not acknowledged: what is buffered here
+// and, by SIOCOUTQ of tcp(7), in the kernel.
+func (c *Conn) notTaken() int {
+	n, err := unix.IoctlGetInt(c.fd, unix.SIOCOUTQ)
+	if err != nil {
+		n = 0
+	}
+	return n + c.Buffered()
 }
 
 // drain is the last phase of CloseFlushed: our side is said to be over, the peer's is awaited.
@@ -52,6 +78,7 @@ func (c *Conn) drain() {
 		c.Close()
 		return
 	}
+	c.unsent = c.notTaken()
 	c.loop.Arm(c.deadline, c.loop.opt.DrainTimeout)
 	_ = c.takeInbound()
 	c.setInterest()

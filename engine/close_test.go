@@ -167,6 +167,31 @@ func TestCloseFlushedDeadlines(t *testing.T) {
 	}
 }
 
+// TestCloseFlushedWaitsForTheSlow has a peer that takes many times both time-outs, but never stands
+// still for long: it gets every byte.
+func TestCloseFlushedWaitsForTheSlow(t *testing.T) {
+	const timeout, size = 300 * time.Millisecond, 24 << 20
+	l := start(t, Options{Loops: 1, FlushTimeout: timeout, DrainTimeout: timeout}).Loops()[0]
+	c, far := connect(t, l, hooks{})
+	on(t, l, func() {
+		c.Write(make([]byte, size))
+		c.CloseFlushed()
+	})
+	pace := time.NewTicker(timeout / 8)
+	defer pace.Stop()
+	got := int64(0)
+	for range 40 {
+		n, err := io.CopyN(io.Discard, far, size/80)
+		if got += n; err != nil {
+			t.Fatalf("after %d bytes: %v", got, err)
+		}
+		<-pace.C
+	}
+	if n, err := io.Copy(io.Discard, far); err != nil || got+n != size {
+		t.Errorf("%d bytes of %d arrived: %v", got+n, size, err)
+	}
+}
+
 // TestOnCloseOnceNotNested breaks connections by writing to them from a handler, closes others from
 // OnClose, and closes them again: each hears its end once, and never inside another handler's call.
 func TestOnCloseOnceNotNested(t *testing.T) {

@@ -48,6 +48,7 @@ type Conn struct {
 	watched  bool // in loop.watched
 	enrolled bool // OnOpen came
 	tls      *tlsLayer
+	unsent   int    // while closing: what the peer had not taken at the last look
 	deadline *Timer // of the present phase of closing
 	err      error  // for OnClose
 	remote   net.Addr

@@ -29,7 +29,8 @@ type Options struct {
 	// HighWater and LowWater bound the unsent bytes of a connection: above the first it is Full,
 	// at the second there is room again. Defaults 256 KiB and 64 KiB.
 	HighWater, LowWater int
-	// FlushTimeout and DrainTimeout bound the two phases of CloseFlushed. Defaults 10 s and 2 s.
+	// FlushTimeout and DrainTimeout are how long the peer may take nothing in the two phases of
+	// CloseFlushed. Defaults 10 s and 2 s.
 	FlushTimeout, DrainTimeout time.Duration
 	// Logger takes gnet's errors; nil drops them.
 	Logger Logger
