@@ -74,7 +74,7 @@ func (f *follower) swallow(n uint32) {
 	f.queue.unpop(head)
 }
 
-// copyAnswered returns how much of the queue a ReadyForQuery answers that ends a COPY from the client,
+// copyAnswered returns how much of the queue a ReadyForQuery answers that ends a COPY that has failed,
 // and counts the strays.
 func (f *follower) copyAnswered() uint32 {
 	at, syncs, found := f.queue.copyEnd()
@@ -93,7 +93,7 @@ func (f *follower) copyAnswered() uint32 {
 }
 
 // isStray tells whether a ReadyForQuery can only be the answer to a stray: what stands at the front
-// has another message in front of its own.
+// has another message in front of its own, and the first of those would have ended the doubt.
 func (f *follower) isStray() bool {
-	return f.queue.size == 0 || !f.replied && !f.headIsSync()
+	return f.queue.size == 0 || !f.headIsSync()
 }

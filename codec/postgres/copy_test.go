@@ -108,6 +108,16 @@ var copies = []struct{ name, script, events string }{
 		events: "+extended ~extended !extended +extended ~extended -extended +extended ~extended -extended",
 	},
 	{
+		name:   "a doubt that meets a Sync alone, and both are answered",
+		script: "> PBDES < 12nG > dcS < EZ > S < Z busy=copy owed=0 Z busy= owed=0",
+		events: "+extended ~extended !extended +extended ~extended -extended",
+	},
+	{
+		name:   "a statement in front of COPY in one Query takes none of its data",
+		script: "> QdcS < CGE Z owed=1 busy=owed Z owed=0",
+		events: "+query +extended ~query !query ~extended -extended",
+	},
+	{
 		name:   "COPY by Query fails, and it is not known whether it has ignored the Sync in front",
 		script: "> QS < G > d < EZ owed=0 busy=copy Z busy= > Q < TDCZ owed=0 busy=",
 		events: "+query +extended ~query !query -extended +query ~query -query",
@@ -138,6 +148,31 @@ var copies = []struct{ name, script, events string }{
 		events: "+extended ~extended +extended +query +extended -extended -extended !query ~extended -extended",
 	},
 	{
+		name:   "the group behind COPY data fails in front of a Query, which is then skipped",
+		script: "> PBDES < 12nG > dcPBEQS < C1E Z owed=0 busy=",
+		events: "+extended ~extended +extended +query +extended !extended !extended !query !extended",
+	},
+	{
+		name:   "a Query fails behind COPY data in its own group",
+		script: "> PBDEH < 12nG > dcPBEQ < C12CEZ owed=0 busy=",
+		events: "+extended ~extended +query -extended !query",
+	},
+	{
+		name:   "two COPYs in one Query, the second fails with a Sync behind it",
+		script: "> QdcdcS < GCGE Z owed=1 busy=owed Z owed=0 busy=",
+		events: "+query +extended ~query !query ~extended -extended",
+	},
+	{
+		name:   "two Syncs in front of an error, and none behind: what is answered was not ignored",
+		script: "> PBDES < 12nG > S owed=1 < EZ owed=1 busy=owed Z owed=0 busy=",
+		events: "+extended ~extended !extended",
+	},
+	{
+		name:   "two Syncs in front of an error, and only one is answered",
+		script: "> PBDES < 12nG > S owed=1 < EZ owed=1 busy=owed > Q owed=1 < T owed=1 DCZ owed=0 busy=",
+		events: "+extended ~extended !extended +query ~query -query",
+	},
+	{
 		name:   "a Sync that was ignored does not stay owed",
 		script: "> SQ < TDC owed=1 Z owed=0 busy=",
 		events: "+extended +query -extended ~query -query",
@@ -165,7 +200,7 @@ var copies = []struct{ name, script, events string }{
 	},
 	{
 		name:   "pitfall 23: replication at the end of a timeline",
-		script: "> Q < Wdc > c < TDCCZ owed=0 busy=",
+		script: "> Q < Wdc > c < TD busy=owed CCZ owed=0 busy=",
 		events: "+query ~query -query",
 	},
 	{

@@ -129,6 +129,16 @@ var conversations = []struct{ name, script, events string }{
 		events: "+extended +function ~extended -extended !function +extended ~extended -extended",
 	},
 	{
+		name:   "replies are counted anew for each ReadyForQuery",
+		script: "> PBEQ < 12CTDCZ > PBEQ < 1E owed=2 > S owed=3 < Z owed=0",
+		events: "+extended +query ~extended -extended -query +extended +query ~extended +extended !extended !query !extended",
+	},
+	{
+		name:   "a CopyDone without a COPY changes nothing",
+		script: "> PBEcQ < 12CEZ owed=0 > c Q < TDCZ owed=0",
+		events: "+extended +query ~extended -extended !query +query ~query -query",
+	},
+	{
 		name:   "pitfall 19: ParameterStatus at any time",
 		script: "< S owed=0 busy= > Q < STSDSCSZ busy= < SSS busy=",
 		events: "+query ~query -query",

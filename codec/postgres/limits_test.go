@@ -284,6 +284,25 @@ func TestMid(t *testing.T) {
 	}
 }
 
+// TestRowsBeginBetweenMessages gives a piece that begins inside a header and looks like a row.
+func TestRowsBeginBetweenMessages(t *testing.T) {
+	f := idle(t, nil)
+	if err := f.Client(messages(t, codec.Client, "Q")); err != nil {
+		t.Fatal(err)
+	}
+	data := message('d', "\x00\x00\x00\x06"+strings.Repeat("x", 0x44-8)) // its length ends in a D
+	for _, p := range [][]byte{
+		messages(t, codec.Server, "H"), data[:4], data[4:], messages(t, codec.Server, "cCZ"),
+	} {
+		if err := f.Server(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.Owed() != 0 || f.Mid(codec.Server) {
+		t.Errorf("owed %d, mid %v", f.Owed(), f.Mid(codec.Server))
+	}
+}
+
 // TestStatement gives the watcher the text of what is run, as far as it is at hand.
 func TestStatement(t *testing.T) {
 	log := &listener{}

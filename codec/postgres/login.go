@@ -39,8 +39,8 @@ const (
 
 // login is PostgreSQL's connection phase in which the server authenticates and Sluice relays.
 //
-// Bytes gathered of one side stand in in, bytes to be written in out. in[Server] and the flags below
-// it belong to the present server and are forgotten when the next one is tried.
+// Bytes gathered of one side stand in in, bytes to be written in out. Another server is tried only
+// while nothing of the last one was relayed.
 type login struct {
 	cfg   *codec.LoginConfig
 	stage stage
@@ -57,12 +57,10 @@ type login struct {
 	clientSecured  bool
 	clientCert     []byte // what Sluice showed; nil if not known
 
-	serverSecured bool
-	serverCert    []byte
-	relayed       bool // something of the present server went to the client
-	asked         bool // the server waits for one message of the client
-	sasl          bool // that message is to be a SASLInitialResponse
-	stripped      bool // the server's offer of channel binding was taken from the list
+	serverCert []byte // nil without TLS
+	relayed    bool   // something of the present server went to the client
+	asked      bool   // the server waits for one message of the client
+	stripped   bool   // that message answers an offer from which channel binding was taken
 
 	kept    []byte       // the refusal that Refused tells
 	pending *codec.Error // a refusal that waits for the client's startup
@@ -111,8 +109,7 @@ func (l *login) Connected() codec.Op {
 		return codec.OpClose
 	}
 	l.in[codec.Server], l.out[codec.Server] = nil, nil
-	l.serverSecured, l.serverCert = false, nil
-	l.relayed, l.asked, l.sasl, l.stripped = false, false, false, false
+	l.serverCert = nil
 	l.kept, l.refusal = nil, nil
 	if l.cfg.ServerTLS >= codec.TLSPrefer {
 		l.out[codec.Server] = append(l.out[codec.Server], sslRequest...)
@@ -140,7 +137,6 @@ func (l *login) ServerSecured(cert []byte) codec.Op {
 	if l.stage != stageServerTLS {
 		return codec.OpClose
 	}
-	l.serverSecured = true
 	l.serverCert = bytes.Clone(cert)
 	return l.sendStartup()
 }

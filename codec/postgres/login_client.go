@@ -149,12 +149,12 @@ func (l *login) relayAnswer() (op codec.Op, ok bool) {
 	if uint32(len(in)) < 1+size {
 		return codec.OpMore, false
 	}
-	if l.sasl && l.stripped && deniesBinding(in[headerSize:1+size]) {
+	if l.stripped && deniesBinding(in[headerSize:1+size]) {
 		return l.refuse(bindingRefusal), false
 	}
 	l.out[codec.Server] = append(l.out[codec.Server], in[:1+size]...)
 	l.in[codec.Client] = in[1+size:]
-	l.asked, l.sasl = false, false
+	l.asked, l.stripped = false, false
 	return codec.OpMore, true
 }
 

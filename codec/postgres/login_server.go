@@ -128,14 +128,12 @@ func (l *login) authentication(msg []byte) codec.Op {
 	switch binary.BigEndian.Uint32(msg[headerSize:]) {
 	case authOk:
 		l.tell(msg)
-		l.refusal = nil
 		l.stage = stageReady
 		return codec.OpReady
 	case authSASLFinal:
 		l.tell(msg)
 		return codec.OpMore
 	case authSASL:
-		l.sasl = true
 		if l.breaksBinding() {
 			msg, l.stripped = withoutBinding(msg)
 		}

@@ -42,6 +42,11 @@ var logins = []loginScript{
 			"< R(12) client=R(12) R(0) op=Ready client=R(0)",
 	},
 	{
+		name: "the client speaks before it hears that SCRAM has succeeded",
+		script: "> START(user,ann) connected < R(10,SCRAM-SHA-256) > p(SCRAM-SHA-256,n,,n=,r=abc) " +
+			"< R(11) > p(c=biws) < R(12) > Q op=More < R(0) op=Ready",
+	},
+	{
 		name: "a password refused",
 		script: "> START(user,ann) connected < R(3) > p(wrong) < E(28P01) op=Close client=R(3),E(28P01) " +
 			"refusal=FATAL_28P01:_no",
@@ -97,7 +102,11 @@ var logins = []loginScript{
 	{
 		name: "pitfall 36: TLS without asking", client: prefer, whole: true,
 		script: `> raw(\x16\x03\x01\x02\x00\x01) op=ClientTLS client= rest="\x16\x03\x01\x02\x00\x01","" ` +
-			`client-tls(cert) op=More rest="","" START(user,ann) op=Dial user=ann@ann`,
+			`client-tls(cert) op=More raw(\x00) rest="","" raw(\x00\x00\x12\x00\x03\x00\x00) raw(user\x00ann\x00\x00) op=Dial user=ann@ann`,
+	},
+	{
+		name: "pitfall 36: TLS without asking, then nothing but the startup", client: prefer, whole: true,
+		script: `> raw(\x16) op=ClientTLS client-tls(cert) START(user,ann) op=Dial user=ann@ann`,
 	},
 	{
 		name:   "pitfall 36: TLS without asking, where there is none",
@@ -110,6 +119,14 @@ var logins = []loginScript{
 	{
 		name: "pitfall 36: TLS inside TLS", client: prefer,
 		script: `> SSL client-tls(cert) raw(\x16\x03\x01\x02\x00) op=Close client=S`,
+	},
+	{
+		name: "pitfall 36: TLS without asking, inside TLS", client: prefer, whole: true,
+		script: `> raw(\x16\x03\x01) op=ClientTLS client-tls(cert) raw(\x16\x03\x01\x02\x00) op=Close client=`,
+	},
+	{
+		name: "TLS is required and used", client: require,
+		script: "> SSL op=ClientTLS client=S client-tls(cert) START(user,ann) op=Dial",
 	},
 	{
 		name: "TLS with the server", server: require,
@@ -166,6 +183,18 @@ var logins = []loginScript{
 			"R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) client=S,R(10,SCRAM-SHA-256)",
 	},
 	{
+		name:   "only the first answer says what the client could do",
+		client: prefer, server: prefer,
+		script: "> SSL client-tls(ours) START(user,ann) connected < raw(S) server-tls(theirs) " +
+			"R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) > p(SCRAM-SHA-256,n,,n=,r=abc) < R(11) > p(SCRAM-SHA-256,y,,) op=More",
+	},
+	{
+		name:   "the certificate of a server that was given up is forgotten",
+		client: prefer, server: prefer,
+		script: "> SSL client-tls(same) START(user,ann) connected < raw(S) server-tls(same) connected < raw(N) " +
+			"R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) client=S,R(10,SCRAM-SHA-256)",
+	},
+	{
 		name:   "a client may say that it could bind where no offer was taken away",
 		client: prefer,
 		script: "> SSL client-tls(ours) START(user,ann) connected < R(10,SCRAM-SHA-256) " +
@@ -201,6 +230,10 @@ var logins = []loginScript{
 		script: "> START(user,ann) connected < E(57P03) op=Retry refused op=Close client=E(57P03) refusal=FATAL_57P03:_no",
 	},
 	{
+		name:   "no server has room, and the client is told once",
+		script: "> START(user,ann) connected < E(57P03) op=Retry refuse(53300) client=E(53300) refused op=Close client=",
+	},
+	{
 		name:   "servers that can't take anybody, by their states",
 		script: "> START(user,ann) connected < E(57P01) op=Retry connected < E(57P02) op=Retry connected < E(08004) op=Retry client=",
 	},
@@ -215,6 +248,19 @@ var logins = []loginScript{
 	{
 		name:   "a server is not replaced once the client has heard of it",
 		script: "> START(user,ann) connected < v E(57P03) op=Close client=v,E(57P03)",
+	},
+	{
+		name:   "a server that hangs is replaced while the client has heard nothing of it",
+		script: "> START(user,ann) connected server=START connected op=More server=START < R(0) op=Ready client=R(0)",
+	},
+	{
+		name: "a server that hangs in mid-answer, or on the way to TLS, is replaced as well", server: require,
+		script: "> START(user,ann) connected server=SSL connected server=SSL < raw(S) op=ServerTLS connected server=SSL " +
+			`< raw(S) server-tls(cert) server=START raw(R\x00) connected server=SSL < raw(S) server-tls(cert) R(0) op=Ready`,
+	},
+	{
+		name:   "a server that hangs is not replaced once the client has heard of it",
+		script: "> START(user,ann) connected < R(3) connected op=Close",
 	},
 	{
 		name:   "no user",

@@ -28,6 +28,8 @@ func TestProbe(t *testing.T) {
 		{"starts up, in many words", message('E', "SFATAL\x00C57P03\x00M"+strings.Repeat("x", 20000)+"\x00\x00"), false, ""},
 		{"is fine with many words", message('E', "SFATAL\x00C28000\x00M"+strings.Repeat("x", 20000)+"\x00\x00"), true, ""},
 		{"is no PostgreSQL", []byte("HTTP/1.1 400 Bad Request\r\n"), false, ""},
+		{"sends a request without a code", []byte("R\x00\x00\x00\x05x"), false, ""},
+		{"sends an error without an end", append(message('E', "Mno\x00"), "C57P03\x00\x00"...), true, ""},
 		{"begins with R", []byte("Really?"), false, ""},
 		{"begins with E", []byte("Error!"), false, ""},
 		{"begins with E and a short length", []byte("E\x00\x00\x00\x04"), false, ""},

@@ -42,7 +42,7 @@ func (f *follower) ready(status byte) error {
 
 // answered returns how many bytes of the queue a ReadyForQuery answers.
 func (f *follower) answered() uint32 {
-	if f.copying == copyIn || f.copying == copyFailed {
+	if f.copying == copyFailed {
 		return f.copyAnswered()
 	}
 	return f.queue.answered(0, f.skip)

@@ -29,11 +29,7 @@ var bindingRefusal = codec.Error{
 // breaksBinding tells whether the client, by what it sees of the channel, could not bind as the server
 // expects. A client without TLS must not be made the offer at all.
 func (l *login) breaksBinding() bool {
-	if !l.serverSecured {
-		return false // the server makes no such offer
-	}
-	same := l.clientSecured && len(l.clientCert) > 0 && bytes.Equal(l.clientCert, l.serverCert)
-	return !same
+	return len(l.clientCert) == 0 || !bytes.Equal(l.clientCert, l.serverCert)
 }
 
 // withoutBinding returns an AuthenticationSASL message without the mechanism that binds to the
