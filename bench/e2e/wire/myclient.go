@@ -44,13 +44,18 @@ func DialMySQL(addr string) (*MySQL, error) {
 	if err != nil {
 		return nil, err
 	}
+	return NewMySQL(c), nil
+}
+
+// NewMySQL makes a client of a connection and reads the greeting.
+func NewMySQL(c net.Conn) *MySQL {
 	m := &MySQL{Conn: c}
 	m.stream = struct {
 		io.Reader
 		io.Writer
 	}{bufio.NewReader(c), c}
 	m.greeting()
-	return m, nil
+	return m
 }
 
 // greeting reads the server's first packet, see
@@ -252,4 +257,10 @@ func (m *MySQL) End() {
 		m.Closed()
 	}
 	m.Conn.Close()
+}
+
+// TLSRequest is the packet that asks for TLS: a login response cut short.
+func (m *MySQL) TLSRequest(a Account) []byte {
+	m.Caps = a.Caps | SSL
+	return m.loginResponse(a)[:32]
 }

@@ -162,3 +162,6 @@ func maskPG(kind byte, body []byte) []byte {
 	}
 	return masked
 }
+
+// Reader is what the server sends from here on, for a script that reads by itself.
+func (c *PG) Reader() io.Reader { return c.r }
