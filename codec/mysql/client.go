@@ -6,6 +6,13 @@ import "sluice/codec"
 func (f *Follower) client(p []byte) error {
 	s := &f.cli
 	for len(p) > 0 {
+		if rest, ok, err := f.wholeCommand(p); ok || err != nil {
+			if err != nil {
+				return err
+			}
+			p = rest
+			continue
+		}
 		var at []byte // the front of the message, as far as it lies in p
 		if s.left == 0 {
 			first := !s.more
@@ -29,7 +36,7 @@ func (f *Follower) client(p []byte) error {
 		}
 		if !s.begun && (int(s.nhead) >= f.headNeed() || s.ended()) {
 			s.begun = true
-			if err := f.begin(at); err != nil {
+			if err := f.begin(s.head[:s.nhead], at); err != nil {
 				return err
 			}
 		}
@@ -45,13 +52,34 @@ func (f *Follower) client(p []byte) error {
 	return nil
 }
 
+// wholeCommand is the short way for a command that lies whole at the front of p, which is the rule.
+func (f *Follower) wholeCommand(p []byte) (rest []byte, ok bool, err error) {
+	s := &f.cli
+	n, ok := wholePacket(p)
+	if !ok || n == 0 || !s.atBoundary() || f.awaitsData() || p[headerLen] == comChangeUser {
+		return p, false, nil
+	}
+	if p[3] != 0 && f.strict() {
+		return p, false, errClientSeq
+	}
+	f.cseq = p[3] + 1
+	payload := p[headerLen : headerLen+n]
+	return p[headerLen+n:], true, f.begin(payload[:min(n, headMax)], payload)
+}
+
+// awaitsData tells whether what the client sends is no command: a file, credentials, or a stream that
+// has left the command phase.
+func (f *Follower) awaitsData() bool {
+	return f.infile || f.dialogue || f.opaque || f.due == replyEvents
+}
+
 // clientHeader looks at a packet header of the client. The packets of a command count from 0; what the
 // client sends in answer to the server continues the server's count.
 //
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
 func (f *Follower) clientHeader(seq uint8, first bool) error {
 	asked := f.infile || f.dialogue
-	data := asked || f.opaque || f.owed.n > 0 && f.reply() == replyEvents
+	data := f.awaitsData()
 	want := f.cseq
 	if first {
 		want = 0
@@ -80,7 +108,7 @@ func (f *Follower) clientEnd() {
 	if f.infile && s.total == 0 {
 		f.infile = false // the empty packet behind the file
 	}
-	if s.total == 1 && s.head[0] == comQuit && (f.opaque || f.owed.n > 0 && f.reply() == replyEvents) {
+	if s.total == 1 && s.head[0] == comQuit && (f.opaque || f.due == replyEvents) {
 		f.quit = true // said into a stream, where it is no command that waits its turn
 	}
 }
@@ -105,9 +133,7 @@ func (f *Follower) headNeed() int {
 
 // begin notes a command of the client, of which the head is there. at is the front of the message if it
 // came in one piece.
-func (f *Follower) begin(at []byte) error {
-	s := &f.cli
-	head := s.head[:s.nhead]
+func (f *Follower) begin(head, at []byte) error {
 	var b byte // an empty message is taken by servers as this
 	if len(head) > 0 {
 		b = head[0]
@@ -152,13 +178,18 @@ func (f *Follower) begin(at []byte) error {
 	if f.watch != nil {
 		f.watch.OnCommand(c.kind, text)
 	}
-	f.settle()
+	if f.owed.n == 1 {
+		f.settle()
+	}
 	return nil
 }
 
-// settle ends the commands at the front of the queue for which no answer comes.
+// settle turns to the oldest owed command. It ends those for which no answer comes.
 func (f *Follower) settle() {
-	for f.owed.n > 0 && f.reply() == replyNone {
+	for f.owed.n > 0 {
+		if f.due = commands[f.owed.head().kind].reply; f.due != replyNone {
+			return
+		}
 		c := *f.owed.head()
 		f.owed.pop()
 		switch c.kind {
@@ -173,6 +204,7 @@ func (f *Follower) settle() {
 			f.watch.OnDone(c.kind, false)
 		}
 	}
+	f.due = replyNone
 }
 
 // statement resolves the id that stands for the statement prepared last.

@@ -46,6 +46,7 @@ type Follower struct {
 
 	skip     uint32 // messages left in phaseDefs and phaseSkip
 	prepared uint32 // id of the statement prepared last
+	due      reply  // shape of the answer to the oldest owed command
 	phase    phase
 	next     uint8 // sequence id that the next packet of the present exchange will have
 	cseq     uint8 // the same within a message of the client
@@ -113,11 +114,11 @@ func (f *Follower) Mid(s codec.Side) bool {
 // Busy names what keeps this moment from being a safe point.
 func (f *Follower) Busy() string {
 	switch {
-	case f.opaque || f.replica || f.owed.n > 0 && f.reply() == replyEvents:
+	case f.opaque || f.replica || f.due == replyEvents:
 		return "replication"
 	case f.infile:
 		return "infile"
-	case f.owed.n > 0 && f.reply() == replyAuth:
+	case f.due == replyAuth:
 		return "change-user"
 	case f.owed.n > 0:
 		return "owed"
@@ -174,9 +175,6 @@ func (f *Follower) Close() error {
 	}
 	return nil
 }
-
-// reply is the shape of the answer to the oldest owed command.
-func (f *Follower) reply() reply { return commands[f.owed.head().kind].reply }
 
 // strict tells whether sequence ids are to be checked. In a compressed session implementations differ
 // in what they write into the packets inside of the frames.

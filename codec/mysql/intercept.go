@@ -15,7 +15,7 @@ const maxKill = 512
 // compressed session it finds nothing: there a message can't be replaced without packing the stream
 // anew.
 func (f *Follower) Intercept(p []byte) (n int, kill *codec.Kill, hold bool) {
-	if f.z != nil || f.opaque || f.infile || f.dialogue || f.owed.n > 0 && f.reply() == replyEvents {
+	if f.z != nil || f.awaitsData() {
 		return len(p), nil, false
 	}
 	n, more := f.cli.pending(p)

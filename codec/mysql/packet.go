@@ -68,6 +68,16 @@ func packetLen(h []byte) uint32 {
 	return uint32(h[0]) | uint32(h[1])<<8 | uint32(h[2])<<16
 }
 
+// wholePacket returns the payload length of a packet that lies whole at the front of p and is not
+// continued.
+func wholePacket(p []byte) (n int, ok bool) {
+	if len(p) < headerLen {
+		return 0, false
+	}
+	n = int(packetLen(p))
+	return n, n < fullLen && len(p) >= headerLen+n
+}
+
 // appendHeader appends a packet header.
 func appendHeader(dst []byte, n int, seq uint8) []byte {
 	return append(dst, byte(n), byte(n>>8), byte(n>>16), seq)

@@ -17,6 +17,17 @@ func (f *Follower) server(p []byte) error {
 					}
 				}
 				f.reached()
+				if n, ok := wholePacket(p); ok { // whole, as most are
+					if err := f.serverHeader(p[3]); err != nil {
+						return err
+					}
+					payload := p[headerLen : headerLen+n]
+					p = p[headerLen+n:]
+					if err := f.answer(payload[:min(n, headMax)], uint32(n)); err != nil {
+						return err
+					}
+					continue
+				}
 			}
 			var ok bool
 			if p, ok = s.header(p); !ok {
@@ -69,7 +80,7 @@ func (f *Follower) reached() {
 
 // serverHeader looks at a packet header of the server.
 func (f *Follower) serverHeader(seq uint8) error {
-	loose := !f.sure || !f.strict() || f.owed.n == 0 || f.opaque || f.reply() == replyEvents
+	loose := !f.sure || !f.strict() || f.owed.n == 0 || f.opaque || f.due == replyEvents
 	if !loose && seq != f.next {
 		return errServerSeq
 	}
@@ -121,7 +132,7 @@ const progressCode = 0xffff
 
 // firstAnswer judges the first message of an answer, or of one more result within it.
 func (f *Follower) firstAnswer(b []byte, total uint32) error {
-	switch f.reply() {
+	switch f.due {
 	case replyQuery:
 		return f.queryAnswer(b)
 	case replyRows:
@@ -235,7 +246,7 @@ func (f *Follower) result(b []byte) error {
 // ended notes the end of a result: another one follows, or the answer is complete.
 func (f *Follower) ended(status uint16) {
 	f.setStatus(status)
-	if status&statusMoreResults != 0 && f.reply() == replyQuery {
+	if status&statusMoreResults != 0 && f.due == replyQuery {
 		f.phase, f.later = phaseFirst, true
 		return
 	}
@@ -274,7 +285,7 @@ func (f *Follower) stmtAnswer(b []byte) error {
 // refused ends the answer by an ERR.
 func (f *Follower) refused(b []byte) error {
 	c := f.owed.head()
-	if f.reply() == replyQuery {
+	if f.due == replyQuery {
 		// An ERR has no status. With autocommit off the failed statement has opened a transaction
 		// all the same, and a procedure may have done so by itself.
 		f.inDoubt = f.inDoubt || f.later || c.hidden || f.facts.status&statusAutocommit == 0 ||

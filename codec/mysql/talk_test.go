@@ -127,10 +127,13 @@ func (d *diary) OnDone(k codec.Kind, failed bool) {
 	fmt.Fprintf(d, "%s%s ", mark, kindNames[k])
 }
 
-// outcome is all that a follower shows after a talk.
+// outcome is all that a follower shows after a talk. Behind an error only what it has told counts.
 func outcome(f *Follower, d *diary, err error) string {
-	return fmt.Sprintf("%s| busy=%q tx=%d owed=%d mid=%t,%t ending=%t err=%v", d.String(), f.Busy(), f.Tx(), f.Owed(),
-		f.Mid(codec.Client), f.Mid(codec.Server), f.Ending(), err)
+	if err != nil {
+		return fmt.Sprintf("%s| err=%v", d, err)
+	}
+	return fmt.Sprintf("%s| busy=%q tx=%d owed=%d mid=%t,%t ending=%t", d, f.Busy(), f.Tx(), f.Owed(),
+		f.Mid(codec.Client), f.Mid(codec.Server), f.Ending())
 }
 
 // play feeds a talk in pieces of the given size; 0 = as whole packets.

@@ -1,14 +1,9 @@
 package mysql
 
+import "encoding/binary"
+
 // wordLen is how much of a statement tells its verb from all others that matter to mayHide.
 const wordLen = 4
-
-// plainVerbs are the beginnings of statements that can't open a transaction which outlives their own
-// failure, as a CALL, an EXECUTE or MariaDB's compound statements can.
-var plainVerbs = [...]string{
-	"SELE", "INSE", "UPDA", "DELE", "REPL", "WITH", "LOAD",
-	"SHOW", "DESC", "EXPL", "CREA", "DROP", "ALTE", "TRUN", "KILL",
-}
 
 // mayHide tells whether the statement may open a transaction and then fail, which leaves the client
 // (and Sluice) without a word of it: an ERR has no status. text is at least wordLen bytes of its front,
@@ -17,17 +12,34 @@ func mayHide(text []byte) bool {
 	if len(text) < wordLen {
 		return true
 	}
-	var word [wordLen]byte
-	for i := range word {
-		word[i] = text[i] &^ 0x20 // upper case, where it is a letter
-	}
-	for _, v := range plainVerbs {
-		if string(word[:]) == v {
-			return false
-		}
+	word := binary.LittleEndian.Uint32(text) &^ 0x20202020 // upper case, where it is letters
+	switch word {
+	case sele, inse, upda, dele, repl, with, load, show, desc, expl, crea, drop, alte, trun, kill:
+		return false
 	}
 	return true
 }
+
+// The beginnings of statements that can't open a transaction which outlives their own failure, as a
+// CALL, an EXECUTE or MariaDB's compound statements can. They are compared as numbers: this is done for
+// each statement.
+const (
+	sele = 'S' | 'E'<<8 | 'L'<<16 | 'E'<<24
+	inse = 'I' | 'N'<<8 | 'S'<<16 | 'E'<<24
+	upda = 'U' | 'P'<<8 | 'D'<<16 | 'A'<<24
+	dele = 'D' | 'E'<<8 | 'L'<<16 | 'E'<<24
+	repl = 'R' | 'E'<<8 | 'P'<<16 | 'L'<<24
+	with = 'W' | 'I'<<8 | 'T'<<16 | 'H'<<24
+	load = 'L' | 'O'<<8 | 'A'<<16 | 'D'<<24
+	show = 'S' | 'H'<<8 | 'O'<<16 | 'W'<<24
+	desc = 'D' | 'E'<<8 | 'S'<<16 | 'C'<<24
+	expl = 'E' | 'X'<<8 | 'P'<<16 | 'L'<<24
+	crea = 'C' | 'R'<<8 | 'E'<<16 | 'A'<<24
+	drop = 'D' | 'R'<<8 | 'O'<<16 | 'P'<<24
+	alte = 'A' | 'L'<<8 | 'T'<<16 | 'E'<<24
+	trun = 'T' | 'R'<<8 | 'U'<<16 | 'N'<<24
+	kill = 'K' | 'I'<<8 | 'L'<<16 | 'L'<<24
+)
 
 // skipNoAttributes skips the attribute block of a COM_QUERY that has no attributes; of another one it
 // returns nothing.
