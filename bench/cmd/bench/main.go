@@ -74,10 +74,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	report, err := suite.Run(ctx, o)
-	if err != nil {
-		return err
+	if report != nil {
+		fmt.Print(report.Markdown())
 	}
-	fmt.Print(report.Markdown())
+	if err != nil {
+		return err // what was measured until then is printed, but not kept
+	}
 	return write(report, out)
 }
 

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -101,8 +102,14 @@ func TestAddUp(t *testing.T) {
 		30: {parent: 31, user: 3},
 		31: {parent: 30, user: 4},
 	}
-	got := addUp(all, 10)
-	want := MachineLoad{Ours: 1115, Foreign: 10008}
+	exact := func(pid int) (time.Duration, error) {
+		if pid == 11 {
+			return 0, errors.New("it has ended")
+		}
+		return all[pid].user + all[pid].system + 1, nil
+	}
+	got := addUp(all, 10, exact)
+	want := MachineLoad{Ours: 1117, Foreign: 10008}
 	if got != want {
 		t.Errorf("got %+v; want %+v", got, want)
 	}

@@ -31,21 +31,25 @@ func ReadMachineLoad() (MachineLoad, error) {
 		}
 		all[pid] = s
 	}
-	return addUp(all, os.Getpid()), nil
+	return addUp(all, os.Getpid(), cpuTime), nil
 }
 
 // addUp splits the CPU time of all processes by whether root is among their ancestors. Time of ended
-// children counts for the parent that waited for them.
-func addUp(all map[int]stat, root int) MachineLoad {
+// children counts for the parent that waited for them. exact tells the CPU time of a living process to
+// more than the ticks of its stat: ours may be many that each do little.
+func addUp(all map[int]stat, root int, exact func(pid int) (time.Duration, error)) MachineLoad {
 	var l MachineLoad
 	for pid, s := range all {
-		used := s.user + s.system + s.ended
 		switch {
 		case s.isKernelThread:
 		case descends(all, pid, root):
-			l.Ours += used
+			used, err := exact(pid)
+			if err != nil { // it ended meanwhile
+				used = s.user + s.system
+			}
+			l.Ours += used + s.ended
 		default:
-			l.Foreign += used
+			l.Foreign += s.user + s.system + s.ended
 		}
 	}
 	return l

@@ -39,7 +39,7 @@ func (r *Report) scenario(b *strings.Builder, s Scenario) {
 	for _, load := range s.Loads {
 		var rows []*Result
 		for _, res := range r.Results {
-			if res.Scenario == s.Name && res.Load == load {
+			if res.Scenario == s.Name && res.Load == load && len(res.Rounds) > 0 {
 				rows = append(rows, res)
 			}
 		}

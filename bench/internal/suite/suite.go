@@ -97,7 +97,8 @@ func (o *Options) cells() []cell {
 	return chosen(out, o.Only, func(c cell) string { return c.Load.Name })
 }
 
-// Run measures everything that the options ask for.
+// Run measures everything that the options ask for. When it ends early it returns what it has measured
+// until then along with the error; the report is nil only if nothing was begun.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -112,16 +113,22 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &run{Options: o, dir: dir, report: newReport(ctx, o)}
+	err = r.all(ctx)
+	r.report.sum()
+	return r.report, err
+}
+
+// all measures on one kind of server after the other.
+func (r *run) all(ctx context.Context) (err error) {
 	if r.list, err = r.contenders(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	for _, db := range []Database{Postgres, MariaDB} {
 		if err := r.database(ctx, db); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	r.report.sum()
-	return r.report, nil
+	return nil
 }
 
 // run is a run under way.
@@ -183,7 +190,11 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 	if err != nil {
 		return err
 	}
-	samples := make([][]Sample, len(entrants))
+	results := make([]*Result, len(entrants))
+	for i, e := range entrants {
+		results[i] = &Result{Scenario: c.Scenario.Name, Load: c.Load.Name, Unit: c.Unit, Rate: rate, Contender: e.Name}
+	}
+	r.report.Results = append(r.report.Results, results...)
 	for round := range r.Rounds {
 		for turn := range entrants {
 			i := (round + turn) % len(entrants)
@@ -191,15 +202,11 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 			if err != nil {
 				return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, entrants[i].Name, err)
 			}
-			samples[i] = append(samples[i], sample)
+			results[i].Rounds = append(results[i].Rounds, sample)
 			fmt.Fprintf(r.Progress, "%-9s %-11s %d/%d  %-10s %9.0f/s  p99 %6.0f µs  CPU %6.2f µs  foreign %3.0f %%\n",
 				c.Scenario.Name, c.Load.Name, round+1, r.Rounds, entrants[i].Name,
 				sample.PerSecond, sample.P99, sample.CPU, sample.ForeignShare*100)
 		}
-	}
-	for i, e := range entrants {
-		r.report.Results = append(r.report.Results, &Result{
-			Scenario: c.Scenario.Name, Load: c.Load.Name, Unit: c.Unit, Rate: rate, Contender: e.Name, Rounds: samples[i]})
 	}
 	return nil
 }

@@ -167,10 +167,13 @@ func TestRunEndsEarly(t *testing.T) {
 			cancel()
 		}
 	})
-	_, err := Run(ctx, Options{Rounds: 50, Window: 100 * time.Millisecond, Threads: 1,
+	report, err := Run(ctx, Options{Rounds: 50, Window: 100 * time.Millisecond, Threads: 1,
 		Only: []string{"saturated", "pg-simple", "direct"}, Progress: stopAtFirst})
-	if err == nil {
-		t.Error("a cancelled run gave a report")
+	if err == nil || report == nil || len(report.Results) != 1 || len(report.Results[0].Rounds) < 1 {
+		t.Fatalf("got %+v, %v; want an error and what had been measured", report, err)
+	}
+	if text := report.Markdown(); !strings.Contains(text, "| direct |") {
+		t.Errorf("the report of a cancelled run:\n%s", text)
 	}
 }
 
