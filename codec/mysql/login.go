@@ -129,17 +129,17 @@ func (l *Login) run() codec.Op {
 
 // next tells whose packet is to be looked at, and by what.
 func (l *Login) next() (from codec.Side, step func([]byte) codec.Op, due bool) {
-	client, server := l.in[codec.Client], l.in[codec.Server]
+	client := l.in[codec.Client]
 	switch l.state {
 	case loginGreeting:
 		return codec.Server, l.onGreeting, true
 	case loginResponse:
-		if len(server) > 0 {
+		if l.whole(codec.Server) {
 			return codec.Server, l.onServer, true // it has lost patience
 		}
 		return codec.Client, l.onResponse, true
 	case loginExchange:
-		if len(server) > 0 {
+		if l.whole(codec.Server) {
 			return codec.Server, l.onServer, true
 		}
 		// Plugins may send twice in a row. Commands sent ahead of the end of the login are left alone:
@@ -148,6 +148,16 @@ func (l *Login) next() (from codec.Side, step func([]byte) codec.Op, due bool) {
 		return codec.Client, l.onClient, l.due || ahead
 	}
 	return 0, nil, false
+}
+
+// whole tells whether a packet of that side is there, or the header of one that is too long.
+func (l *Login) whole(s codec.Side) bool {
+	in := l.in[s]
+	if len(in) < headerLen {
+		return false
+	}
+	n := int(packetLen(in))
+	return len(in) >= headerLen+n || n > maxLogin(s)
 }
 
 // packet takes the next whole packet of a side. It shares memory with the bytes gathered.
