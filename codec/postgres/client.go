@@ -43,8 +43,8 @@ func (f *follower) clientMessage(typ byte, body []byte) error {
 	return nil
 }
 
-// simple counts a Query or FunctionCall. It is answered by ReadyForQuery without a Sync, and so ends
-// a group that had none, unless that has failed.
+// simple counts a Query or FunctionCall. It is answered by ReadyForQuery without a Sync, and so
+// ends a group that had none, unless that has failed.
 func (f *follower) simple(typ byte, body []byte) bool {
 	if f.group {
 		f.group = false

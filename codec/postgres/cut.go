@@ -2,8 +2,8 @@ package postgres
 
 import "encoding/binary"
 
-// cutter finds where messages begin in one side's stream, however that is cut into pieces. It keeps no
-// more than a header.
+// cutter finds where messages begin in one side's stream, however that is cut into pieces. It keeps
+// no more than a header.
 //
 // Invariant: left > 0 only inside a body; have > 0 only inside a header.
 type cutter struct {
@@ -15,8 +15,8 @@ type cutter struct {
 // mid tells whether the stream stands inside a message.
 func (c *cutter) mid() bool { return c.left > 0 || c.have > 0 }
 
-// header takes the next message's header from the front of p. ok is false if it is not whole yet; all
-// of p is then kept.
+// header takes the next message's header from the front of p. ok is false if it is not whole yet;
+// all of p is then kept.
 func (c *cutter) header(p []byte) (typ byte, size uint32, rest []byte, ok bool) {
 	if c.have == 0 && len(p) >= headerSize {
 		c.head[0] = p[0]
@@ -40,7 +40,8 @@ func (c *cutter) body(p []byte) []byte {
 }
 
 // fatal looks for a severity that ends the connection in an ErrorResponse that comes in pieces. The
-// severity stands in the fields S, which the server may have translated, and V, which it never does.
+// severity stands in the fields S, which the server may have translated, and V, which it never
+// does.
 //
 // https://www.postgresql.org/docs/current/protocol-error-fields.html
 type fatal struct {

@@ -1,8 +1,8 @@
 // Package postgres says what the bytes of a PostgreSQL connection mean: protocol 3.0 and 3.2.
 //
-// It is made of pure machines, as package codec demands. The login relays a connection phase in which
-// the server authenticates the client; the follower watches the two streams afterwards; the probe is a
-// health check. None of them does I/O. A machine belongs to one session, on one loop.
+// It is made of pure machines, as package codec demands. The login relays a connection phase in
+// which the server authenticates the client; the follower watches the two streams afterwards; the
+// probe is a health check. None of them does I/O. A machine belongs to one session, on one loop.
 //
 // # The login
 //
@@ -23,9 +23,9 @@
 // # The follower
 //
 // It begins behind AuthenticationOk. It cuts both streams into messages without gathering them, and
-// counts what the server owes: one ReadyForQuery for each Query, FunctionCall and Sync, but for those
-// that the server never acts on (queue.go, copy.go). What a session has outstanding is kept as the
-// client's stream in short form, about two bytes per command.
+// counts what the server owes: one ReadyForQuery for each Query, FunctionCall and Sync, but for
+// those that the server never acts on (queue.go, copy.go). What a session has outstanding is kept
+// as the client's stream in short form, about two bytes per command.
 //
 // # The manual
 //

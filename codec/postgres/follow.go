@@ -99,8 +99,8 @@ func (f *follower) Server(p []byte) error {
 	return nil
 }
 
-// skipRows leaves out the whole DataRows that p begins with. Inside an answer they change nothing, and
-// in a large one there is little else.
+// skipRows leaves out the whole DataRows that p begins with. Inside an answer they change nothing,
+// and in a large one there is little else.
 func skipRows(p []byte) []byte {
 	for len(p) >= headerSize && p[0] == 'D' {
 		size := binary.BigEndian.Uint32(p[1:])
@@ -152,8 +152,8 @@ func (f *follower) Mid(s codec.Side) bool {
 	return f.server.mid()
 }
 
-// Busy names what keeps this moment from being a safe point: "login", "replication", "copy", "owed",
-// "message", "failed-transaction" or "transaction".
+// Busy names what keeps this moment from being a safe point: "login", "replication", "copy",
+// "owed", "message", "failed-transaction" or "transaction".
 func (f *follower) Busy() string {
 	switch {
 	case f.login:

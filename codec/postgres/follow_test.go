@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// conversations are held with a follower at every cut. The numbers are those of the field's known
-// pitfalls, listed in the project's notes on poolers.
+// conversations are held with a follower at every cut. The numbers are those of a list of pitfalls
+// into which poolers and proxies have fallen.
 var conversations = []struct{ name, script, events string }{
 	{
 		name:   "a query and its rows",
@@ -82,6 +82,16 @@ var conversations = []struct{ name, script, events string }{
 		name:   "pitfall 4: messages between the error and a late Sync are not answered",
 		script: "> PBE < E owed=1 > BEBE owed=1 H S owed=1 < Z owed=0 busy=",
 		events: "+extended ~extended !extended",
+	},
+	{
+		name:   "pitfall 7: two errors in one group are one failure",
+		script: "> PBES < 1EEZ owed=0 busy=",
+		events: "+extended ~extended !extended",
+	},
+	{
+		name:   "pitfall 26: a Parse and a Bind whose Execute is held back are owed",
+		script: "> PB owed=1 busy=owed < 12 owed=1 > ES < CZ owed=0",
+		events: "+extended ~extended -extended",
 	},
 	{
 		name:   "an error in one group of a pipeline leaves the others",

@@ -35,8 +35,8 @@ func (steps script) input() []byte {
 	return out
 }
 
-// FuzzFollower follows any two streams. It must not panic, must count no less than nothing, must keep
-// no more than its limits, and must say the same wherever the streams are cut.
+// FuzzFollower follows any two streams. It must not panic, must count no less than nothing, must
+// keep no more than its limits, and must say the same wherever the streams are cut.
 func FuzzFollower(f *testing.F) {
 	for _, path := range recordings(f) {
 		for _, cut := range []uint16{1, 2, 100} {
@@ -59,8 +59,8 @@ func FuzzFollower(f *testing.F) {
 	})
 }
 
-// follow gives turns to a new follower and says how it stands behind each. A stream that has broken is
-// given nothing more.
+// follow gives turns to a new follower and says how it stands behind each. A stream that has broken
+// is given nothing more.
 func follow(t *testing.T, steps script, cut cutting) string {
 	log := &listener{}
 	f := newFollower(log)
@@ -101,8 +101,8 @@ func (r recording) behindLogin(t testing.TB) script {
 	return steps
 }
 
-// FuzzLogin carries any login between any two peers, with TLS or without. It must not panic, must keep
-// no more than its limits, and must do the same wherever the streams are cut.
+// FuzzLogin carries any login between any two peers, with TLS or without. It must not panic, must
+// keep no more than its limits, and must do the same wherever the streams are cut.
 func FuzzLogin(f *testing.F) {
 	for _, path := range recordings(f) {
 		r := readRecording(f, path)
@@ -147,9 +147,10 @@ func (s loginScript) turns(t testing.TB) script {
 	return steps
 }
 
-// logIn carries a login as a session would whose servers and handshakes always work, and returns what
-// it asked and sent. Bytes that came while an op was carried out are given behind it. uncut tells that
-// bytes stood behind a request for TLS: cut off, they would have gone to TLS, so that the cut matters.
+// logIn carries a login as a session would whose servers and handshakes always work, and returns
+// what it asked and sent. Bytes that came while an op was carried out are given behind it. uncut
+// tells that bytes stood behind a request for TLS: cut off, they would have gone to TLS, so that
+// the cut matters.
 func logIn(t *testing.T, cfg *codec.LoginConfig, steps script, cut cutting) (log string, uncut bool) {
 	l := newLogin(cfg)
 	var sent [2][]byte

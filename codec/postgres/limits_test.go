@@ -104,8 +104,8 @@ func TestQueueLimit(t *testing.T) {
 	}
 }
 
-// TestQueueIgnoresRepetition shows what a client can't fill the queue with: a long group, and the end
-// of a COPY again and again.
+// TestQueueIgnoresRepetition shows what a client can't fill the queue with: a long group, and the
+// end of a COPY again and again.
 func TestQueueIgnoresRepetition(t *testing.T) {
 	f := idle(t, nil)
 	msg := messages(t, codec.Client, "PBDECHccf")
@@ -311,6 +311,7 @@ func TestStatement(t *testing.T) {
 	for _, p := range [][]byte{
 		messages(t, codec.Client, "Q(select 1)"),
 		messages(t, codec.Client, "P(select 2)S"),
+		messages(t, codec.Client, "Q(select '\xe4\xff')"), // pitfall 56: not UTF-8
 		messages(t, codec.Client, "BES"),
 		messages(t, codec.Client, "F"),
 		messages(t, codec.Client, "S"),
@@ -323,8 +324,9 @@ func TestStatement(t *testing.T) {
 		}
 	}
 	// Query and Parse give theirs, a group that begins with Bind has none, and three long ones were
-	// cut: behind 6 bytes of text, in front of it, and inside the header, which the text then follows.
-	want := []string{"select 1", "select 2", "", "", "", "select", "", "select 'long'"}
+	// cut: behind 6 bytes of text, in front of it, and inside the header, which the text then
+	// follows.
+	want := []string{"select 1", "select 2", "select '\xe4\xff'", "", "", "", "select", "", "select 'long'"}
 	if got := fmt.Sprintf("%q", log.texts); got != fmt.Sprintf("%q", want) {
 		t.Errorf("\ngot  %s\nwant %q", got, want)
 	}

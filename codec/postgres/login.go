@@ -8,8 +8,8 @@ import (
 
 // Limits of what a login gathers, in bytes.
 const (
-	// maxAuthMessage bounds the length field of one message before AuthenticationOk, on either side.
-	// The server's own limit for what clients send there is 65535 (PG_MAX_AUTH_TOKEN_LENGTH).
+	// maxAuthMessage bounds the length field of one message before AuthenticationOk, on either
+	// side. The server's own limit for what clients send there is 65535 (PG_MAX_AUTH_TOKEN_LENGTH).
 	maxAuthMessage = 64 << 10
 	// maxEarly bounds what a client may send ahead of its turn.
 	maxEarly = 64 << 10
@@ -53,7 +53,7 @@ type login struct {
 	target         codec.Key
 	askedTLS       bool // the client has sent its one SSLRequest
 	askedGSS       bool // the client has sent its one GSSENCRequest
-	direct         bool // the client began with TLS; in[Client] holds the beginning of its handshake
+	direct         bool // the client began with TLS; in[Client] is what came of its handshake
 	clientSecured  bool
 	clientCert     []byte // what Sluice showed; nil if not known
 
@@ -102,8 +102,8 @@ func (l *login) Server(p []byte) codec.Op {
 	return codec.OpClose
 }
 
-// Connected begins the server's part of the login (again), unless the client has heard of the server
-// before.
+// Connected begins the server's part of the login (again), unless the client has heard of the
+// server before.
 func (l *login) Connected() codec.Op {
 	if l.stage < stageDialing || l.stage > stageAuth || l.relayed {
 		return codec.OpClose

@@ -58,7 +58,8 @@ func (l *login) negotiate(code uint32) codec.Op {
 	in := l.in[codec.Client]
 	switch {
 	case *again || l.clientSecured:
-		return l.refuse(codec.Error{Cond: codec.ProtocolError, Text: "encryption was requested twice"})
+		return l.refuse(codec.Error{Cond: codec.ProtocolError,
+			Text: "encryption was requested twice"})
 	case binary.BigEndian.Uint32(in) != minStartup:
 		return l.hangUp("the length of the encryption request is not valid")
 	case len(in) > minStartup:
@@ -78,8 +79,8 @@ func (l *login) negotiate(code uint32) codec.Op {
 	return codec.OpMore
 }
 
-// cancel ends the login with the key of a CancelRequest. It is heard without TLS too: before version
-// 17, libpq never used any for it.
+// cancel ends the login with the key of a CancelRequest. It is heard without TLS too: before
+// version 17, libpq never used any for it.
 func (l *login) cancel(packet []byte) codec.Op {
 	key, ok := parseCancel(packet)
 	if !ok {
@@ -100,7 +101,8 @@ func (l *login) begin(packet []byte) codec.Op {
 		return l.refuse(*l.pending)
 	}
 	if l.cfg.ClientTLS.Required() && !l.clientSecured {
-		return l.refuse(codec.Error{Cond: codec.TLSRequired, Text: "this listener accepts only connections with TLS",
+		return l.refuse(codec.Error{Cond: codec.TLSRequired,
+			Text: "this listener accepts only connections with TLS",
 			Hint: "Set sslmode=require or stricter."})
 	}
 	user, database, ok := parseStartup(packet)
@@ -136,7 +138,7 @@ func (l *login) relayAnswer() (op codec.Op, ok bool) {
 	in := l.in[codec.Client]
 	if len(in) > 0 && in[0] != msgPassword {
 		return l.refuse(codec.Error{Cond: codec.ProtocolError,
-			Text: fmt.Sprintf("expected an answer to the authentication request, got message type 0x%02x", in[0])}), false
+			Text: fmt.Sprintf("expected a password message, got type 0x%02x", in[0])}), false
 	}
 	if len(in) < headerSize {
 		return codec.OpMore, false

@@ -44,7 +44,10 @@ func (l *login) readTLSAnswer() codec.Op {
 		Text: "the server's answer to the TLS request is not PostgreSQL's"})
 }
 
-var noTLSAnswer = codec.Error{Cond: codec.NoBackend, Text: "the server could not take the connection"}
+var noTLSAnswer = codec.Error{
+	Cond: codec.NoBackend,
+	Text: "the server could not take the connection",
+}
 
 // sendStartup passes on the client's StartupMessage, byte for byte.
 func (l *login) sendStartup() codec.Op {
@@ -59,7 +62,7 @@ func (l *login) relayServer() codec.Op {
 		in := l.in[codec.Server]
 		if len(in) > 0 && !mayAuthenticate(in[0]) {
 			return l.refuse(codec.Error{Cond: codec.ServerNotSupport,
-				Text: fmt.Sprintf("the server sent message type 0x%02x during authentication", in[0])})
+				Text: fmt.Sprintf("the server sent type 0x%02x during authentication", in[0])})
 		}
 		if len(in) < headerSize {
 			return codec.OpMore

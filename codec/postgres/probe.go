@@ -8,8 +8,8 @@ import (
 	"sluice/codec"
 )
 
-// maxProbe bounds what a health check gathers of a server's first message, in bytes. The fields that
-// count stand at the front of an ErrorResponse.
+// maxProbe bounds what a health check gathers of a server's first message, in bytes. The fields
+// that count stand at the front of an ErrorResponse.
 const maxProbe = 4096
 
 // errProbe is the verdict on a peer that answers, but not as a PostgreSQL server does.
@@ -53,8 +53,8 @@ func (p *probe) Server(b []byte) (send []byte, done bool, err error) {
 	return nil, true, errProbe
 }
 
-// authentication accepts any Authentication message. If the server let us in at once, it is told that
-// we leave, which spares it a line in its log.
+// authentication accepts any Authentication message. If the server let us in at once, it is told
+// that we leave, which spares it a line in its log.
 func (p *probe) authentication(size uint32) (send []byte, done bool, err error) {
 	if size < 8 || size > maxAuthMessage {
 		return nil, true, errProbe
@@ -71,8 +71,8 @@ func (p *probe) authentication(size uint32) (send []byte, done bool, err error) 
 // tooMany is the SQLSTATE of a server all of whose connections are in use.
 const tooMany = "53300"
 
-// refusal tells a server that can't take anybody from one that does not want this user. A full server
-// is up: taking it out would only add the time until it is let in again to the time until a
+// refusal tells a server that can't take anybody from one that does not want this user. A full
+// server is up: taking it out would only add the time until it is let in again to the time until a
 // connection is free.
 func (p *probe) refusal(size uint32) (send []byte, done bool, err error) {
 	if size < 5 || size > maxAuthMessage {

@@ -32,7 +32,8 @@ func (Protocol) NewLogin(cfg *codec.LoginConfig) codec.Login { return newLogin(c
 // NewProbe returns a health check that introduces itself as user, or as "sluice".
 func (Protocol) NewProbe(user string) codec.Probe { return newProbe(user) }
 
-// AppendCancel appends a CancelRequest. The secret may have any length that the server chose for it.
+// AppendCancel appends a CancelRequest. The secret may have any length that the server chose for
+// it.
 func (Protocol) AppendCancel(dst []byte, k codec.Key) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(12+len(k.Secret)))
 	dst = binary.BigEndian.AppendUint32(dst, codeCancel)

@@ -6,8 +6,8 @@ import "encoding/binary"
 // short form, oldest first, one byte for each token.
 //
 // The server's answers alone do not say which request they answer. A Sync inside COPY is never
-// answered, an error skips what follows up to the next Sync, a Query can end a group without one. With
-// the client's stream at hand those are decided as the server decides them: by order.
+// answered, an error skips what follows up to the next Sync, a Query can end a group without one.
+// With the client's stream at hand those are decided as the server decides them: by order.
 //
 // It is a ring that grows as far as the client pipelines and is given back when it falls empty.
 type queue struct {
@@ -30,10 +30,11 @@ const (
 	tokLoneSync                 // Sync where no group was open
 	tokQuery                    // Query
 	tokFunction                 // FunctionCall
-	tokUnsynced                 // a group gave way to a Query or FunctionCall without a Sync; behind it stands how many replies it was due [4 bytes]
-	tokCopyEnd  byte = 0x80     // CopyDone or CopyFail; the low bits count them, up to maxCopyEnds in a row
+	tokUnsynced                 // end of a group without a Sync; then its replies due [4 bytes]
+	tokCopyEnd  byte = 0x80     // CopyDone or CopyFail; the low bits count them
 )
 
+// maxCopyEnds bounds the count in one tokCopyEnd. Any more in a row are not told apart.
 const maxCopyEnds = 0x7f
 
 // ring returns the bytes that the queue lives in.
@@ -129,8 +130,8 @@ func (q *queue) unpop(b byte) {
 }
 
 // answered returns how many bytes from the front a ReadyForQuery answers, when the server acts on
-// everything: up to the first token that asks for one. With skipping, the server skips what follows an
-// error, and only a Sync will do. 0 means that the client has not asked for it.
+// everything: up to the first token that asks for one. With skipping, the server skips what follows
+// an error, and only a Sync will do. 0 means that the client has not asked for it.
 func (q *queue) answered(from uint32, skipping bool) uint32 {
 	for i := from; i < q.size; {
 		t := q.at(i)

@@ -65,8 +65,8 @@ func recordings(t testing.TB) []string {
 	return paths
 }
 
-// TestRecordings replays each recording through a login and, behind it, a follower. At every cut the
-// peers must be sent exactly what was recorded, and the watcher must hear the same.
+// TestRecordings replays each recording through a login and, behind it, a follower. At every cut
+// the peers must be sent exactly what was recorded, and the watcher must hear the same.
 func TestRecordings(t *testing.T) {
 	for _, path := range recordings(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
@@ -121,8 +121,8 @@ func (r recording) replay(t testing.TB, cut cutting) string {
 	return fmt.Sprintf("%v; key %d owed %d busy %q ending %v", &relay.log, len(key.Secret), f.Owed(), f.Busy(), f.Ending())
 }
 
-// relay is a session without sockets: it does what a session does with a login and its follower, and
-// keeps what each side would have been sent.
+// relay is a session without sockets: it does what a session does with a login and its follower,
+// and keeps what each side would have been sent.
 type relay struct {
 	login    codec.Login
 	follower codec.Follower // nil until the login is over

@@ -8,9 +8,9 @@ import (
 )
 
 // Channel binding ties a SCRAM exchange to the TLS connection it runs in, by a hash of the server's
-// certificate (tls-server-end-point). Where Sluice ends TLS it holds only if Sluice shows the server's
-// own certificate. Otherwise the offer is taken out of the server's list: a client that was not asked
-// for channel binding logs in without it.
+// certificate (tls-server-end-point). Where Sluice ends TLS it holds only if Sluice shows the
+// server's own certificate. Otherwise the offer is taken out of the server's list: a client that
+// was not asked for channel binding logs in without it.
 //
 // https://www.postgresql.org/docs/current/sasl-authentication.html#SASL-SCRAM-SHA-256
 const (
@@ -22,12 +22,12 @@ const (
 // server's. The server, which did make it, would have to see an attack in that.
 var bindingRefusal = codec.Error{
 	Cond: codec.TLSFailed,
-	Text: "channel binding can't pass through this proxy, because it shows another certificate than the server",
-	Hint: "Set channel_binding=disable in the client, or give the proxy the server's certificate and key.",
+	Text: "channel binding can't pass this proxy, which shows another certificate than the server",
+	Hint: "Set channel_binding=disable in the client, or give the proxy the server's certificate.",
 }
 
-// breaksBinding tells whether the client, by what it sees of the channel, could not bind as the server
-// expects. A client without TLS must not be made the offer at all.
+// breaksBinding tells whether the client, by what it sees of the channel, could not bind as the
+// server expects. A client without TLS must not be made the offer at all.
 func (l *login) breaksBinding() bool {
 	return len(l.clientCert) == 0 || !bytes.Equal(l.clientCert, l.serverCert)
 }
@@ -58,8 +58,8 @@ func withoutBinding(msg []byte) (out []byte, stripped bool) {
 	return out, true
 }
 
-// deniesBinding tells whether the body of a SASLInitialResponse begins a SCRAM exchange with the claim
-// that the server offers no channel binding although the client knows it (the header "y").
+// deniesBinding tells whether the body of a SASLInitialResponse begins a SCRAM exchange with the
+// claim that the server offers no channel binding although the client knows it (the header "y").
 //
 // https://www.rfc-editor.org/rfc/rfc5802#section-7
 func deniesBinding(body []byte) bool {

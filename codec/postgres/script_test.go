@@ -213,8 +213,8 @@ func state(f *follower, check string) string {
 	return fmt.Sprintf("%s=%v", name, got)
 }
 
-// listener writes down what a watcher hears: +query, ~query (its reply began), -query, and !query for
-// one that failed.
+// listener writes down what a watcher hears: +query, ~query (its reply began), -query, and !query
+// for one that failed.
 type listener struct {
 	events []string
 	texts  []string
@@ -271,8 +271,8 @@ func once(n int) cutting {
 	}}
 }
 
-// cuttings are all ways to cut a conversation of n bytes that are tried: in pieces of one size, and in
-// two at each place, or at a few hundred places of a long one.
+// cuttings are all ways to cut a conversation of n bytes that are tried: in pieces of one size, and
+// in two at each place, or at a few hundred places of a long one.
 func cuttings(n int) []cutting {
 	all := []cutting{whole, every(1), every(2), every(3), every(5), every(7)}
 	for i := 1; i < n; i += 1 + n/300 {

@@ -60,7 +60,7 @@ func (f *follower) reply(typ byte) error {
 		f.finish(1) // this message can't answer a Sync: the server has taken that one for COPY data
 	}
 	if f.login || f.queue.size == 0 {
-		return fmt.Errorf("postgres: the server sent a message of type %q that nobody asked for", typ)
+		return fmt.Errorf("postgres: the server sent type %q that nobody asked for", typ)
 	}
 	f.onReply()
 	return nil
@@ -115,7 +115,8 @@ func (f *follower) failure() {
 }
 
 // groupFailed tells whether the error belongs to the group at the front, and not to a Query or
-// FunctionCall that ended it without a Sync: those are next when all of the group's replies have come.
+// FunctionCall that ended it without a Sync: those are next when all of the group's replies have
+// come.
 func (f *follower) groupFailed() bool {
 	for i := uint32(1); i < f.queue.size; i++ {
 		switch t := f.queue.at(i); {

@@ -23,8 +23,8 @@ const (
 // sslRequest is the SSLRequest that Sluice sends to a server.
 var sslRequest = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
 
-// startupSize returns the length of the startup packet that b begins with, or 0 if b is too short to
-// tell. ok is false if the length can't be that of a startup packet.
+// startupSize returns the length of the startup packet that b begins with, or 0 if b is too short
+// to tell. ok is false if the length can't be that of a startup packet.
 func startupSize(b []byte) (n int, ok bool) {
 	if len(b) < 4 {
 		return 0, true
@@ -48,8 +48,8 @@ func parseCancel(packet []byte) (codec.Key, bool) {
 	}, true
 }
 
-// parseStartup reads user and database of a whole StartupMessage. The database is the user's name if
-// the client named none. ok is false if the list of parameters is not well formed.
+// parseStartup reads user and database of a whole StartupMessage. The database is the user's name
+// if the client named none. ok is false if the list of parameters is not well formed.
 func parseStartup(packet []byte) (user, database string, ok bool) {
 	rest := packet[8:]
 	for len(rest) > 0 && rest[0] != 0 {
