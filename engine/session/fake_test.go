@@ -2,6 +2,7 @@ package session
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -30,6 +31,10 @@ type fakePG struct {
 	cancels  atomic.Int64
 	refuse   atomic.Pointer[string] // SQLSTATE to refuse logins with
 	silent   atomic.Bool            // accept and say nothing
+	dies     atomic.Pointer[string] // where a login is cut: "accept", "startup", "auth" or "key"
+	tls      *tls.Config            // nil: not to be had
+	cut      atomic.Int64           // each piece of TLS that is sent is cut here; 0: not
+	stalled  chan struct{}          // a value for each "stall", which waits for one more before it is read on
 	checkers atomic.Int64           // health checks, which come with the user "sluice"
 	pid      atomic.Uint32
 	mu       sync.Mutex
@@ -42,7 +47,7 @@ func startFakePG(t *testing.T, name string) *fakePG {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakePG{t: t, name: name, ln: ln, conns: map[net.Conn]bool{}}
+	f := &fakePG{t: t, name: name, ln: ln, conns: map[net.Conn]bool{}, stalled: make(chan struct{})}
 	t.Cleanup(f.stop)
 	go func() {
 		for {
@@ -78,9 +83,27 @@ func (f *fakePG) serve(c net.Conn) {
 		delete(f.conns, c)
 		f.mu.Unlock()
 	}()
+	dies := ""
+	if p := f.dies.Load(); p != nil {
+		dies = *p
+	}
+	if dies == "accept" {
+		return
+	}
+	raw := c
 	r := bufio.NewReader(c)
 	startup, err := readStartup(r)
-	if err != nil {
+	if err == nil && binary.BigEndian.Uint32(startup) == 80877103 {
+		if f.tls == nil {
+			_, _ = raw.Write([]byte{'N'})
+		} else {
+			_, _ = raw.Write([]byte{'S'})
+			c = tls.Server(cutting{raw, &f.cut}, f.tls)
+			r = bufio.NewReader(c)
+		}
+		startup, err = readStartup(r)
+	}
+	if err != nil || dies == "startup" {
 		return
 	}
 	if binary.BigEndian.Uint32(startup) == 80877102 {
@@ -100,11 +123,19 @@ func (f *fakePG) serve(c net.Conn) {
 		_, _ = c.Write(message('E', "SFATAL\x00VFATAL\x00C"+*code+"\x00Mnot now\x00\x00"))
 		return
 	}
+	if dies == "auth" {
+		_, _ = c.Write(message('R', "\x00\x00\x00\x03")) // asks for a password
+		return
+	}
 	pid := f.pid.Add(1)
 	key := binary.BigEndian.AppendUint32(nil, pid)
 	key = append(key, f.name[:4]...)
 	hello := message('R', "\x00\x00\x00\x00")
 	hello = append(hello, message('K', string(key))...)
+	if dies == "key" {
+		_, _ = c.Write(hello)
+		return
+	}
 	_, _ = c.Write(append(hello, message('Z', "I")...))
 	status := "I"
 	for {
@@ -120,12 +151,48 @@ func (f *fakePG) serve(c net.Conn) {
 			status = "T"
 		case strings.HasPrefix(body, "commit"):
 			status = "I"
+		case strings.HasPrefix(body, "stall"):
+			f.stalled <- struct{}{}
+			<-f.stalled
+		case strings.HasPrefix(body, "rows"):
+			for range bigRows {
+				if _, err := c.Write(bigRow); err != nil {
+					return
+				}
+			}
+		case strings.HasPrefix(body, "fail"):
+			_, _ = c.Write(append(message('E', "SERROR\x00C42601\x00Mno\x00\x00"), message('Z', status)...))
+			continue
 		}
 		answer := message('C', f.name+"\x00")
 		if _, err := c.Write(append(answer, message('Z', status)...)); err != nil {
 			return
 		}
 	}
+}
+
+// bigRows rows of bigRow are the answer to "rows": 32 MiB.
+const bigRows = 512
+
+var bigRow = message('D', strings.Repeat("0123456789abcdef", 4096))
+
+// cutting is a connection that sends each piece in two.
+type cutting struct {
+	net.Conn
+	at *atomic.Int64
+}
+
+func (c cutting) Write(p []byte) (int, error) {
+	at := int(c.at.Load())
+	if at == 0 || at >= len(p) {
+		return c.Conn.Write(p)
+	}
+	n, err := c.Conn.Write(p[:at])
+	if err != nil {
+		return n, err
+	}
+	m, err := c.Conn.Write(p[at:])
+	return n + m, err
 }
 
 func readStartup(r io.Reader) ([]byte, error) {
@@ -168,6 +235,12 @@ func connect(t *testing.T, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return hello(t, c)
+}
+
+// hello says hello on a connection.
+func hello(t *testing.T, c net.Conn) *client {
+	t.Helper()
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	body := "\x00\x03\x00\x00user\x00alice\x00\x00"
@@ -178,14 +251,19 @@ func connect(t *testing.T, addr string) *client {
 // login connects and waits until the session is ready.
 func login(t *testing.T, addr string) *client {
 	t.Helper()
-	c := connect(t, addr)
+	return connect(t, addr).ready()
+}
+
+// ready reads up to the end of the login.
+func (c *client) ready() *client {
+	c.t.Helper()
 	for {
 		kind, body := c.next()
 		switch kind {
 		case 'K':
 			c.key = body
 		case 'E':
-			t.Fatalf("login: %q", body)
+			c.t.Fatalf("login: %q", body)
 		case 'Z':
 			return c
 		}
@@ -238,11 +316,17 @@ type stand struct {
 // startProxy runs a proxy with one listener in front of the backends. change may adjust the setup.
 func startProxy(t *testing.T, change func(*Setup), backends ...*fakePG) *stand {
 	t.Helper()
+	return startLogging(t, testLog(t), change, backends...)
+}
+
+// startLogging is startProxy with a log of requests.
+func startLogging(t *testing.T, requests *zap.Logger, change func(*Setup), backends ...*fakePG) *stand {
+	t.Helper()
 	eng, err := engine.Start(engine.Options{Loops: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(eng, testLog(t), testLog(t))
+	p := New(eng, testLog(t), requests)
 	t.Cleanup(func() { p.Close(); eng.Stop() })
 	s := &stand{Proxy: p, t: t, setup: Setup{
 		Limits: Limits{LeaveTimeout: 10 * time.Second},
