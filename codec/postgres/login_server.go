@@ -12,6 +12,7 @@ import (
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
 const (
 	authOk        = 0
+	authCleartext = 3  // asks for the password as it is
 	authSASL      = 10
 	authSASLFinal = 12 // says something that needs no answer
 )
@@ -136,6 +137,12 @@ func (l *login) authentication(msg []byte) codec.Op {
 	case authSASLFinal:
 		l.tell(msg)
 		return codec.OpMore
+	case authCleartext:
+		if l.clientSecured && l.serverCert == nil {
+			return l.refuse(codec.Error{Cond: codec.ClearPassword,
+				Text: "the server asks for a clear password over a connection without TLS",
+				Hint: "Give the proxy TLS to the server, or have the server use scram-sha-256."})
+		}
 	case authSASL:
 		if l.breaksBinding() {
 			msg, l.stripped = withoutBinding(msg)

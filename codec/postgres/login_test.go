@@ -199,6 +199,15 @@ var logins = []loginScript{
 			"> p(SCRAM-SHA-256,y,,n=,r=abc) server=START,p",
 	},
 	{
+		name: "a clear password does not cross a plain connection to the server", client: prefer,
+		script: "> SSL client-tls(ours) START(user,ann) connected < R(3) op=Close client=S,E(28000)",
+	},
+	{
+		name:   "a clear password goes as it would go directly, without TLS or with it on both sides",
+		client: prefer, server: prefer,
+		script: "> SSL client-tls(ours) START(user,ann) connected < raw(S) server-tls(theirs) R(3) op=More client=S,R(3)",
+	},
+	{
 		name:   "pitfall 30: a cancel request",
 		script: "> CANCEL(abcd) op=Cancel client=",
 	},
