@@ -12,7 +12,7 @@ import (
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
 const (
 	authOk        = 0
-	authCleartext = 3  // asks for the password as it is
+	authCleartext = 3 // asks for the password as it is
 	authSASL      = 10
 	authSASLFinal = 12 // says something that needs no answer
 )
