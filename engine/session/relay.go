@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+
 	"sluice/codec"
 	"sluice/engine"
 )
@@ -109,7 +111,12 @@ func (s *Session) broken(side codec.Side, err error) {
 		s.end(ServerProtocol, nil, err)
 		return
 	}
-	s.end(ClientProtocol, &codec.Error{Cond: codec.ProtocolError, Text: "protocol violation by the client"}, err)
+	told := codec.Error{Cond: codec.ProtocolError, Text: "protocol violation by the client"}
+	var own codec.Error
+	if errors.As(err, &own) { // a follower's own word for what it does not let pass
+		told = own
+	}
+	s.end(outcomeOf(told.Cond), &told, err)
 }
 
 // startIdle arms the idle time-out, if there is one.
