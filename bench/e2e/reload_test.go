@@ -1,0 +1,350 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/bench/e2e/real"
+	"sluice/bench/e2e/wire"
+)
+
+// TestReloadUnderLoad adds and removes another listener with another backend 50 times while pgbench
+// and sysbench run. Neither may notice.
+func TestReloadUnderLoad(t *testing.T) {
+	pgAddr, myAddr, extra := real.FreeAddr(), real.FreeAddr(), real.FreeAddr()
+	base := cluster("pg", "postgres", []string{postgres(t, 0).Addr}) + cluster("my", "mysql", []string{mariadb(t, 0).Addr}) +
+		listener("pg", pgAddr, "pg") + listener("my", myAddr, "my")
+	more := base + cluster("extra", "postgres", []string{postgres(t, 1).Addr}) + listener("extra", extra, "extra")
+	s := startSluice(t, racy(t), base)
+
+	bench, sysbench := pgTool(t, "pgbench"), tool(t, "sysbench", "sysbench")
+	env, args := psqlEnv(pgAddr, "app"), sysbenchArgs(myAddr)
+	command{path: bench, args: []string{"-i", "-s", "2", "-q"}, env: env}.output(t)
+	command{path: sysbench, args: append([]string{"oltp_read_write"}, append(args, "cleanup")...)}.output(t)
+	command{path: sysbench, args: append([]string{"oltp_read_write"}, append(args, "prepare")...)}.output(t)
+
+	// Each load is run again until the reloads are done.
+	over := make(chan struct{})
+	var loads sync.WaitGroup
+	load := func(c command, good ...string) {
+		loads.Go(func() {
+			for {
+				out, err := c.run(t)
+				if err != nil {
+					t.Errorf("%s: %v\n%s", filepath.Base(c.path), err, tail(out, 2000))
+					return
+				}
+				wants(t, out, good...)
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	load(command{path: bench, args: []string{"-n", "-M", "prepared", "-c", "4", "-T", "3"}, env: env}, "failed transactions: 0")
+	load(command{path: bench, args: []string{"-n", "-S", "-c", "4", "-T", "3"}, env: env}, "failed transactions: 0")
+	load(command{path: sysbench, args: append([]string{"oltp_read_write"}, append(args, "--threads=4", "--time=3", "run")...)},
+		"reconnects:                          0")
+
+	for i := range 25 {
+		if err := s.Reload(more); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error { return selectOne(extra) })
+		if err := s.Reload(base); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error {
+			c, err := net.Dial("tcp", extra)
+			if err == nil {
+				c.Close()
+				return fmt.Errorf("round %d: the removed listener still accepts", i)
+			}
+			return nil
+		})
+	}
+	close(over)
+	loads.Wait()
+}
+
+// selectOne logs in at addr, asks one query and leaves.
+func selectOne(addr string) error {
+	c, err := dialPGX(addr, "app")
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.Background())
+	_, err = c.Exec(context.Background(), "select 1")
+	return err
+}
+
+// TestReloadInvalid has a file with errors change nothing.
+func TestReloadInvalid(t *testing.T) {
+	addr := real.FreeAddr()
+	good := cluster("pg", "postgres", []string{postgres(t, 0).Addr}) + listener("pg", addr, "pg")
+	s := startSluice(t, racy(t), good)
+	c := connectPG(t, addr, "app")
+	for _, bad := range []string{
+		good + "[[listener", // no TOML
+		strings.ReplaceAll(good, "listen =", "lisden ="),                                        // an unknown key
+		good + listener("another", real.FreeAddr(), "nowhere"),                                  // an unknown cluster
+		good + listener("tls", real.FreeAddr(), "pg", tlsTable("listener", "prefer", nobody())), // an unreadable file
+	} {
+		before := len(s.Log())
+		if err := s.Reload(bad); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error {
+			if news := s.Log()[before:]; !strings.Contains(news, "error") {
+				return fmt.Errorf("the log says %q", news)
+			}
+			return nil
+		})
+		if got := one[int](t, c, "select 1"); got != 1 {
+			t.Errorf("select 1 = %d", got)
+		}
+		if err := selectOne(addr); err != nil {
+			t.Errorf("a new connection: %v", err)
+		}
+	}
+}
+
+// nobody is a certificate whose files do not exist.
+func nobody() real.Pair { return real.Pair{CertFile: "/nonexistent/crt", KeyFile: "/nonexistent/key"} }
+
+// TestReloadCertificate replaces the files of a certificate: new connections are shown the new one,
+// sessions of before go on.
+func TestReloadCertificate(t *testing.T) {
+	dir := t.TempDir()
+	mine := real.Pair{CertFile: filepath.Join(dir, "crt"), KeyFile: filepath.Join(dir, "key")}
+	install := func(p real.Pair) {
+		for from, to := range map[string]string{p.CertFile: mine.CertFile, p.KeyFile: mine.KeyFile} {
+			b, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(to, b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	install(stage.cert)
+	addr := real.FreeAddr()
+	config := cluster("pg", "postgres", []string{postgres(t, 0).Addr}) + listener("pg", addr, "pg", tlsTable("listener", "require", mine))
+	s := startSluice(t, racy(t), config)
+	open := func() (*wire.PG, []byte) {
+		conn, err := tls.Dial("tcp", addr, clientTLS("postgresql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		c := wire.NewPG(conn)
+		c.Login()
+		return c, conn.ConnectionState().PeerCertificates[0].Raw
+	}
+	old, shown := open()
+	if !bytes.Equal(shown, stage.cert.TLS.Certificate[0]) {
+		t.Error("another certificate than the configured one is shown")
+	}
+	install(stage.otherCert)
+	if err := s.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if _, shown := open(); !bytes.Equal(shown, stage.otherCert.TLS.Certificate[0]) {
+			return errors.New("the old certificate is still shown")
+		}
+		return nil
+	})
+	old.Ask("Z", wire.Query("select 'still here'"))
+	if old.Fault() != nil || !old.Contains("still here") {
+		t.Error(old.String())
+	}
+}
+
+// TestReloadRemoves takes a listener and a backend away: their sessions end with the protocol's word
+// for it, and no others.
+func TestReloadRemoves(t *testing.T) {
+	stays, goes, both, my, myGoes := real.FreeAddr(), real.FreeAddr(), real.FreeAddr(), real.FreeAddr(), real.FreeAddr()
+	one0, one1 := postgres(t, 0).Addr, postgres(t, 1).Addr
+	before := cluster("pg", "postgres", []string{one0}) + cluster("two", "postgres", []string{one0, one1}) + cluster("my", "mysql", []string{mariadb(t, 0).Addr}) +
+		listener("stays", stays, "pg") + listener("goes", goes, "pg") + listener("both", both, "two") + listener("my", my, "my") + listener("my-goes", myGoes, "my")
+	after := cluster("pg", "postgres", []string{one0}) + cluster("two", "postgres", []string{one0}) + cluster("my", "mysql", []string{mariadb(t, 0).Addr}) +
+		listener("stays", stays, "pg") + listener("both", both, "two") + listener("my", my, "my")
+	s := startSluice(t, racy(t), before)
+	await(t, s, 4, "sluice_backend_up")
+
+	login := func(addr string) *wire.PG {
+		c, err := wire.DialPG(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Conn.Close() })
+		c.Login()
+		c.Ask("Z", wire.Query("select 'port ' || current_setting('port')"))
+		return c
+	}
+	var survivors, victims []*wire.PG
+	survivors = append(survivors, login(stays))
+	victims = append(victims, login(goes))
+	for range 6 {
+		c := login(both)
+		if c.Contains(fmt.Sprint("port ", real.Port(one1))) {
+			victims = append(victims, c)
+		} else {
+			survivors = append(survivors, c)
+		}
+	}
+	if len(survivors) == 1 || len(victims) == 1 {
+		t.Fatalf("%d sessions on one server, %d on the other", len(survivors)-1, len(victims)-1)
+	}
+	mySurvivor, myVictim := loginMySQL(t, my, wire.Usual), loginMySQL(t, myGoes, wire.Usual)
+
+	if err := s.Reload(after); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range victims {
+		c.Read("$")
+		if c.Fault() != nil || !c.Contains("57P01") {
+			t.Errorf("victim %d saw\n%s", i, tail(c.String(), 500))
+		}
+	}
+	myVictim.Closed()
+	if myVictim.Fault() != nil || !myVictim.Contains("error 1053") {
+		t.Errorf("MySQL victim saw\n%s", &myVictim.Transcript)
+	}
+	for i, c := range survivors {
+		c.Ask("Z", wire.Query("select 'still here'"))
+		if c.Fault() != nil || !c.Contains("still here") {
+			t.Errorf("survivor %d saw\n%s", i, tail(c.String(), 500))
+		}
+	}
+	mySurvivor.Query("select 'still here'")
+	if !mySurvivor.Contains("still here") {
+		t.Errorf("MySQL survivor saw\n%s", &mySurvivor.Transcript)
+	}
+}
+
+// drainStage is Sluice with an idle session of each protocol and one in a transaction.
+type drainStage struct {
+	s      *real.Sluice
+	idle   *wire.PG
+	myIdle *wire.MySQL
+	busy   *pgx.Conn
+}
+
+func startDrain(t *testing.T, timeout string) drainStage {
+	t.Helper()
+	pgAddr, myAddr := real.FreeAddr(), real.FreeAddr()
+	s, err := real.StartSluice(racy(t), t.TempDir(), section("[engine]", fmt.Sprintf("shutdown-timeout = %q", timeout))+
+		cluster("pg", "postgres", []string{postgres(t, 0).Addr})+cluster("my", "mysql", []string{mariadb(t, 0).Addr})+
+		listener("pg", pgAddr, "pg")+listener("my", myAddr, "my"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Process.Stop(syscall.SIGKILL, time.Second)
+		if t.Failed() || strings.Contains(s.Log(), "DATA RACE") {
+			t.Errorf("Sluice's log:\n%s", tail(s.Log(), 5000))
+		}
+	})
+	d := drainStage{s: s, busy: connectPG(t, pgAddr, "app"), myIdle: loginMySQL(t, myAddr, wire.Usual)}
+	if d.idle, err = wire.DialPG(pgAddr); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.idle.Conn.Close() })
+	d.idle.Login()
+	do(t, d.busy, "begin")
+	return d
+}
+
+func (d drainStage) terminate(t *testing.T) {
+	t.Helper()
+	if err := d.s.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantIdleEnded waits until the idle sessions have been told that Sluice stops.
+func (d drainStage) wantIdleEnded(t *testing.T) {
+	t.Helper()
+	d.idle.Read("$")
+	if d.idle.Fault() != nil || !d.idle.Contains("57P01") {
+		t.Errorf("the idle PostgreSQL session saw\n%s", d.idle.String())
+	}
+	d.myIdle.Closed()
+	if d.myIdle.Fault() != nil || !d.myIdle.Contains("error 1053") {
+		t.Errorf("the idle MySQL session saw\n%s", d.myIdle.String())
+	}
+}
+
+// wantExit waits for the process to end.
+func (d drainStage) wantExit(t *testing.T, within time.Duration) {
+	t.Helper()
+	select {
+	case <-d.s.Done():
+	case <-time.After(within):
+		t.Fatalf("Sluice still runs after %v", within)
+	}
+}
+
+// TestDrain stops Sluice: idle sessions end at once, one in a transaction may finish it.
+func TestDrain(t *testing.T) {
+	d := startDrain(t, "30s")
+	d.terminate(t)
+	d.wantIdleEnded(t)
+	if got := one[int](t, d.busy, "select 41 + 1"); got != 42 {
+		t.Errorf("in the transaction: %d", got)
+	}
+	// Nobody new gets in.
+	if err := selectOne(d.idle.Conn.RemoteAddr().String()); err == nil {
+		t.Error("a new connection got in")
+	}
+	do(t, d.busy, "commit")
+	d.wantExit(t, soon)
+	if code := d.s.ExitCode(); code != 0 {
+		t.Errorf("code %d after a graceful stop", code)
+	}
+	if _, err := d.busy.Exec(context.Background(), "select 1"); err == nil {
+		t.Error("the session goes on behind its transaction")
+	}
+}
+
+// TestDrainTimeout has a transaction outlast the patience of a graceful stop.
+func TestDrainTimeout(t *testing.T) {
+	d := startDrain(t, "1s")
+	d.terminate(t)
+	d.wantIdleEnded(t)
+	d.wantExit(t, soon)
+	if code := d.s.ExitCode(); code != 0 {
+		t.Errorf("code %d after a stop that had to force", code)
+	}
+	_, err := d.busy.Exec(context.Background(), "select 1")
+	if err == nil {
+		t.Error("the session survived")
+	}
+}
+
+// TestDrainTwice has the second signal end Sluice at once.
+func TestDrainTwice(t *testing.T) {
+	d := startDrain(t, "10m")
+	d.terminate(t)
+	d.wantIdleEnded(t)
+	d.terminate(t)
+	d.wantExit(t, soon)
+}
