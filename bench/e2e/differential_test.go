@@ -57,6 +57,7 @@ func relay(t *testing.T, to string, cut real.Cut) string {
 // scripted is a server whose part is played by a test case.
 type scripted struct {
 	addr string
+	ln   net.Listener
 	mu   sync.Mutex
 	play func(net.Conn)
 }
@@ -68,7 +69,7 @@ func newScripted(t *testing.T) *scripted {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	s := &scripted{addr: ln.Addr().String()}
+	s := &scripted{addr: ln.Addr().String(), ln: ln}
 	go func() {
 		for {
 			c, err := ln.Accept()
