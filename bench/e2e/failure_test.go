@@ -20,7 +20,6 @@ const checkedOnce = "[cluster.health]\ninterval = \"1h\"\nrise = 1"
 // TestBackendFails has one of two backends fail in several ways after its health check. Clients are
 // taken to the other one and notice nothing.
 func TestBackendFails(t *testing.T) {
-	hang := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	hangUp := func(net.Conn) {}
 	for _, way := range []struct {
 		name string
@@ -56,6 +55,9 @@ func TestBackendFails(t *testing.T) {
 		})
 	}
 }
+
+// hang takes all and says nothing.
+func hang(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
 // fail makes a scripted server fail: play is what it does from now on; with nil it stops to listen.
 func (s *scripted) fail(play func(net.Conn)) {
