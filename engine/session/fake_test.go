@@ -304,6 +304,7 @@ func (c *client) expectError(code string) {
 	if _, err := c.r.ReadByte(); err != io.EOF {
 		c.t.Fatalf("after the error: %v, want EOF", err)
 	}
+	c.Close() // or the proxy would wait for it
 }
 
 // stage is a proxy under test with one frontend.
