@@ -120,7 +120,7 @@ func TestEarlyBytes(t *testing.T) {
 func TestIdleTimerSeesProgress(t *testing.T) {
 	db := startFakePG(t, "db-a")
 	s := startProxy(t, nil, db)
-	login(t, s.addr("in"))
+	c := login(t, s.addr("in"))
 	look := func(x *Session, unsent int) (over bool) {
 		x.unsent, x.active = unsent, -1<<62
 		x.set = &Settings{Name: "in", IdleTimeout: 1 << 40}
@@ -133,5 +133,6 @@ func TestIdleTimerSeesProgress(t *testing.T) {
 	if !s.holds(func(x *Session) bool { return look(x, 0) }) {
 		t.Error("a session without any progress goes on")
 	}
+	c.Close()
 	s.expectEmpty()
 }
