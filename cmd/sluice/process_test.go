@@ -387,3 +387,33 @@ func TestAdmin(t *testing.T) {
 		}
 	}
 }
+
+// TestLogReaderGone: when nobody reads standard error any more, Sluice goes on.
+func TestLogReaderGone(t *testing.T) {
+	admin := freeAddr(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "run")
+	cmd.Dir, cmd.Stderr = t.TempDir(), write
+	cmd.Env = []string{"PATH=", "SLUICE_ADMIN_LISTEN=" + admin}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	write.Close()
+	if _, err := read.Read(make([]byte, 1)); err != nil { // it has begun to speak
+		t.Fatal(err)
+	}
+	read.Close()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // which is worth a line
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil { // and so is this
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}

@@ -47,6 +47,7 @@ func run(path string) error {
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to stop serving
 	if err := p.start(cfg); err != nil {
 		return err
 	}
