@@ -9,7 +9,10 @@
 // binary to be tested instead of building one.
 //
 // The files are named after what they hold against Sluice: clients of both protocols (postgres,
-// mysql, tls), transparency to the byte (differential), memory under slow peers (backpressure, memory), and what goes wrong
-// or changes in operation (churn, reload, drain, failure). Below it, package real starts servers and
-// package wire speaks the protocols byte by byte.
+// mysql, tls) and of none (tcp), transparency to the byte (differential), memory (backpressure, memory),
+// and what goes wrong or changes in operation (churn, reload, drain, failure). Below it, package real
+// starts servers and package wire speaks the protocols byte by byte.
+//
+// On two cores that do nothing else the whole takes about five minutes; give a busy machine
+// -timeout 20m.
 package e2e

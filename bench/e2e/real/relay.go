@@ -25,9 +25,6 @@ type Relay struct {
 // Cut says how large the next piece may be. Each direction of each connection calls its own.
 type Cut func() func() int
 
-// Uncut leaves the stream as it comes.
-func Uncut() func() int { return func() int { return 1 << 20 } }
-
 // EveryByte sends each byte on its own.
 func EveryByte() func() int { return func() int { return 1 } }
 
