@@ -37,6 +37,9 @@ func startAdmin(p *process, addr string) (*admin, error) {
 	a := &admin{p: p, ln: ln}
 	metrics.ExposeMetadata(true)
 	metrics.RegisterMetricsWriter(p.proxy.WriteMetrics)
+	metrics.RegisterMetricsWriter(func(w io.Writer) {
+		metrics.WriteCounterUint64(w, "sluice_log_dropped_total", p.sink.dropped.Load())
+	})
 	metrics.NewGauge(fmt.Sprintf("sluice_info{version=%q}", version), func() float64 { return 1 })
 	a.srv = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 64 << 10}

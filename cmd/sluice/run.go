@@ -27,6 +27,7 @@ type process struct {
 	log   *zap.Logger
 	every *zap.Logger // log without thinning out, for lines that were asked for one by one
 	level zap.AtomicLevel
+	sink  *logSink
 	eng   *engine.Engine
 	proxy *session.Proxy
 	admin *admin
@@ -41,7 +42,8 @@ func run(path string) error {
 	}
 	p := &process{path: path}
 	p.cfg.Store(cfg)
-	p.every, p.level = newLogger(cfg)
+	p.sink = newLogSink(os.Stderr)
+	p.every, p.level = newLogger(cfg, p.sink)
 	p.log = thinned(p.every)
 	defer func() { _ = p.log.Sync() }()
 
@@ -198,7 +200,7 @@ func (p *process) stop(signals <-chan os.Signal) {
 }
 
 // newLogger makes the process's logger, and the handle on its level.
-func newLogger(cfg *conf.Config) (*zap.Logger, zap.AtomicLevel) {
+func newLogger(cfg *conf.Config, sink zapcore.WriteSyncer) (*zap.Logger, zap.AtomicLevel) {
 	level := zap.NewAtomicLevelAt(levelOf(cfg))
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
@@ -207,7 +209,7 @@ func newLogger(cfg *conf.Config) (*zap.Logger, zap.AtomicLevel) {
 	if cfg.Log.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)), level
+	return zap.New(zapcore.NewCore(encoder, sink, level)), level
 }
 
 // thinned returns the logger with equal lines thinned out beyond a hundred in a second: a flood of bad

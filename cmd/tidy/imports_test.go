@@ -39,22 +39,21 @@ const (
 // codec, router, engine and conf are leaves. A child imports its parent, never the reverse, and no
 // child imports its sibling. Tests are free to import more.
 var mayImport = map[string]may{
-	"codec":           {},
-	"codec/mysql":     {folders: []string{"codec"}, libraries: []string{zstd}},
-	"codec/postgres":  {folders: []string{"codec"}},
-	"codec/tcp":       {folders: []string{"codec"}},
-	"router":          {},
-	"engine":          {libraries: []string{buffers, gnet, sys}},
-	"engine/session":  {folders: []string{"codec", "engine", "router", "upstream"}, libraries: []string{metrics, sys, zap}},
-	"upstream":        {folders: []string{"codec", "engine", "router"}, libraries: []string{driver, netpoll, sys, zap}},
-	"upstream/static": {folders: []string{"router", "upstream"}},
-	"conf":            {libraries: []string{tomlLib}},
+	"codec":          {},
+	"codec/mysql":    {folders: []string{"codec"}, libraries: []string{zstd}},
+	"codec/postgres": {folders: []string{"codec"}},
+	"codec/tcp":      {folders: []string{"codec"}},
+	"router":         {},
+	"engine":         {libraries: []string{buffers, gnet, sys}},
+	"engine/session": {folders: []string{"codec", "engine", "router", "upstream"}, libraries: []string{metrics, sys, zap}},
+	"upstream":       {folders: []string{"codec", "engine", "router"}, libraries: []string{driver, netpoll, sys, zap}},
+	"conf":           {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
 			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/session",
-			"router", "upstream", "upstream/static",
+			"router", "upstream",
 		},
-		libraries: []string{cobra, metrics, sys, zap},
+		libraries: []string{buffers, cobra, metrics, sys, zap},
 	},
 	"cmd/tidy": {},
 }
