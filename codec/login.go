@@ -8,7 +8,7 @@ const (
 	OpMore      Op = iota // feed more bytes of either side
 	OpDial                // choose a backend, connect to it, then call Connected (or Refuse)
 	OpRetry               // this backend refused before the client was told anything: drop it, connect to another and call Connected, or call Refused if there is none
-	OpClientTLS           // once the client has been written to: TLS handshake with it, as a server; then ClientSecured. Bytes already read behind the request are an attack: Login refuses them. If the client began with TLS by itself (PostgreSQL's sslnegotiation=direct), Rest(Client) is what Login has of its handshake, to be fed to TLS first; ALPN must then be agreed. Rest is empty otherwise
+	OpClientTLS           // once the client has been written to: TLS handshake with it, as a server; then ClientSecured. Rest(Client) is what has come of its handshake, to be fed to TLS first: with PostgreSQL's sslnegotiation=direct, which also needs ALPN, or behind a request that is not answered (MySQL). Other bytes behind a request are an attack: Login refuses them
 	OpServerTLS           // once the server has been written to: TLS handshake with it, as a client; then ServerSecured
 	OpWork                // run Work off the loop, then call Worked on it
 	OpReady               // the login is over: go on with Follower and Rest

@@ -255,13 +255,14 @@ func (l *Login) onResponse(b []byte) codec.Op {
 	return l.begin()
 }
 
-// onTLSRequest takes an SSLRequest. What came behind it in plain would be taken for part of the
+// onTLSRequest takes an SSLRequest. The server has no answer to it, so the client's handshake may follow
+// in the same breath: Rest hands it over. Anything else behind it would be taken for part of the
 // encrypted stream: somebody on the way has put it there.
 func (l *Login) onTLSRequest(b []byte) codec.Op {
 	if l.cfg.ClientTLS < codec.TLSPrefer {
 		return l.fail("the client asks for TLS, which was not offered")
 	}
-	if len(b) != responseMin || len(l.in[codec.Client]) > 0 {
+	if early := l.in[codec.Client]; len(b) != responseMin || len(early) > 0 && early[0] != tlsHandshake {
 		l.refusal = codec.Error{Cond: codec.ProtocolError, Text: "plain bytes behind a request for TLS"}
 		return l.close()
 	}
@@ -269,8 +270,12 @@ func (l *Login) onTLSRequest(b []byte) codec.Op {
 	return codec.OpClientTLS
 }
 
+// tlsHandshake is the first byte of a TLS record of the handshake, RFC 8446 section 5.1.
+const tlsHandshake = 0x16
+
 // ClientSecured goes on with the client's response.
 func (l *Login) ClientSecured([]byte) codec.Op {
+	l.in[codec.Client] = nil // the begin of the handshake, which the caller has taken with Rest
 	l.clientTLS, l.due, l.state = true, true, loginResponse
 	return l.run()
 }

@@ -409,6 +409,25 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestHandshakeBehindTLSRequest: the server does not answer a request for TLS, so clients do not wait.
+func TestHandshakeBehindTLSRequest(t *testing.T) {
+	const hello = "\x16\x03\x01\x00\x2aclient hello"
+	w := newWire(t, codec.LoginConfig{ClientTLS: codec.TLSPrefer}, 0)
+	w.send(codec.Server, string(greetingOf(serverCapsTest, 0, nativePlugin)))
+	w.got(codec.Client)
+	req := string(native20(clientCapsTest | capSSL)[:responseMin])
+	b := append(appendHeader(nil, len(req), 1), req...)
+	if op := w.l.Client(append(b, hello...)); op != codec.OpClientTLS {
+		t.Fatalf("op %v, %v", op, w.l.Refusal())
+	}
+	if rest := w.l.Rest(codec.Client); string(rest) != hello {
+		t.Errorf("the handshake to be fed to TLS: %q", rest)
+	}
+	if op := w.l.ClientSecured(nil); op != codec.OpMore {
+		t.Errorf("secured: %v", op)
+	}
+}
+
 // TestInjectedPlaintext: what came in plain behind a request for TLS is not taken for part of it.
 // // pitfall 67
 func TestInjectedPlaintext(t *testing.T) {

@@ -73,7 +73,7 @@ func (p *probe) packet(b []byte) (send []byte, done bool, err error) {
 	switch {
 	case b[0] == 0xff:
 		no, text := parseErr(b)
-		if no.code == tooMany || p.sent && refusesAccess(no) {
+		if no.code == tooMany || p.sent && !slices.Contains(unfitCodes, no.code) {
 			return nil, true, nil
 		}
 		return nil, true, fmt.Errorf("%d (%s) %s", no.code, no.state, text)
@@ -129,13 +129,10 @@ func (p *probe) respond(g greeting) []byte {
 // only add the time until it is let in again to the time until a connection is free.
 const tooMany = 1040
 
-// accessCodes are the refusals of a server that is well: they concern the name or the way to log in.
-// SQLSTATE 28000 says the same.
+// unfitCodes are the words of a server that can't take anybody at present: it shuts down, is offline, or
+// does not want this host. Whatever else it says behind its greeting concerns the name or the way to
+// log in, and a server that says so is well.
 //
 //   - https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 //   - https://mariadb.com/kb/en/mariadb-error-code-reference/
-var accessCodes = []uint16{1044, 1045, 1226, 1251, 1275, 1524, 1698, 1820, 1862, 3118, 3159, 3955, 4151}
-
-func refusesAccess(no errNumber) bool {
-	return no.state == "28000" || slices.Contains(accessCodes, no.code)
-}
+var unfitCodes = []uint16{1053, 1077, 1129, 1130, 1203, 1927, 3032}

@@ -24,6 +24,8 @@ func TestProbe(t *testing.T) {
 		{"TLS required", []string{greeting, code(3159)}, "", false},
 		{"account locked", []string{greeting, code(4151)}, "", false},
 		{"no such plugin", []string{greeting, code(1698)}, "", false},
+		{"whole password, and no idea of what came", []string{greeting, "\x01\x04", code(1105)}, "", false},
+		{"unknown to it", []string{greeting, code(1449)}, "", false},
 		{"denied in place of a greeting", []string{denied}, "1045", false},
 		{"host blocked", []string{"\xff\x69\x04Host is blocked"}, "1129", false},
 		{"host not allowed", []string{"\xff\x6a\x04Host is not allowed"}, "1130", false},

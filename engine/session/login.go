@@ -199,7 +199,7 @@ func (s *Session) wrongCertificate() *codec.Error {
 // clientTLS shakes hands with the client.
 func (s *Session) clientTLS() {
 	early := s.in.m.Rest(codec.Client)
-	direct := len(early) > 0
+	direct := len(early) > 0 && len(s.set.TLS.NextProtos) > 0 // protocols without ALPN have no such thing
 	s.client.StartTLS(s.set.TLS, true, early, s.set.LoginTimeout, func(err error) {
 		if s.stage != stageLogin {
 			return
