@@ -109,19 +109,28 @@ func probe(ctx context.Context, addr string, p codec.Probe, timeout time.Duratio
 	end := time.Now().Add(timeout)
 	bounded, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
+	if p == nil {
+		return reach(bounded, addr)
+	}
 	conn, err := dial(bounded, addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if p == nil {
-		return nil
-	}
 	if err := send(conn, p.Start()); err != nil {
 		return err
 	}
 	return converse(conn, p, timeout, end)
+}
+
+// reach only connects. netpoll takes a server that closes at once for one that could not be reached.
+func reach(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // converse lets p talk with the backend until it has its verdict.
