@@ -146,6 +146,16 @@ static void on_writable(struct end *e)
 	pass_eof(e);
 }
 
+/* on_hang_up: both directions of e's connection are over. If that is known, and its peer has yet to
+ * take what e sent, e only has no more to tell; otherwise the connection is broken. */
+static void on_hang_up(struct end *e, unsigned events)
+{
+	if (e->eof && e->eof_passed && !(events & EPOLLERR))
+		epoll_ctl(poller, EPOLL_CTL_DEL, e->fd, NULL);
+	else
+		close_pair(e);
+}
+
 static struct end *add(int fd)
 {
 	int on = 1;
@@ -232,7 +242,7 @@ int main(int argc, char **argv)
 				on_readable(e);
 			if (e->fd >= 0 && events[i].events & (EPOLLHUP | EPOLLERR) &&
 			    !(events[i].events & EPOLLIN))
-				close_pair(e);
+				on_hang_up(e, events[i].events);
 		}
 		free_dead();
 	}
