@@ -34,6 +34,7 @@ struct end {
 	size_t held_from, held_to;
 	int eof;		/* this end will send no more */
 	int eof_passed;		/* the peer's end of stream has been passed to this end */
+	int unwatched;		/* out of the poller: it is hung up, and nothing is wanted of it */
 };
 
 static char buffer[READ_MAX];
@@ -57,7 +58,10 @@ static void watch(struct end *e)
 		.events = (want_read ? EPOLLIN : 0) | (want_write ? EPOLLOUT : 0),
 		.data.ptr = e,
 	};
-	epoll_ctl(poller, EPOLL_CTL_MOD, e->fd, &ev);
+	if (e->unwatched && ev.events == 0)
+		return;
+	epoll_ctl(poller, e->unwatched ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, e->fd, &ev);
+	e->unwatched = 0;
 }
 
 static void close_pair(struct end *e)
@@ -146,14 +150,17 @@ static void on_writable(struct end *e)
 	pass_eof(e);
 }
 
-/* on_hang_up: both directions of e's connection are over. If that is known, and its peer has yet to
- * take what e sent, e only has no more to tell; otherwise the connection is broken. */
+/* on_hang_up: both directions of e's connection are over. If ours is over since the peer's end was passed
+ * on, nothing is broken: what e sent may still lie in the kernel, or with the peer, which is slow. The
+ * poller would tell of it again and again, so e leaves it until something is wanted of e. */
 static void on_hang_up(struct end *e, unsigned events)
 {
-	if (e->eof && e->eof_passed && !(events & EPOLLERR))
-		epoll_ctl(poller, EPOLL_CTL_DEL, e->fd, NULL);
-	else
+	if (!e->eof_passed || events & EPOLLERR) {
 		close_pair(e);
+		return;
+	}
+	epoll_ctl(poller, EPOLL_CTL_DEL, e->fd, NULL);
+	e->unwatched = 1;
 }
 
 static struct end *add(int fd)
