@@ -6,12 +6,12 @@ func (f *Follower) server(p []byte) error {
 	for len(p) > 0 {
 		if s.left == 0 {
 			if s.atBoundary() {
+				f.reached()
 				if f.phase == phaseRows {
 					if p = f.rows(p); len(p) == 0 {
 						return nil
 					}
 				}
-				f.reached()
 				if n, ok := wholePacket(p); ok { // whole, as most are
 					if err := f.serverHeader(p[3]); err != nil {
 						return err
