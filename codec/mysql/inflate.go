@@ -50,6 +50,11 @@ func (s *source) ReadByte() (byte, error) {
 }
 
 // unpacker is a decompressor with what it needs. It is taken from a pool for one frame.
+//
+// zlib is klauspost's, which allocates nothing from the second frame on. Its code tables keep entries of
+// the stream before, and a malformed stream can reach them: when such a stream is found out depends on
+// what was unpacked before. Sound streams are not affected, and nothing that is unpacked leaves the
+// follower.
 type unpacker struct {
 	src  source
 	zlib interface { // nil until its first frame
