@@ -26,7 +26,7 @@ const (
 	// resultRows rows of 1000 bytes are the 200 MB that each of them is in the middle of.
 	resultRows = 200_000
 	// noise is a p99 below which a busy machine with two cores tells nothing.
-	noise = 20 * time.Millisecond
+	noise = 5 * time.Millisecond
 )
 
 // TestBackPressureSlowReaders has clients that stop reading in the middle of long results. What they

@@ -17,8 +17,8 @@ import (
 	"sluice/bench/e2e/wire"
 )
 
-// TestReloadUnderLoad adds and removes another listener with another backend 50 times while pgbench
-// and sysbench run. Neither may notice.
+// TestReloadUnderLoad makes 50 reloads, which add and remove another listener with another backend in
+// turn, while pgbench and sysbench run. Neither may notice.
 func TestReloadUnderLoad(t *testing.T) {
 	pgAddr, myAddr, extra := real.FreeAddr(), real.FreeAddr(), real.FreeAddr()
 	base := cluster("pg", "postgres", []string{postgres(t, 0).Addr}) + cluster("my", "mysql", []string{mariadb(t, 0).Addr}) +

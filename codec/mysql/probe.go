@@ -6,7 +6,7 @@ import (
 )
 
 // probeUser is the default name for health checks. It needs no account: to be refused is an answer.
-const probeUser = "sluice-health"
+const probeUser = "sluice"
 
 // maxProbeRounds bounds what a server may ask in a health check.
 const maxProbeRounds = 8
