@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +42,7 @@ func TestMariaDBPrograms(t *testing.T) {
 		})
 	}
 	t.Run("interrupt", func(t *testing.T) { testInterrupt(t, client, mariadbArgs(addr, "--skip-ssl")) })
-	t.Run("sysbench", func(t *testing.T) { testSysbench(t, addr) })
+	t.Run("sysbench", func(t *testing.T) { testSysbench(t, "", sysbenchArgs(addr)) })
 	await(t, s, 0, "sluice_sessions")
 }
 
@@ -119,17 +120,20 @@ func testInterrupt(t *testing.T, client string, args []string) {
 	}
 }
 
-// testSysbench runs point selects and transactions, prepared and not.
-func testSysbench(t *testing.T, addr string) {
+// testSysbench runs point selects and transactions, prepared and not, in the folder dir.
+func testSysbench(t *testing.T, dir string, args []string) {
 	bench := tool(t, "sysbench", "sysbench")
-	args := sysbenchArgs(addr)
-	command{path: bench, args: append([]string{"oltp_read_write"}, append(args, "prepare")...)}.output(t)
+	run := func(t *testing.T, load string, more ...string) string {
+		t.Helper()
+		return command{path: bench, args: slices.Concat([]string{load}, args, more), dir: dir}.output(t)
+	}
+	run(t, "oltp_read_write", "cleanup")
+	run(t, "oltp_read_write", "prepare")
 	for _, ps := range []string{"auto", "disable"} {
 		for _, load := range []string{"oltp_point_select", "oltp_read_write"} {
 			t.Run(load+"-"+ps, func(t *testing.T) {
 				events := map[string]string{"oltp_point_select": "4000", "oltp_read_write": "300"}[load]
-				out := command{path: bench, args: append([]string{load}, append(args, "--db-ps-mode="+ps, "--threads=8",
-					"--events="+events, "--time=60", "run")...)}.output(t)
+				out := run(t, load, "--db-ps-mode="+ps, "--threads=8", "--events="+events, "--time=60", "run")
 				wants(t, out, "total number of events:              "+events)
 				wants(t, out, "reconnects:                          0")
 			})
@@ -137,8 +141,8 @@ func testSysbench(t *testing.T, addr string) {
 	}
 }
 
-func sysbenchArgs(addr string) []string {
+func sysbenchArgs(addr string, more ...string) []string {
 	host, port, _ := net.SplitHostPort(addr)
-	return []string{"--mysql-host=" + host, "--mysql-port=" + port, "--mysql-user=app", "--mysql-password=" + real.Password,
-		"--mysql-db=app", "--tables=2", "--table-size=5000"}
+	return append([]string{"--mysql-host=" + host, "--mysql-port=" + port, "--mysql-user=app", "--mysql-password=" + real.Password,
+		"--mysql-db=app", "--tables=2", "--table-size=5000"}, more...)
 }

@@ -70,7 +70,7 @@ func TestPostgresDriver(t *testing.T) {
 	t.Run("copy", func(t *testing.T) { testCopy(t, connectPG(t, addr, "app")) })
 	t.Run("large-object", func(t *testing.T) { testLargeObject(t, connectPG(t, addr, "app")) })
 	t.Run("notify", func(t *testing.T) { testNotify(t, connectPG(t, addr, "app"), connectPG(t, addr, "app")) })
-	t.Run("slow-reader", func(t *testing.T) { testSlowReader(t, connectPG(t, addr, "app")) })
+	t.Run("slow-reader", func(t *testing.T) { testSlowReader(t, connectPG(t, addr, "app"), 200_000) })
 	t.Run("errors", func(t *testing.T) { testErrors(t, connectPG(t, addr, "app")) })
 	t.Run("logins", func(t *testing.T) {
 		for _, user := range []string{"app", "scram", "md5user"} {
@@ -267,8 +267,8 @@ func testNotify(t *testing.T, listener, speaker *pgx.Conn) {
 	}
 }
 
-// testSlowReader reads a result of 200 MB with pauses and checks every byte.
-func testSlowReader(t *testing.T, c *pgx.Conn) {
+// testSlowReader reads a result of that many rows of 1 kB with pauses and checks every byte.
+func testSlowReader(t *testing.T, c *pgx.Conn, rows int) {
 	ctx := within(t, 2*time.Minute)
 	sum, total := sha256.New(), 0
 	w := writerFunc(func(p []byte) (int, error) {
@@ -279,7 +279,7 @@ func testSlowReader(t *testing.T, c *pgx.Conn) {
 		total += len(p)
 		return len(p), nil
 	})
-	const rows, width = 200_000, 1000
+	const width = 1000
 	sql := fmt.Sprintf("copy (select lpad(i::text, %d, 'x') from generate_series(1, %d) i) to stdout", width, rows)
 	if _, err := c.PgConn().CopyTo(ctx, w, sql); err != nil {
 		t.Fatal(err)
@@ -331,12 +331,16 @@ func TestPostgresCancel(t *testing.T) {
 	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr, postgres(t, 1).Addr})+
 		listener("pg", addr, "pg"))
 	await(t, s, 2, "sluice_backend_up")
+	testCancel(t, addr)
+}
 
+// testCancel cancels queries of some sessions and none of others; Sluice at addr has both servers.
+func testCancel(t *testing.T, addr string, options ...string) {
 	const sessions = 8
 	conns := make([]*pgx.Conn, sessions)
 	ports := make(map[int]int)
 	for i := range conns {
-		conns[i] = connectPG(t, addr, "app")
+		conns[i] = connectPG(t, addr, "app", options...)
 		ports[one[int](t, conns[i], "select current_setting('port')::int")]++
 	}
 	if len(ports) != 2 {

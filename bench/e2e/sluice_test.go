@@ -120,6 +120,7 @@ type command struct {
 	args  []string
 	env   []string
 	stdin string
+	dir   string        // to run in; "": a new one
 	limit time.Duration // 0: one minute
 }
 
@@ -152,7 +153,9 @@ func (c command) run(t *testing.T) (string, error) {
 	cmd := exec.Command(c.path, c.args...)
 	cmd.Env = append(cmd.Environ(), append([]string{"LC_ALL=C", "PGCONNECT_TIMEOUT=20"}, c.env...)...)
 	cmd.Stdin = strings.NewReader(c.stdin)
-	cmd.Dir = t.TempDir()
+	if cmd.Dir = c.dir; c.dir == "" {
+		cmd.Dir = t.TempDir()
+	}
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
