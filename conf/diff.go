@@ -60,13 +60,6 @@ type Changed struct {
 	Keys []string
 }
 
-// Rebind tells whether the change is about a listener's socket, so that it has to be opened anew.
-func (c Changed) Rebind() bool {
-	return slices.ContainsFunc(c.Keys, func(key string) bool {
-		return key == "listen" || key == "ipv6-only" || key == "backlog"
-	})
-}
-
 // Empty tells that nothing differs.
 func (d Diffs) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 

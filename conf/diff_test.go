@@ -63,18 +63,6 @@ func TestDiffOfBackends(t *testing.T) {
 	}
 }
 
-// TestRebind: only a change of the socket itself opens it anew.
-func TestRebind(t *testing.T) {
-	for _, key := range []string{"listen", "ipv6-only", "backlog"} {
-		if !(Changed{Keys: []string{"tls.mode", key}}).Rebind() {
-			t.Errorf("%s does not rebind", key)
-		}
-	}
-	if (Changed{Keys: []string{"max-connections", "allow", "tls.cert"}}).Rebind() {
-		t.Error("a limit rebinds")
-	}
-}
-
 // TestFixedKeysExist: the list names keys that there are.
 func TestFixedKeysExist(t *testing.T) {
 	known := map[string]bool{}

@@ -78,7 +78,7 @@ type Frontend struct {
 	clients atomic.Int64
 	closed  atomic.Bool
 
-	mu   sync.Mutex
+	mu   sync.Mutex // of looking at open; it changes only under the proxy's lock
 	open *opening
 }
 
@@ -111,67 +111,27 @@ func (fe *Frontend) AcceptPauses() uint64 {
 	return fe.open.ln.Pauses()
 }
 
-// opening is an open listening socket on its way to its frontend. The first client that is faster than
-// the frontend waits at the door, and those behind it in the kernel's queue.
-type opening struct {
-	ln    *engine.Listener
-	to    *Frontend     // nil if the socket is not to be used after all; set before ready
-	ready chan struct{} // closed when it is known who takes the clients
-}
-
-func newOpening() *opening { return &opening{ready: make(chan struct{})} }
-
-// accept is called by the listener.
-func (o *opening) accept(nc net.Conn) {
-	<-o.ready
-	if o.to == nil {
-		_ = nc.Close()
-		return
-	}
-	o.to.accept(nc)
-}
-
-// give hands the clients to fe.
-func (o *opening) give(fe *Frontend) {
-	o.to = fe
-	close(o.ready)
-}
-
-// abandon closes a socket that is not to be used after all.
-func (o *opening) abandon() {
-	close(o.ready)
-	o.ln.Close()
-}
-
-// listenAt puts a new listening socket in place of the one there was.
+// listenAt has it listen at an opening that is held. The one it had before is the caller's.
 func (fe *Frontend) listenAt(o *opening) {
 	fe.mu.Lock()
-	old := fe.open
 	fe.open = o
 	fe.mu.Unlock()
 	o.give(fe)
-	if old != nil {
-		old.ln.Close()
-	}
 }
 
-// setBacklog changes the length of the kernel's queue of clients.
-func (fe *Frontend) setBacklog(n int) {
+// retire ends it, and returns the opening it had.
+func (fe *Frontend) retire() *opening {
+	fe.closed.Store(true)
 	fe.mu.Lock()
 	defer fe.mu.Unlock()
-	if fe.open != nil {
-		_ = fe.open.ln.SetBacklog(n) // the socket is open: listen(2) has no reason to refuse
-	}
+	o := fe.open
+	fe.open = nil
+	return o
 }
 
 // close stops listening.
 func (fe *Frontend) close() {
-	fe.closed.Store(true)
-	fe.mu.Lock()
-	o := fe.open
-	fe.open = nil
-	fe.mu.Unlock()
-	if o != nil {
+	if o := fe.retire(); o != nil {
 		o.ln.Close()
 	}
 }

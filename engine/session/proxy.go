@@ -94,8 +94,9 @@ func (p *Proxy) probeLatency() {
 }
 
 // Apply puts a setup in force. What it does not change is not touched; sessions end only if their own
-// frontend or backend is not in it any more. New listening sockets are opened before anything else: if
-// one can't be had, the error says so and all stays as it was.
+// frontend or backend is not in it any more. A listening socket goes to the frontend that has its
+// address now. New ones are opened before anything else: if one can't be had, the error says so and all
+// stays as it was.
 func (p *Proxy) Apply(setup Setup) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,13 +107,13 @@ func (p *Proxy) Apply(setup Setup) error {
 		return err
 	}
 	limits := setup.Limits
-	opened, err := p.openListeners(setup.Frontends, limits)
+	socks, err := p.findSockets(setup.Frontends, limits)
 	if err != nil {
 		return err
 	}
 	p.limits.Store(&limits)
 	gone := p.applyClusters(setup.Clusters)
-	removed := p.applyFrontends(setup.Frontends, opened)
+	removed := p.applyFrontends(setup.Frontends, socks)
 	gone = append(gone, p.dropClusters(setup.Clusters)...)
 	p.leaveBackends(gone, limits.LeaveTimeout)
 	p.leaveFrontends(removed, limits.LeaveTimeout)
@@ -133,28 +134,6 @@ func (p *Proxy) checkProtocols(opts []upstream.Options) error {
 		}
 	}
 	return nil
-}
-
-// openListeners opens the sockets that the setup needs and that are not open yet.
-func (p *Proxy) openListeners(sets []Settings, limits Limits) (map[string]*opening, error) {
-	opened := map[string]*opening{}
-	for i := range sets {
-		set := &sets[i]
-		if fe := p.frontends[set.Name]; fe != nil && fe.set.Load().sameSocket(set) {
-			continue
-		}
-		o := newOpening()
-		ln, err := engine.Listen(set.Listen, set.listenOptions(limits.ReusePort), o.accept)
-		if err != nil {
-			for _, other := range opened {
-				other.abandon()
-			}
-			return nil, fmt.Errorf("listener %q: %w", set.Name, err)
-		}
-		o.ln = ln
-		opened[set.Name] = o
-	}
-	return opened, nil
 }
 
 // applyClusters makes and updates clusters and returns the backends that are not in them any more.
@@ -185,8 +164,13 @@ func (p *Proxy) dropClusters(opts []upstream.Options) (gone []*upstream.Backend)
 	return gone
 }
 
-// applyFrontends makes, updates and removes frontends, and returns those removed.
-func (p *Proxy) applyFrontends(sets []Settings, opened map[string]*opening) (removed []*Frontend) {
+// applyFrontends makes, updates and removes frontends, and returns those removed. A client that comes
+// meanwhile is taken by the frontend that had its address or by the one that has it now, with the
+// settings of that time.
+func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend) {
+	for _, o := range k.moved {
+		o.hold()
+	}
 	wanted := map[string]bool{}
 	for i := range sets {
 		set := sets[i]
@@ -197,19 +181,17 @@ func (p *Proxy) applyFrontends(sets []Settings, opened map[string]*opening) (rem
 			fe = &Frontend{p: p, name: set.Name}
 			p.frontends[set.Name] = fe
 		}
-		old := fe.set.Swap(&set)
-		if o := opened[set.Name]; o != nil {
-			fe.listenAt(o)
-		} else if old != nil && old.Backlog != set.Backlog {
-			fe.setBacklog(set.Backlog)
-		}
+		k.install(fe, &set)
 	}
 	for name, fe := range p.frontends {
 		if !wanted[name] {
 			delete(p.frontends, name)
-			fe.close()
+			fe.retire()
 			removed = append(removed, fe)
 		}
+	}
+	for _, o := range k.left {
+		o.ln.Close()
 	}
 	return removed
 }
