@@ -376,12 +376,19 @@ func (s *stand) addr(name string) string {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
+	if !comesTrue(cond) {
+		t.Fatalf("never came true: %s", what)
+	}
+}
+
+// comesTrue waits for a condition and tells whether it came true.
+func comesTrue(cond func() bool) bool {
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if cond() {
-			return
+			return true
 		}
 	}
-	t.Fatalf("never came true: %s", what)
+	return false
 }
 
 // expectEmpty holds that nothing is left of any session. A client that hung up may still wait to be
@@ -389,12 +396,9 @@ func eventually(t *testing.T, what string, cond func() bool) {
 func (s *stand) expectEmpty() {
 	s.t.Helper()
 	var left string
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if left = s.leftOver(); left == "" {
-			return
-		}
+	if !comesTrue(func() bool { left = s.leftOver(); return left == "" }) {
+		s.t.Fatalf("left over: %s", left)
 	}
-	s.t.Fatalf("left over: %s", left)
 }
 
 // leftOver names what the proxy still holds for sessions, "" if nothing.
