@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	runtimemetrics "runtime/metrics"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,7 @@ func startAdmin(p *process, addr string) (*admin, error) {
 	metrics.RegisterMetricsWriter(p.proxy.WriteMetrics)
 	metrics.RegisterMetricsWriter(func(w io.Writer) {
 		metrics.WriteCounterUint64(w, "sluice_log_dropped_total", p.sink.dropped.Load())
+		metrics.WriteGaugeUint64(w, "go_gc_scan_heap_bytes", scanHeap())
 	})
 	metrics.NewGauge(fmt.Sprintf("sluice_info{version=%q}", version), func() float64 { return 1 })
 	a.srv = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second,
@@ -102,6 +104,14 @@ func same(a, b string) bool {
 func (a *admin) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	metrics.WritePrometheus(w, true)
+}
+
+// scanHeap is how much of the heap the collector has to look through for pointers, as of its last
+// cycle. The library's own go_ metrics lack it. https://pkg.go.dev/runtime/metrics
+func scanHeap() uint64 {
+	sample := []runtimemetrics.Sample{{Name: "/gc/scan/heap:bytes"}}
+	runtimemetrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // health is what a load balancer asks: 200 while new sessions are welcome.

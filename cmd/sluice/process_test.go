@@ -363,6 +363,7 @@ func TestAdmin(t *testing.T) {
 		{"POST", "/", 405, 405, ""},
 		{"GET", "/no-such-path", 404, 404, ""},
 		{"GET", "/metrics", 200, 200, "sluice_sessions"},
+		{"GET", "/metrics", 200, 200, "go_gc_scan_heap_bytes "},
 		{"GET", "/api/debug/health", 200, 200, `"ok"`},
 		{"HEAD", "/api/debug/health", 200, 200, ""},
 		{"GET", "/api/admin/config", 401, 200, "[[listener]]"},
