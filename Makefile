@@ -33,10 +33,10 @@ real: ## against PostgreSQL, MariaDB and their clients
 demo: build ## 20 seconds of Sluice at work, no database needed
 	cd bench && go run ./cmd/demo -sluice ../bin/sluice
 
-bench: build ## figures against direct connections and other proxies
+bench: deps build ## figures against direct connections and other proxies; under 30 minutes
 	cd bench && go run ./cmd/bench -sluice ../bin/sluice
 
-bench-quick: build ## the same in a few minutes, with a wider spread
+bench-quick: deps build ## the same in under 4 minutes, with a wider spread
 	cd bench && go run ./cmd/bench -sluice ../bin/sluice -quick
 
 fuzz: ## each fuzz target for FUZZTIME

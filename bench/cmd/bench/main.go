@@ -1,12 +1,14 @@
-// Command bench measures Sluice beside a direct connection, a bare relay and HAProxy, in one run, and
-// writes a report. The method is told in bench/README.md.
+// Command bench measures Sluice beside a direct connection, a bare relay and other proxies, in one run,
+// and writes a report. The method is told in bench/README.md.
 //
 // It is run in the folder bench: go run ./cmd/bench -help
+//
+// Its first argument can name another task: synth is one side of a synthetic load, which a run starts
+// by itself.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"sluice/bench/internal/suite"
+	"sluice/bench/internal/synth"
 )
 
 func main() {
@@ -32,78 +35,128 @@ func main() {
 	}
 }
 
-// What a run is when the flags do not say otherwise; the quick one ends within four minutes.
+// Where things go when the flags do not say otherwise.
 const (
-	roundsFull, roundsQuick   = 5, 3
-	secondsFull, secondsQuick = 3.5, 0.5 // with lead and tail 5 and 2 whole seconds
-	outFull, outQuick         = "results", "out"
+	outFull, outQuick = "results", "out"
+	profilesFull      = "out/profiles"
 )
 
+// command is what the flags of a run ask for.
+type command struct {
+	suite.Options
+	out string // folder of reports
+	pgo string // file for the merged profile; "" = none
+}
+
 func run(ctx context.Context, args []string) error {
-	var o suite.Options
-	var out, only string
-	var seconds float64
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.BoolVar(&o.Quick, "quick", false, "only the quick scenarios, with fewer and shorter rounds")
-	flags.IntVar(&o.Rounds, "rounds", 0, fmt.Sprintf("how often each cell is measured (default %d, quick %d)", roundsFull, roundsQuick))
-	flags.Float64Var(&seconds, "seconds", 0, fmt.Sprintf("length of one measurement (default %g, quick %g)", secondsFull, secondsQuick))
-	flags.IntVar(&o.Threads, "threads", 1, "threads of HAProxy, and loops of Sluice")
-	flags.StringVar(&only, "only", "", "comma-separated names of scenarios, loads and contenders; others are left out")
-	flags.Float64Var(&o.Rate, "rate", 0, "queries per second of the paced scenarios (default a third of the peak)")
-	flags.Float64Var(&o.Calm, "calm", 0, "take a sample again if other programs used more CPU than this meanwhile, in cores (default: never)")
-	flags.StringVar(&o.Sluice, "sluice", "../bin/sluice", "Sluice's program")
-	flags.StringVar(&o.Floor, "floor", "floor/relay.c", "source of the bare relay")
-	flags.StringVar(&out, "out", "", fmt.Sprintf("folder for the report (default %s, quick %s)", outFull, outQuick))
-	flags.Func("variant", "a further Sluice, `NAME:KEY=VALUE,…`: environment variables, or BIN=program", func(text string) error {
-		v, err := suite.ParseVariant(text)
-		o.Variants = append(o.Variants, v)
-		return err
-	})
-	if err := flags.Parse(args); err != nil {
+	if len(args) > 0 {
+		switch args[0] {
+		case synth.Command:
+			return synth.Main(args[1:], os.Stdout)
+		}
+	}
+	c, err := parse(args)
+	if err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	o.Progress = os.Stderr
-	if only != "" {
-		o.Only = strings.Split(only, ",")
-	}
-	fillDefaults(&o, &seconds, &out)
-	if err := absolute(&o.Sluice, &o.Floor); err != nil {
+	if err := absolute(&c.Sluice, &c.Floor, &c.Profiles, &c.pgo); err != nil {
 		return err
 	}
-	report, err := suite.Run(ctx, o)
+	report, err := suite.Run(ctx, c.Options)
 	if report != nil {
 		fmt.Print(report.Markdown())
 	}
 	if err != nil {
 		return err // what was measured until then is printed, but not kept
 	}
-	return write(report, out)
+	if c.pgo != "" {
+		if err := report.MergeProfiles(ctx, c.pgo); err != nil {
+			return err
+		}
+	}
+	return write(report, c.out)
 }
 
-// fillDefaults sets what was not given, by whether the run is quick.
-func fillDefaults(o *suite.Options, seconds *float64, out *string) {
-	rounds, length, folder := roundsFull, secondsFull, outFull
-	if o.Quick {
-		rounds, length, folder = roundsQuick, secondsQuick, outQuick
+// parse reads the flags and fills in what they leave open, by whether the run is quick.
+func parse(args []string) (c command, err error) {
+	full, quick := suite.Defaults(false), suite.Defaults(true)
+	var only string
+	var seconds float64
+	c.Programs = map[string]string{}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.BoolVar(&c.Quick, "quick", false, "only the quick scenarios, with fewer and shorter rounds")
+	flags.IntVar(&c.Rounds, "rounds", 0, fmt.Sprintf("how often each cell is measured (default %d, quick %d)", full.Rounds, quick.Rounds))
+	flags.Float64Var(&seconds, "seconds", 0, fmt.Sprintf("length of one measurement (default %g, quick %g)", full.Window.Seconds(), quick.Window.Seconds()))
+	flags.IntVar(&c.Threads, "threads", full.Threads, "threads of each contender that can have several, and loops of Sluice")
+	flags.StringVar(&only, "only", "", "comma-separated names of scenarios, loads and contenders; others are left out")
+	flags.Float64Var(&c.Rate, "rate", 0, "queries per second of the paced scenarios (default a third of the peak)")
+	flags.Float64Var(&c.Calm, "calm", 0, "take a sample again if other programs used more CPU than this meanwhile, in cores (default: never)")
+	flags.StringVar(&c.Sluice, "sluice", "../bin/sluice", "Sluice's program")
+	flags.StringVar(&c.Floor, "floor", "floor/relay.c", "source of the bare relay")
+	flags.StringVar(&c.out, "out", "", fmt.Sprintf("folder for the report's folder (default %s, quick %s)", outFull, outQuick))
+	flags.StringVar(&c.Profiles, "profiles", "", fmt.Sprintf("folder for profiles and traces of Sluice, or none (default %s, quick none)", profilesFull))
+	flags.StringVar(&c.pgo, "pgo", "", "`file` for one profile that is the sum of all, such as ../cmd/sluice/default.pgo")
+	flags.Func("contender", "`NAME=PATH` of a contender's program that is not in PATH, or not to be taken from there", func(text string) error {
+		name, path, err := suite.ParseProgram(text)
+		if err != nil {
+			return err
+		}
+		c.Programs[name], err = filepath.Abs(path)
+		return err
+	})
+	flags.Func("variant", "a further Sluice, `NAME:KEY=VALUE,…`: environment variables, or BIN=program", func(text string) error {
+		v, err := suite.ParseVariant(text)
+		c.Variants = append(c.Variants, v)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return c, err
 	}
-	if o.Rounds == 0 {
-		o.Rounds = rounds
+	if flags.NArg() > 0 {
+		return c, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if *seconds == 0 {
-		*seconds = length
+	c.Progress = os.Stderr
+	if only != "" {
+		c.Only = strings.Split(only, ",")
 	}
-	if *out == "" {
-		*out = folder
+	c.Window = time.Duration(seconds * float64(time.Second))
+	c.fill()
+	return c, nil
+}
+
+// noProfiles is the word for a run without them.
+const noProfiles = "none"
+
+// fill sets what was not given.
+func (c *command) fill() {
+	standard := suite.Defaults(c.Quick)
+	out, profiles := outFull, profilesFull
+	if c.Quick {
+		out, profiles = outQuick, noProfiles
 	}
-	o.Window = time.Duration(*seconds * float64(time.Second))
+	if c.Rounds == 0 {
+		c.Rounds = standard.Rounds
+	}
+	if c.Window == 0 {
+		c.Window = standard.Window
+	}
+	if c.out == "" {
+		c.out = out
+	}
+	if c.Profiles == "" {
+		c.Profiles = profiles
+	}
+	if c.Profiles == noProfiles {
+		c.Profiles = ""
+	}
 }
 
 // absolute makes paths good from any folder: the contenders run in their own.
 func absolute(paths ...*string) error {
 	for _, p := range paths {
+		if *p == "" {
+			continue // not given
+		}
 		abs, err := filepath.Abs(*p)
 		if err != nil {
 			return err
@@ -111,36 +164,4 @@ func absolute(paths ...*string) error {
 		*p = abs
 	}
 	return nil
-}
-
-// write stores a report as Markdown for people and as JSON for programs. An earlier report of the
-// same day and commit is kept: the new one gets a number.
-func write(r *suite.Report, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	base := filepath.Join(dir, r.Date[:len("2006-01-02")]+"-"+r.Machine.Commit)
-	name := base
-	for n := 2; ; n++ {
-		f, err := os.OpenFile(name+".md", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, os.ErrExist) {
-			name = fmt.Sprintf("%s-%d", base, n)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := f.WriteString(r.Markdown()); err != nil {
-			return errors.Join(err, f.Close())
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-		fmt.Fprintf(os.Stderr, "written to %s.md and .json\n", name)
-		return os.WriteFile(name+".json", append(text, '\n'), 0o644)
-	}
 }

@@ -3,36 +3,46 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/bench/internal/suite"
+	"sluice/bench/internal/synth"
 )
+
+// TestMain lets this program be the synthetic servers and clients that a run starts.
+func TestMain(m *testing.M) {
+	synth.RunAsChild()
+	os.Exit(m.Run())
+}
 
 // TestWriteKeepsEarlierReports writes two reports of one day and commit.
 func TestWriteKeepsEarlierReports(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "results")
 	for _, note := range []string{"the first", "the second"} {
-		r := &suite.Report{Date: "2026-11-22T01:02:03Z", Machine: suite.Machine{Commit: "abc"}, Notes: []string{note}}
+		r := &suite.Report{Date: "2026-11-22T01:02:03Z", Machine: suite.Machine{Commit: "abc"}, Notes: []string{note},
+			Profiles: []suite.Profile{{Name: "paced-pg-simple", Top: "flat " + note}, {Name: "without"}}}
 		if err := write(r, dir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, note := range map[string]string{"2026-11-22-abc": "the first", "2026-11-22-abc-2": "the second"} {
-		text, err := os.ReadFile(filepath.Join(dir, name+".md"))
-		if err != nil || !strings.Contains(string(text), note) {
-			t.Errorf("%s.md: %v; want %q in it:\n%s", name, err, note, text)
+		for _, file := range []string{"report.md", "profiles/paced-pg-simple.txt"} {
+			text, err := os.ReadFile(filepath.Join(dir, name, file))
+			if err != nil || !strings.Contains(string(text), note) {
+				t.Errorf("%s/%s: %v; want %q in it:\n%s", name, file, err, note, text)
+			}
 		}
 		var back suite.Report
-		data, err := os.ReadFile(filepath.Join(dir, name+".json"))
+		data, err := os.ReadFile(filepath.Join(dir, name, "report.json"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(data, &back); err != nil || len(back.Notes) != 1 || back.Notes[0] != note {
-			t.Errorf("%s.json: %v, %v", name, back.Notes, err)
+			t.Errorf("%s: %v, %v", name, back.Notes, err)
 		}
 	}
 }
@@ -44,6 +54,7 @@ func TestFlags(t *testing.T) {
 		"rounds:":                   {"-rounds", "-1"},
 		"calm:":                     {"-calm", "-1"},
 		"variant":                   {"-variant", "nameless"},
+		"contender":                 {"-contender", "nobody=here"},
 	} {
 		if err := run(context.Background(), args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v; want %q", args, err, want)
@@ -52,20 +63,23 @@ func TestFlags(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	for _, quick := range []bool{false, true} {
-		o, seconds, out := suite.Options{Quick: quick}, 0.0, ""
-		fillDefaults(&o, &seconds, &out)
-		want := suite.Options{Quick: quick, Rounds: roundsFull, Window: 3500 * time.Millisecond}
-		wantOut := outFull
-		if quick {
-			want.Rounds, want.Window, wantOut = roundsQuick, 500*time.Millisecond, outQuick
-		}
-		if o.Rounds != want.Rounds || o.Window != want.Window || out != wantOut {
-			t.Errorf("quick %t: %d rounds of %v into %s", quick, o.Rounds, o.Window, out)
+	tests := []struct {
+		args, want string
+	}{
+		{"", "5 rounds of 1.7s, 1 threads, into results, profiles out/profiles"},
+		{"-quick", "3 rounds of 700ms, 1 threads, into out, profiles "},
+		{"-quick -profiles here", "3 rounds of 700ms, 1 threads, into out, profiles here"},
+		{"-rounds 9 -seconds 1.5 -threads 2 -out there -profiles none", "9 rounds of 1.5s, 2 threads, into there, profiles "},
+	}
+	for _, tt := range tests {
+		c, err := parse(strings.Fields(tt.args))
+		got := fmt.Sprintf("%d rounds of %v, %d threads, into %s, profiles %s", c.Rounds, c.Window, c.Threads, c.out, c.Profiles)
+		if err != nil || got != tt.want {
+			t.Errorf("%q: got %s, %v; want %s", tt.args, got, err, tt.want)
 		}
 	}
-	o, seconds, out := suite.Options{Rounds: 9}, 1.5, "here"
-	if fillDefaults(&o, &seconds, &out); o.Rounds != 9 || o.Window != 1500*time.Millisecond || out != "here" {
-		t.Errorf("given values were changed: %d rounds of %v into %s", o.Rounds, o.Window, out)
+	c, err := parse([]string{"-contender", "pgdog=/opt/pgdog", "-contender", "pgcat=/opt/pgcat"})
+	if err != nil || c.Programs["pgdog"] != "/opt/pgdog" || c.Programs["pgcat"] != "/opt/pgcat" {
+		t.Errorf("got %v, %v", c.Programs, err)
 	}
 }

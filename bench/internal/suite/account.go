@@ -58,6 +58,23 @@ func UsageOf(pid int) (Usage, error) {
 	return u, nil
 }
 
+// usageOfAll adds up what several processes have used. Pages that they share are counted for each.
+func usageOfAll(pids []int) (all Usage, err error) {
+	for _, pid := range pids {
+		u, err := UsageOf(pid)
+		if err != nil {
+			return all, err
+		}
+		all.CPU += u.CPU
+		all.User += u.User
+		all.System += u.System
+		all.Voluntary += u.Voluntary
+		all.Involuntary += u.Involuntary
+		all.Resident += u.Resident
+	}
+	return all, nil
+}
+
 // Since returns what was used between two readings; the memory is that of the later one.
 func (u Usage) Since(before Usage) Usage {
 	return Usage{

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,23 +17,60 @@ import (
 type Contender struct {
 	Name  string
 	About string
-	// start starts the process in between; nil = there is none.
-	start func(ctx context.Context, at station) (*child.Process, error)
+	// Databases are the protocols that it speaks; none = it moves bytes of any.
+	Databases []Database
+	// TLS is what it can do where clients or the server ask for TLS.
+	TLS tlsSkill
+	// Guest takes part where its program is found, or given by Options.Programs; nobody misses it.
+	Guest bool
+
+	program string // its program's name; "" = none is looked for
+	// start starts what stands in between; nil = there is nothing.
+	start func(ctx context.Context, at station) (running, error)
 }
 
-// station is where a contender stands and what it has to work with.
-type station struct {
-	listen, server string   // host:port
-	database       Database // behind server
-	dir            string   // for its files
-	threads        int      // that may move bytes
-	relay          string   // the floor's program
-	sluice         string   // Sluice's program
-	env            []string // for variants
+// running is a contender at work.
+type running struct {
+	processes []*child.Process
+	admin     string // address of the HTTP side, where the suite has a use for it
+}
+
+// tlsSkill is how a contender meets TLS.
+type tlsSkill uint8
+
+const (
+	tlsNever  tlsSkill = iota
+	tlsPasses          // passes the encrypted bytes through: only where both sides are encrypted
+	tlsEnds            // ends it on the clients' side, and begins it anew towards the server
+)
+
+// Sides says where connections are encrypted.
+type Sides string
+
+// The sides; the values stand in reports.
+const (
+	tlsNone       Sides = ""
+	tlsClientSide Sides = "client"
+	tlsBothSides  Sides = "both"
+)
+
+// can reports whether the contender can take part with a database and TLS on some sides.
+func (c Contender) can(db Database, sides Sides) bool {
+	if len(c.Databases) > 0 && !slices.Contains(c.Databases, db) {
+		return false
+	}
+	switch sides {
+	case tlsClientSide:
+		return c.TLS == tlsEnds
+	case tlsBothSides:
+		return c.TLS == tlsEnds || c.TLS == tlsPasses || c.start == nil
+	}
+	return true
 }
 
 // Names of the contenders that others are compared with.
 const (
+	directName  = "direct"
 	floorName   = "floor"
 	haproxyName = "haproxy"
 	sluiceName  = "sluice"
@@ -41,169 +78,99 @@ const (
 
 // contenders in the order of a report. Variants of Sluice come behind them.
 var contenders = []Contender{
-	{Name: "direct", About: "clients connect to the server itself"},
-	{Name: floorName, About: "a bare epoll relay in C, one thread (bench/floor)", start: startFloor},
-	{Name: haproxyName, About: "HAProxy, mode tcp", start: startHAProxy},
-	{Name: sluiceName, About: "Sluice, mode proxy", start: startSluice},
+	{Name: directName, About: "clients connect to the server itself"},
+	{Name: floorName, About: "a bare epoll relay in C, one thread (bench/floor)", TLS: tlsPasses, program: "cc", start: startFloor},
+	{Name: haproxyName, About: "HAProxy, mode tcp", TLS: tlsPasses, program: "haproxy", start: startHAProxy},
+	{Name: "nginx", About: "nginx, stream module", TLS: tlsPasses, program: "nginx", start: startNginx},
+	{Name: "pgbouncer", About: "PgBouncer, session pooling", Databases: []Database{Postgres}, TLS: tlsEnds,
+		program: "pgbouncer", start: startPgBouncer},
+	{Name: sluiceName, About: "Sluice, mode proxy", TLS: tlsEnds, start: startSluice},
+	{Name: "odyssey", About: "Odyssey, session pooling", Databases: []Database{Postgres}, Guest: true,
+		program: "odyssey", start: startOdyssey},
+	{Name: "pg_doorman", About: "pg_doorman, session pooling", Databases: []Database{Postgres}, Guest: true,
+		program: "pg_doorman", start: startDoorman},
+	{Name: "pgdog", About: "PgDog, session pooling", Databases: []Database{Postgres}, Guest: true,
+		program: "pgdog", start: startPgDog},
+	{Name: "pgcat", About: "PgCat, session pooling", Databases: []Database{Postgres}, Guest: true,
+		program: "pgcat", start: startPgCat},
+	{Name: "proxysql", About: "ProxySQL, one hostgroup", Databases: []Database{MariaDB}, Guest: true,
+		program: "proxysql", start: startProxySQL},
+	{Name: "tiproxy", About: "TiProxy, a static namespace", Databases: []Database{MariaDB}, Guest: true,
+		program: "tiproxy", start: startTiProxy},
 }
 
-// Variant is Sluice once more, with other settings or of another build, to be compared in one run.
-type Variant struct {
-	Name    string
-	Program string   // "" = the same
-	Env     []string // KEY=VALUE
+// station is where a contender stands and what it has to work with.
+type station struct {
+	listen, server string   // host:port
+	database       Database // behind server
+	sides          Sides    // that are encrypted
+	certs          certs    // where any is
+	dir            string   // for its files
+	threads        int      // that may move bytes
+	clients        int      // that may come at one time
+	program        string   // of the contender
+	env            []string // for variants
 }
 
-// ParseVariant reads NAME:KEY=VALUE,KEY=VALUE. The key BIN names another program; all others become
-// environment variables: Sluice's own (SLUICE_ENGINE_LOOPS) or the Go runtime's (GOGC).
-func ParseVariant(text string) (Variant, error) {
-	name, settings, ok := strings.Cut(text, ":")
-	if !ok || name == "" || settings == "" {
-		return Variant{}, fmt.Errorf("variant %q: want NAME:KEY=VALUE,…", text)
-	}
-	v := Variant{Name: name}
-	for setting := range strings.SplitSeq(settings, ",") {
-		key, value, ok := strings.Cut(setting, "=")
-		if !ok || key == "" {
-			return Variant{}, fmt.Errorf("variant %q: %q is not KEY=VALUE", text, setting)
-		}
-		if key == "BIN" {
-			v.Program = value
-			continue
-		}
-		v.Env = append(v.Env, setting)
-	}
-	return v, nil
+// write stores a configuration file of the contender's and returns its path.
+func (at station) write(name, text string) (string, error) {
+	path := filepath.Join(at.dir, name)
+	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
-func (v Variant) contender() Contender {
-	return Contender{
-		Name:  v.Name,
-		About: strings.TrimSpace("Sluice, " + strings.Join(append([]string{v.Program}, v.Env...), " ")),
-		start: func(ctx context.Context, at station) (*child.Process, error) {
-			at.env = v.Env
-			if v.Program != "" {
-				at.sluice = v.Program
-			}
-			return startSluice(ctx, at)
-		},
+// hostPort cuts an address of the suite's own making.
+func hostPort(addr string) (host, port string) {
+	host, port, ok := strings.Cut(addr, ":")
+	if !ok {
+		panic("suite: not host:port: " + addr)
 	}
-}
-
-func startFloor(ctx context.Context, at station) (*child.Process, error) {
-	host, port, _ := strings.Cut(at.listen, ":")
-	serverHost, serverPort, _ := strings.Cut(at.server, ":")
-	return startListening(ctx, at.listen, child.Spec{Name: floorName, Dir: at.dir,
-		Args: []string{at.relay, host, port, serverHost, serverPort}})
-}
-
-// buildFloor compiles the relay with the machine's C compiler.
-func buildFloor(ctx context.Context, source, dir string) (string, error) {
-	relay := filepath.Join(dir, "relay")
-	return relay, child.Run(ctx, child.Spec{Name: "cc", Args: []string{"cc", "-O2", "-o", relay, source}})
-}
-
-// startHAProxy runs HAProxy with nothing switched on that a relay does not need.
-// https://docs.haproxy.org/2.6/configuration.html
-func startHAProxy(ctx context.Context, at station) (*child.Process, error) {
-	haproxy, err := program("haproxy")
-	if err != nil {
-		return nil, err
-	}
-	text := fmt.Sprintf(`global
-	nbthread %d
-	maxconn 4000
-defaults
-	mode tcp
-	timeout connect 5s
-	timeout client 1h
-	timeout server 1h
-listen bench
-	bind %s
-	server one %s
-`, at.threads, at.listen, at.server)
-	config := filepath.Join(at.dir, "haproxy.cfg")
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return nil, err
-	}
-	return startListening(ctx, at.listen, child.Spec{Name: haproxyName, Dir: at.dir, Args: []string{haproxy, "-db", "-f", config}})
-}
-
-// startSluice runs Sluice as it is shipped: what the configuration does not say is the default.
-func startSluice(ctx context.Context, at station) (*child.Process, error) {
-	admin, err := child.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
-	text := fmt.Sprintf(`[engine]
-loops = %d
-[admin]
-listen = "%s"
-[log]
-level = "warn"
-[[cluster]]
-name = "bench"
-protocol = "%s"
-discovery = "static"
-backends = [{ addr = "%s" }]
-[[listener]]
-name = "bench"
-listen = "%s"
-cluster = "bench"
-mode = "proxy"
-`, at.threads, admin, at.database, at.server, at.listen)
-	config := filepath.Join(at.dir, "sluice.toml")
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return nil, err
-	}
-	return startListening(ctx, at.listen, child.Spec{Name: sluiceName, Dir: at.dir, Env: at.env,
-		Args: []string{at.sluice, "run", "--config", config}})
+	return host, port
 }
 
 // startListening starts a program and waits until it accepts connections.
-func startListening(ctx context.Context, addr string, s child.Spec) (*child.Process, error) {
+func startListening(ctx context.Context, addr string, s child.Spec) (running, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	p, err := child.Start(s)
 	if err != nil {
-		return nil, err
+		return running{}, err
 	}
 	if err := child.Until(ctx, p, func() error { return child.Accepts(addr) }); err != nil {
 		p.Kill()
-		return nil, err
+		return running{}, err
 	}
-	return p, nil
+	return running{processes: []*child.Process{p}}, nil
 }
 
 // entrant is a contender that stands ready in front of one server.
 type entrant struct {
 	Contender
-	addr    string
-	process *child.Process // nil without one
+	addr string
+	running
 }
 
-// stop ends the process. The time is short: nobody is connected any more.
+// stop ends the processes. The time is short: nobody is connected any more.
 func (e *entrant) stop() {
-	if e.process != nil {
-		_ = e.process.Stop(syscall.SIGTERM, time.Second)
+	for _, p := range e.processes {
+		_ = p.Stop(syscall.SIGTERM, time.Second)
 	}
 }
 
-// startEntrants starts every contender in front of a server.
-func startEntrants(ctx context.Context, list []Contender, at station) ([]*entrant, error) {
-	var entrants []*entrant
-	for i, c := range list {
-		e, err := startEntrant(ctx, c, at, strconv.Itoa(i)+"-"+string(at.database))
+// pids are all processes that work for the entrant, as of now.
+func (e *entrant) pids() ([]int, error) {
+	var all []int
+	for _, p := range e.processes {
+		pids, err := family(p.PID())
 		if err != nil {
-			stopEntrants(entrants)
-			return nil, fmt.Errorf("contender %s: %w", c.Name, err)
+			return nil, err
 		}
-		entrants = append(entrants, e)
+		all = append(all, pids...)
 	}
-	return entrants, nil
+	return all, nil
 }
 
-func startEntrant(ctx context.Context, c Contender, at station, folder string) (*entrant, error) {
+// startEntrant starts a contender on a free address, with a folder of its own below at.dir.
+func startEntrant(ctx context.Context, c Contender, at station) (*entrant, error) {
 	if c.start == nil {
 		return &entrant{Contender: c, addr: at.server}, nil
 	}
@@ -211,19 +178,14 @@ func startEntrant(ctx context.Context, c Contender, at station, folder string) (
 	if err != nil {
 		return nil, err
 	}
+	folder := strings.Join([]string{c.Name, string(at.database), string(at.sides)}, "-")
 	at.listen, at.dir = addr, filepath.Join(at.dir, folder)
 	if err := os.MkdirAll(at.dir, 0o755); err != nil {
 		return nil, err
 	}
-	p, err := c.start(ctx, at)
+	r, err := c.start(ctx, at)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("contender %s: %w", c.Name, err)
 	}
-	return &entrant{Contender: c, addr: addr, process: p}, nil
-}
-
-func stopEntrants(entrants []*entrant) {
-	for _, e := range entrants {
-		e.stop()
-	}
+	return &entrant{Contender: c, addr: addr, running: r}, nil
 }

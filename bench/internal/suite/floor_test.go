@@ -27,7 +27,11 @@ func startRelay(t *testing.T) (addr string, server net.Listener, p *child.Proces
 	if err != nil {
 		t.Fatal(err)
 	}
-	relay, err := buildFloor(ctx, source, t.TempDir())
+	compiler, err := program("cc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay, err := buildFloor(ctx, compiler, source, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +43,11 @@ func startRelay(t *testing.T) (addr string, server net.Listener, p *child.Proces
 	if addr, err = child.FreeAddress(); err != nil {
 		t.Fatal(err)
 	}
-	p, err = startFloor(ctx, station{listen: addr, server: server.Addr().String(), relay: relay})
+	r, err := startFloor(ctx, station{listen: addr, server: server.Addr().String(), program: relay})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p = r.processes[0]
 	t.Cleanup(p.Kill)
 	// The look whether it accepts was a connection too, which it passed on.
 	first, err := server.Accept()

@@ -2,6 +2,8 @@ package suite
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"time"
 
 	"sluice/bench/internal/child"
@@ -9,30 +11,61 @@ import (
 
 // Load is what the clients do: a generator and how it is to be called.
 type Load struct {
-	Name     string
-	Database Database
-	Clients  int
+	Name      string
+	Database  Database
+	Synthetic bool // the server is the suite's own, which costs next to nothing
+	Clients   int
+	Depth     int   // queries that a client has under way; 0 = one
+	Bytes     int64 // size of a result; 0 = one small row
 	// PerQuery is how many units one query counts for, and Unit what they are: queries, or MiB
 	// where the work is in the bytes.
 	PerQuery float64
 	Unit     string
+	Note     string // what a reader of its figures has to know
+	Peak     string // the load whose peak sets the rate of this one; "" = itself
+	Counter  string // MariaDB's own counter of what is measured
 	Args     []string
 	Script   string // text of a script file for the generator; "" = none
 	start    func(ctx context.Context, l Load, at target) (*generator, error)
+	pace     pace
+}
+
+// pace is the time that a generator needs around a window.
+type pace struct {
+	lead time.Duration // from its first query until the window may begin
+	tail time.Duration // allows for the delay with which the driver hears that the lead is over
+	unit time.Duration // of which its run is a multiple
+	over time.Duration // to start, to connect, and to hand over its figures
+}
+
+// The paces. The first is that of pgbench and sysbench, which report once a second; the second that of
+// the suite's own clients. What they need beside their run was measured on two cores.
+var (
+	wholeSecond = pace{lead: time.Second, tail: 300 * time.Millisecond, unit: time.Second, over: 250 * time.Millisecond}
+	fraction    = pace{lead: 200 * time.Millisecond, tail: 150 * time.Millisecond, unit: 10 * time.Millisecond, over: 150 * time.Millisecond}
+)
+
+// lasts is how long the generator has to run for a window.
+func (p pace) lasts(window time.Duration) time.Duration {
+	whole := math.Ceil(float64(p.lead+window+p.tail) / float64(p.unit))
+	return time.Duration(whole) * p.unit
 }
 
 // target is where a load goes and how.
 type target struct {
-	addr  string
-	rate  float64       // queries per second over all clients; 0 = as many as possible
-	lasts time.Duration // rounded up to whole seconds, which is what the generators take
-	dir   string        // for files
+	addr   string
+	sides  Sides
+	certs  certs
+	rate   float64       // queries per second over all clients; 0 = as many as possible
+	window time.Duration // that is to be measured
+	lasts  time.Duration // the whole run
+	dir    string        // for files
 }
 
 // generator is a load under way.
 type generator struct {
 	*child.Process
-	// warm tells, by no longer returning an error, that the clients have worked for one second.
+	// warm tells, by no longer returning an error, that all clients have worked for the lead.
 	warm func() error
 	// result tells what the clients saw, between two moments where the generator keeps that apart.
 	// It may be called once the process has ended.
@@ -41,49 +74,78 @@ type generator struct {
 
 // clientView is a load seen from its clients.
 type clientView struct {
-	queries  int64 // in the interval; -1 if only the server knows
-	p50, p99 time.Duration
+	queries        int64 // in the interval; -1 if only the server knows
+	p50, p99, p999 time.Duration
 }
 
-const mib16 = 16 // size of a bulk result, MiB
+// loads is what scenarios choose from: those on real servers first.
+var loads = append([]Load{
+	pgbench("pg-simple", 32, "--select-only", "--protocol=simple"),
+	pgbench("pg-extended", 32, "--select-only", "--protocol=extended"),
+	pgbench("pg-prepared", 32, "--select-only", "--protocol=prepared"),
+	pgbench("pg-connect", 8, "--select-only", "--protocol=simple", "--connect").counts("session"),
+	pgbench("pg-bulk", 4, "--protocol=simple").mib(16).
+		script("SELECT repeat('x', 1048576) FROM generate_series(1, 16);\n"),
 
-// loads is what scenarios choose from.
-var loads = []Load{
-	{
-		Name: "pg-simple", Database: Postgres, Clients: 32, PerQuery: 1, Unit: "query", start: startPgbench,
-		Args: []string{"--select-only", "--protocol=simple"},
-	},
-	{
-		Name: "pg-prepared", Database: Postgres, Clients: 32, PerQuery: 1, Unit: "query", start: startPgbench,
-		Args: []string{"--select-only", "--protocol=prepared"},
-	},
-	{
-		Name: "my-text", Database: MariaDB, Clients: 32, PerQuery: 1, Unit: "query", start: startSysbench,
-		Args: []string{"oltp_point_select", "--db-ps-mode=disable", "--tables=1", "--table-size=10000"},
-	},
-	{
-		Name: "my-prepared", Database: MariaDB, Clients: 32, PerQuery: 1, Unit: "query", start: startSysbench,
-		Args: []string{"oltp_point_select", "--db-ps-mode=auto", "--tables=1", "--table-size=10000"},
-	},
-	{
-		Name: "pg-connect", Database: Postgres, Clients: 8, PerQuery: 1, Unit: "session", start: startPgbench,
-		Args: []string{"--select-only", "--protocol=simple", "--connect"},
-	},
-	{
-		Name: "my-connect", Database: MariaDB, Clients: 8, PerQuery: 1, Unit: "session", start: startSysbench,
-		Args:   []string{"--db-ps-mode=disable"},
-		Script: connectLua,
-	},
-	{
-		Name: "pg-bulk", Database: Postgres, Clients: 4, PerQuery: mib16, Unit: "MiB", start: startPgbench,
-		Args:   []string{"--protocol=simple"},
-		Script: "SELECT repeat('x', 1048576) FROM generate_series(1, 16);\n",
-	},
-	{
-		Name: "my-bulk", Database: MariaDB, Clients: 4, PerQuery: mib16, Unit: "MiB", start: startSysbench,
-		Args:   []string{"--db-ps-mode=disable"},
-		Script: bulkLua,
-	},
+	sysbench("my-text", 32, "oltp_point_select", "--db-ps-mode=disable"),
+	sysbench("my-prepared", 32, "oltp_point_select", "--db-ps-mode=auto"),
+	sysbench("my-readwrite", 32, "oltp_read_write", "--db-ps-mode=auto").countedBy("Questions").
+		noting("Latency is that of a whole transaction of 20 statements; all other figures are per statement."),
+	sysbench("my-connect", 8, "--db-ps-mode=disable").counts("session").script(connectLua),
+	sysbench("my-bulk", 4, "--db-ps-mode=disable").mib(16).script(bulkLua),
+}, syntheticLoads()...)
+
+func pgbench(name string, clients int, args ...string) Load {
+	return Load{Name: name, Database: Postgres, Clients: clients, PerQuery: 1, Unit: "query", Args: args,
+		start: startPgbench, pace: wholeSecond}
+}
+
+func sysbench(name string, clients int, args ...string) Load {
+	return Load{Name: name, Database: MariaDB, Clients: clients, PerQuery: 1, Unit: "query", Args: args,
+		Counter: "Com_select", start: startSysbench, pace: wholeSecond}
+}
+
+// syntheticLoads are those of the suite's own clients and servers, for both protocols.
+func syntheticLoads() []Load {
+	var out []Load
+	for _, db := range []struct {
+		Database
+		short string
+	}{{Postgres, "pg"}, {MariaDB, "my"}} {
+		add := func(name string, clients int) *Load {
+			out = append(out, Load{Name: "syn-" + db.short + "-" + name, Database: db.Database, Synthetic: true,
+				Clients: clients, Depth: 1, PerQuery: 1, Unit: "query", start: startSynth, pace: fraction})
+			return &out[len(out)-1]
+		}
+		for _, clients := range []int{1, 32, 64, 512} {
+			add(fmt.Sprint(clients), clients)
+		}
+		add("open", 32).Peak = "syn-" + db.short + "-32"
+		for _, depth := range []int{1, 8, 64} {
+			add(fmt.Sprintf("depth-%d", depth), 8).Depth = depth
+		}
+		for _, size := range []struct {
+			name  string
+			bytes int64
+		}{{"1k", 1 << 10}, {"64k", 64 << 10}, {"16m", 16 << 20}} {
+			l := add(size.name, 8)
+			l.Bytes, l.Unit, l.PerQuery = size.bytes, "MiB", float64(size.bytes)/(1<<20)
+		}
+		idle := add("idle", idleWanted)
+		idle.Unit = unitClient
+	}
+	return out
+}
+
+func (l Load) counts(unit string) Load       { l.Unit = unit; return l }
+func (l Load) countedBy(counter string) Load { l.Counter = counter; return l }
+func (l Load) noting(text string) Load       { l.Note = text; return l }
+func (l Load) script(text string) Load       { l.Script = text; return l }
+
+// mib has a load count the MiB of its results, of which each query brings so many.
+func (l Load) mib(perQuery int64) Load {
+	l.Unit, l.PerQuery, l.Bytes = "MiB", float64(perQuery), perQuery<<20
+	return l
 }
 
 // connectLua has each event be a whole session.

@@ -64,8 +64,8 @@ func versionOf(ctx context.Context, program, flag string) string {
 func firstLine(ctx context.Context, args ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	var out bytes.Buffer
-	if err := child.Run(ctx, child.Spec{Name: args[0], Args: args, Stdout: &out}); err != nil {
+	var out output // some say it on the standard error
+	if err := child.Run(ctx, child.Spec{Name: args[0], Args: args, Stdout: &out, Stderr: &out}); err != nil {
 		return ""
 	}
 	line, _, _ := strings.Cut(out.String(), "\n")

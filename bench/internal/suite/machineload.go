@@ -2,6 +2,7 @@ package suite
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -15,9 +16,31 @@ type MachineLoad struct {
 // ReadMachineLoad adds up all processes. The kernel's own threads belong to nobody: they work for
 // whoever uses the network.
 func ReadMachineLoad() (MachineLoad, error) {
+	all, err := allStats()
+	return addUp(all, os.Getpid(), cpuTime), err
+}
+
+// family is a process and all that descend from it, in the order of their ids.
+func family(root int) ([]int, error) {
+	all, err := allStats()
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for pid := range all {
+		if descends(all, pid, root) {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids, nil
+}
+
+// allStats reads the stat of every process.
+func allStats() (map[int]stat, error) {
 	names, err := os.ReadDir("/proc")
 	if err != nil {
-		return MachineLoad{}, err
+		return nil, err
 	}
 	all := make(map[int]stat, len(names))
 	for _, name := range names {
@@ -31,7 +54,7 @@ func ReadMachineLoad() (MachineLoad, error) {
 		}
 		all[pid] = s
 	}
-	return addUp(all, os.Getpid(), cpuTime), nil
+	return all, nil
 }
 
 // addUp splits the CPU time of all processes by whether root is among their ancestors. Time of ended

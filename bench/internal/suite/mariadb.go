@@ -36,7 +36,7 @@ var mariaSettings = []string{
 }
 
 // startMariaDB starts MariaDB with one table of sysbench's, 10,000 rows.
-func startMariaDB(ctx context.Context, dir string) (*server, error) {
+func startMariaDB(ctx context.Context, dir string, c certs) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*serverPatience)
 	defer cancel()
 	const user = "mysql"
@@ -54,7 +54,7 @@ func startMariaDB(ctx context.Context, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, addr, err := startMariaDBProcess(dir, data, user)
+	p, addr, err := startMariaDBProcess(dir, data, user, c)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ type mariaProcess struct {
 	program string
 }
 
-func startMariaDBProcess(dir, data, user string) (mariaProcess, string, error) {
+func startMariaDBProcess(dir, data, user string, c certs) (mariaProcess, string, error) {
 	daemon, err := program("mariadbd")
 	if err != nil {
 		return mariaProcess{}, "", err
@@ -88,7 +88,7 @@ func startMariaDBProcess(dir, data, user string) (mariaProcess, string, error) {
 		return mariaProcess{}, "", err
 	}
 	args := append([]string{daemon, "--no-defaults", "--datadir=" + data, "--port=" + child.Port(addr),
-		"--init-file=" + account}, mariaSettings...)
+		"--init-file=" + account, "--ssl-cert=" + c.cert, "--ssl-key=" + c.key}, mariaSettings...)
 	p, err := child.Start(child.Spec{Name: "mariadbd", User: user, Dir: dir, Args: args})
 	return mariaProcess{p, daemon}, addr, err
 }
@@ -106,17 +106,18 @@ func (s *server) fillMariaDB(ctx context.Context, p *child.Process) error {
 	if err := child.Until(ctx, p, func() error { return db.PingContext(ctx) }); err != nil {
 		return err
 	}
-	s.count = func() (int64, error) {
+	s.count = func(counter string) (int64, error) {
 		var name string
 		var n int64
-		// Counts a SELECT as text and the execution of a prepared one alike.
-		err := db.QueryRow("SHOW GLOBAL STATUS LIKE 'Com_select'").Scan(&name, &n)
+		// Both Com_select and Questions count text and the execution of what was prepared alike.
+		err := db.QueryRow("SHOW GLOBAL STATUS LIKE '"+counter+"'").Scan(&name, &n)
 		return n, err
 	}
 	sysbench, err := program("sysbench")
 	if err != nil {
 		return err
 	}
-	args := append([]string{sysbench, "oltp_point_select", "--tables=1", "--table-size=10000"}, sysbenchTarget(s.addr)...)
+	args := append([]string{sysbench, "oltp_point_select"}, sysbenchTable...)
+	args = append(args, sysbenchTarget(s.addr)...)
 	return child.Run(ctx, child.Spec{Name: "sysbench prepare", Args: append(args, "prepare")})
 }

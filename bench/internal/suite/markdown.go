@@ -11,8 +11,8 @@ import (
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmark of %s at %s\n\n", r.Date[:min(len(r.Date), 10)], r.Machine.Commit)
-	fmt.Fprintf(&b, "%s, %d cores, Linux %s. %d rounds of %g s each; HAProxy with %d thread(s), Sluice with as many loops.\n",
-		r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Settings.Rounds, r.Settings.Seconds, r.Settings.Threads)
+	fmt.Fprintf(&b, "%s, %d cores, Linux %s. %d rounds of %g s each; %d thread(s) for each contender that can have several. %.0f minutes in all.\n",
+		r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Settings.Rounds, r.Settings.Seconds, r.Settings.Threads, r.TookSeconds/60)
 	for _, name := range slices.Sorted(maps.Keys(r.Machine.Versions)) {
 		fmt.Fprintf(&b, "- %s: %s\n", name, r.Machine.Versions[name])
 	}
@@ -56,36 +56,117 @@ func (r *Report) scenario(b *strings.Builder, s Scenario) {
 
 // table writes one load's contenders, a row each.
 func table(b *strings.Builder, load string, rows []*Result) {
-	unit := rows[0].Unit
-	fmt.Fprintf(b, "\n### %s", load)
+	fmt.Fprintf(b, "\n### %s, %d clients", load, rows[0].Clients)
 	if rate := rows[0].Rate; rate > 0 {
 		fmt.Fprintf(b, ", %.0f per second offered", rate)
 	}
-	fmt.Fprintf(b, "\n\n| contender | %s/s | p50 µs | p99 µs | CPU µs/%s | user + system | × floor | × HAProxy | switches/%s (forced) | all CPU µs/%s | memory MiB | foreign |\n",
-		plural(unit), unit, unit, unit)
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, res := range rows {
-		s := res.Summary
-		hasProcess := s[cpu.name].Median > 0
-		own := func(text string) string {
-			if !hasProcess {
-				return ""
-			}
-			return text
-		}
-		fmt.Fprintf(b, "| %s | %s | %.0f | %s | %s | %s | %s | %s | %s | %s | %s | %.0f %% |\n",
-			res.Contender,
-			s[perSecond.name].text("%.0f"),
-			s["p50_us"].Median,
-			s[p99.name].text("%.0f"),
-			own(s[cpu.name].text("%.2f")),
-			own(fmt.Sprintf("%.1f + %.1f", s["cpu_user_us_per_query"].Median, s["cpu_system_us_per_query"].Median)),
-			own(s.ratio(floorName)), own(s.ratio(haproxyName)),
-			own(fmt.Sprintf("%.2f (%.2f)", s["switches_per_query"].Median, s["forced_switches_per_query"].Median)),
-			s[allCPU.name].text("%.1f"),
-			own(fmt.Sprintf("%.1f", s["resident_bytes"].Median/(1<<20))),
-			s["foreign_cpu_share"].Median*100)
+	b.WriteString("\n\n")
+	columns := queryColumns(rows[0].Unit)
+	if rows[0].Unit == unitClient {
+		columns = idleColumns
 	}
+	var heads, lines []string
+	for _, c := range columns {
+		heads, lines = append(heads, c.head), append(lines, "---")
+	}
+	writeRow(b, heads)
+	b.WriteString("|" + strings.Join(lines, "|") + "|\n")
+	for _, res := range rows {
+		var row []string
+		for _, c := range columns {
+			row = append(row, c.of(res))
+		}
+		writeRow(b, row)
+	}
+	notes(b, rows)
+}
+
+func writeRow(b *strings.Builder, cells []string) {
+	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+}
+
+// notes writes what is to be known of the rows, once for all that share it.
+func notes(b *strings.Builder, rows []*Result) {
+	var texts []string
+	who := map[string][]string{}
+	for _, res := range rows {
+		if res.Note == "" {
+			continue
+		}
+		if who[res.Note] == nil {
+			texts = append(texts, res.Note)
+		}
+		who[res.Note] = append(who[res.Note], res.Contender)
+	}
+	for _, text := range texts {
+		if len(who[text]) == len(rows) {
+			fmt.Fprintf(b, "\n%s\n", text)
+			continue
+		}
+		fmt.Fprintf(b, "\n%s: %s\n", strings.Join(who[text], ", "), text)
+	}
+}
+
+// column is one column of a table.
+type column struct {
+	head string
+	of   func(*Result) string
+}
+
+// spread is a column of one figure, with its least and most; scale turns it into the column's unit.
+func spread(head, format string, f figure, scale float64) column {
+	return column{head, func(r *Result) string {
+		s, ok := r.Summary[f.name]
+		if !ok {
+			return ""
+		}
+		return Spread{s.Median / scale, s.Min / scale, s.Max / scale}.text(format)
+	}}
+}
+
+// own is a column for contenders that are a process.
+func own(c column) column {
+	return column{c.head, func(r *Result) string {
+		if !(r.Summary[cpu.name].Median > 0) {
+			return ""
+		}
+		return c.of(r)
+	}}
+}
+
+// pair is a column of two medians.
+func pair(head, format, a, b string) column {
+	return column{head, func(r *Result) string {
+		return fmt.Sprintf(format, r.Summary[a].Median, r.Summary[b].Median)
+	}}
+}
+
+// queryColumns are those of loads that ask.
+func queryColumns(unit string) []column {
+	return []column{
+		{"contender", func(r *Result) string { return r.Contender }},
+		spread(plural(unit)+"/s", "%.0f", perSecond, 1),
+		{"p50 µs", func(r *Result) string { return fmt.Sprintf("%.0f", r.Summary[p50.name].Median) }},
+		spread("p99 µs", "%.0f", p99, 1),
+		spread("p99.9 µs", "%.0f", p999, 1),
+		own(spread("CPU µs/"+unit, "%.2f", cpu, 1)),
+		own(pair("user + system", "%.1f + %.1f", "cpu_user_us_per_query", "cpu_system_us_per_query")),
+		own(column{"× floor", func(r *Result) string { return r.Summary.ratio(floorName) }}),
+		own(column{"× HAProxy", func(r *Result) string { return r.Summary.ratio(haproxyName) }}),
+		own(pair("switches/"+unit+": voluntary + forced", "%.2f + %.2f", "voluntary_switches_per_query", "forced_switches_per_query")),
+		spread("all CPU µs/"+unit, "%.1f", allCPU, 1),
+		own(column{"memory MiB", func(r *Result) string { return fmt.Sprintf("%.1f", r.Summary[resident.name].Median/(1<<20)) }}),
+		{"foreign", func(r *Result) string { return fmt.Sprintf("%.0f %%", r.Summary["foreign_cpu_share"].Median*100) }},
+	}
+}
+
+// idleColumns are those of clients that are silent.
+var idleColumns = []column{
+	{"contender", func(r *Result) string { return r.Contender }},
+	spread("resident KiB/client", "%.2f", residentEach, 1<<10),
+	spread("Go heap KiB/client", "%.2f", heapEach, 1<<10),
+	spread("of it scanned KiB/client", "%.2f", heapScanEach, 1<<10),
+	spread("memory MiB in all", "%.1f", resident, 1<<20),
 }
 
 // text is the median with the spread behind it.

@@ -22,7 +22,7 @@ func TestPgbenchLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := readPgbenchLog(name, time.Unix(100, 0), time.Unix(102, 0))
-	want := clientView{queries: 3, p50: 300 * time.Microsecond, p99: 400 * time.Microsecond}
+	want := clientView{queries: 3, p50: 300 * time.Microsecond, p99: 400 * time.Microsecond, p999: 400 * time.Microsecond}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
@@ -82,12 +82,24 @@ SQL statistics:
     not a bucket | 7
 `
 	got, err := readSysbench(strings.NewReader(report))
-	want := clientView{queries: -1, p50: 102 * time.Microsecond, p99: 2069 * time.Microsecond}
+	want := clientView{queries: -1, p50: 102 * time.Microsecond, p99: 2069 * time.Microsecond, p999: 9057 * time.Microsecond}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	if got, err := readSysbench(strings.NewReader("Threads started!\n")); err == nil {
 		t.Errorf("a report without latencies gave %+v", got)
+	}
+}
+
+func TestParseProgram(t *testing.T) {
+	name, path, err := ParseProgram("pgdog=/opt/pgdog")
+	if name != "pgdog" || path != "/opt/pgdog" || err != nil {
+		t.Errorf("got %q, %q, %v", name, path, err)
+	}
+	for _, bad := range []string{"", "pgdog", "pgdog=", "nobody=/bin/true", "direct=/bin/true"} {
+		if name, path, err := ParseProgram(bad); err == nil {
+			t.Errorf("%q gave %q, %q", bad, name, path)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func startPgbench(_ context.Context, l Load, at target) (*generator, error) {
 		args = append(args, "--file", script)
 	}
 	var progress output
-	p, err := child.Start(child.Spec{Name: "pgbench", Env: pgEnv(at.addr), Args: append(args, l.Args...), Stderr: &progress})
+	p, err := child.Start(child.Spec{Name: "pgbench", Env: pgEnv(at.addr, at.sides), Args: append(args, l.Args...), Stderr: &progress})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,9 @@ func readPgbenchLog(name string, from, to time.Time) (clientView, error) {
 		return clientView{}, err
 	}
 	slices.Sort(took)
-	return clientView{queries: int64(len(took)), p50: percentile(took, 50), p99: percentile(took, 99)}, nil
+	return clientView{queries: int64(len(took)),
+		p50: percentile(took, 50), p99: percentile(took, 99),
+		p999: percentile(took, 99.9)}, nil
 }
 
 // parsePgbenchLine reads "client_id transaction_no time script_no time_epoch time_us [schedule_lag]".

@@ -3,7 +3,6 @@ package suite
 import (
 	"context"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -31,14 +30,14 @@ var postgresSettings = []string{
 }
 
 // startPostgres starts PostgreSQL with pgbench's tables at scale 1: 100,000 accounts.
-func startPostgres(ctx context.Context, dir string) (*server, error) {
+func startPostgres(ctx context.Context, dir string, c certs) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*serverPatience)
 	defer cancel()
 	initdb, err := program("initdb", postgresFolders)
 	if err != nil {
 		return nil, err
 	}
-	const user = "postgres" // initdb and the server refuse to run as root
+	const user = pgUser // initdb and the server refuse to run as root
 	if err := ownedFolder(ctx, dir, user); err != nil {
 		return nil, err
 	}
@@ -49,11 +48,16 @@ func startPostgres(ctx context.Context, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	key := filepath.Join(dir, "server.key")
+	if err := ownedKey(ctx, c.key, key, user); err != nil {
+		return nil, err
+	}
 	addr, err := child.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{filepath.Join(filepath.Dir(initdb), "postgres"), "-D", data, "-p", child.Port(addr)}
+	args := []string{filepath.Join(filepath.Dir(initdb), "postgres"), "-D", data, "-p", child.Port(addr),
+		"-c", "ssl=on", "-c", "ssl_cert_file=" + c.cert, "-c", "ssl_key_file=" + key}
 	for _, s := range postgresSettings {
 		args = append(args, "-c", s)
 	}
@@ -79,7 +83,7 @@ func fillPostgres(ctx context.Context, p *child.Process, addr string) error {
 	if err != nil {
 		return err
 	}
-	return child.Run(ctx, child.Spec{Name: "pgbench -i", Env: pgEnv(addr),
+	return child.Run(ctx, child.Spec{Name: "pgbench -i", Env: pgEnv(addr, tlsNone),
 		Args: []string{pgbench, "--initialize", "--scale", "1", "--quiet"}})
 }
 
@@ -88,13 +92,17 @@ func pgReady(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	return child.Run(ctx, child.Spec{Name: "pg_isready", Env: pgEnv(addr), Args: []string{isReady}})
+	return child.Run(ctx, child.Spec{Name: "pg_isready", Env: pgEnv(addr, tlsNone), Args: []string{isReady}})
 }
 
 // pgEnv tells PostgreSQL's client programs where to connect and as whom.
 // https://www.postgresql.org/docs/15/libpq-envars.html
-func pgEnv(addr string) []string {
-	host, port, _ := strings.Cut(addr, ":")
-	return []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=postgres", "PGDATABASE=postgres",
-		"PGSSLMODE=disable", "PGGSSENCMODE=disable"}
+func pgEnv(addr string, sides Sides) []string {
+	host, port := hostPort(addr)
+	mode := "disable"
+	if sides != tlsNone {
+		mode = "require"
+	}
+	return []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + pgUser, "PGDATABASE=" + pgDatabase,
+		"PGSSLMODE=" + mode, "PGGSSENCMODE=disable"}
 }

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -12,6 +13,9 @@ type Report struct {
 	Settings Settings  `json:"settings"`
 	Notes    []string  `json:"notes"`
 	Results  []*Result `json:"results"`
+	Profiles []Profile `json:"profiles,omitempty"`
+
+	TookSeconds float64 `json:"took_seconds"` // the whole run
 
 	// With Options.Calm: samples that were thrown away because of other programs, and samples that
 	// stayed in although they were no calmer at the last try.
@@ -35,6 +39,10 @@ type Result struct {
 	Unit      string   `json:"unit"`
 	Rate      float64  `json:"rate_per_second"` // offered; 0 = as much as possible
 	Contender string   `json:"contender"`
+	Clients   int      `json:"clients"`
+	Depth     int      `json:"depth,omitempty"` // queries that a client has under way; 0 = one
+	Bytes     int64    `json:"bytes,omitempty"` // of a result; 0 = one small row
+	Note      string   `json:"note,omitempty"`
 	Rounds    []Sample `json:"rounds"`
 
 	Summary summary `json:"summary"`
@@ -51,14 +59,10 @@ func newReport(ctx context.Context, o Options) *Report {
 		Settings: Settings{
 			Rounds: o.Rounds, Seconds: o.Window.Seconds(), Threads: o.Threads, Calm: o.Calm},
 	}
-	for _, c := range chosen(o.allContenders(), o.Only, func(c Contender) string { return c.Name }) {
-		r.Settings.About = append(r.Settings.About, c.Name+": "+c.About)
-	}
-	if haproxy, err := program("haproxy"); err == nil {
-		r.Machine.Versions[haproxyName] = versionOf(ctx, haproxy, "-v")
-	}
-	if sysbench, err := program("sysbench"); err == nil {
-		r.Machine.Versions["sysbench"] = versionOf(ctx, sysbench, "--version")
+	for name, flag := range map[string]string{haproxyName: "-v", "nginx": "-v", "pgbouncer": "--version", "sysbench": "--version"} {
+		if path, err := program(name); err == nil {
+			r.Machine.Versions[name] = versionOf(ctx, path, flag)
+		}
 	}
 	return r
 }
@@ -71,23 +75,39 @@ type figure struct {
 
 var perSecond = figure{"per_second", func(s Sample) float64 { return s.PerSecond }}
 var cpu = figure{"cpu_us_per_query", func(s Sample) float64 { return s.CPU }}
+var p50 = figure{"p50_us", func(s Sample) float64 { return s.P50 }}
+var p999 = figure{"p999_us", func(s Sample) float64 { return s.P999 }}
 var p99 = figure{"p99_us", func(s Sample) float64 { return s.P99 }}
 var allCPU = figure{"all_cpu_us_per_query", func(s Sample) float64 { return s.AllCPU }}
 
-// figures are all columns.
+var resident = figure{"resident_bytes", func(s Sample) float64 { return s.Resident }}
+
+// figures are all columns of loads that ask queries.
 var figures = []figure{
 	perSecond,
-	{"p50_us", func(s Sample) float64 { return s.P50 }},
+	p50,
 	p99,
+	p999,
 	cpu,
 	{"cpu_user_us_per_query", func(s Sample) float64 { return s.User }},
 	{"cpu_system_us_per_query", func(s Sample) float64 { return s.System }},
 	allCPU,
 	{"switches_per_query", func(s Sample) float64 { return s.Switches }},
+	{"voluntary_switches_per_query", func(s Sample) float64 { return s.Voluntary }},
 	{"forced_switches_per_query", func(s Sample) float64 { return s.Forced }},
-	{"resident_bytes", func(s Sample) float64 { return s.Resident }},
+	resident,
 	{"foreign_cpu_share", func(s Sample) float64 { return s.ForeignShare }},
 }
+
+var residentEach = figure{"resident_per_client_bytes", func(s Sample) float64 { return s.ResidentEach }}
+var heapEach = figure{"heap_per_client_bytes", func(s Sample) float64 { return s.HeapEach }}
+var heapScanEach = figure{"heap_scan_per_client_bytes", func(s Sample) float64 { return s.HeapScanEach }}
+
+// idleFigures are the columns of idle clients.
+var idleFigures = []figure{resident, residentEach, heapEach, heapScanEach}
+
+// unitClient is the unit of idle clients.
+const unitClient = "client"
 
 // compared are the figures for which ratios to the floor and to HAProxy are reported.
 var compared = []figure{perSecond, p99, cpu, allCPU}
@@ -112,10 +132,30 @@ func (r *Report) find(scenario, load, contender string) *Result {
 	return nil
 }
 
+// note adds a sentence for the reader, once.
+func (r *Report) note(text string) {
+	if !slices.Contains(r.Notes, text) {
+		r.Notes = append(r.Notes, text)
+	}
+}
+
+// sumIdle leaves out what a contender does not tell.
+func (r *Result) sumIdle() {
+	for _, f := range idleFigures {
+		if s := SpreadOf(r.figures(f)); s.Known() && s.Max > 0 {
+			r.Summary[f.name] = s
+		}
+	}
+}
+
 // sum fills the summaries.
 func (r *Report) sum() {
 	for _, res := range r.Results {
 		res.Summary = make(summary)
+		if res.Unit == unitClient {
+			res.sumIdle()
+			continue
+		}
 		for _, f := range figures {
 			res.Summary[f.name] = SpreadOf(res.figures(f))
 		}

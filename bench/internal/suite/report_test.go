@@ -46,17 +46,21 @@ func sampleReport() *Report {
 	rounds := func(cpu ...float64) []Sample {
 		var out []Sample
 		for _, c := range cpu {
-			out = append(out, Sample{PerSecond: 1000, P50: 1, P99: 2, CPU: c, User: c / 10, System: c * 0.9,
-				AllCPU: 50, Switches: 1.5, Forced: 0.5, Resident: 3 << 20, ForeignShare: 0.1})
+			out = append(out, Sample{PerSecond: 1000, P50: 1, P99: 2, P999: 3, CPU: c, User: c / 10, System: c * 0.9,
+				AllCPU: 50, Switches: 1.5, Voluntary: 1, Forced: 0.5, Resident: 3 << 20, ForeignShare: 0.1})
 		}
 		return out
 	}
 	r := &Report{Date: "2026-11-22T01:02:03Z", Machine: Machine{CPU: "A CPU", Cores: 2, Kernel: "6.1", Commit: "abc"},
-		Settings: Settings{Rounds: 2, Seconds: 1, Threads: 1, Calm: 0.25}, Retaken: 4, Restless: 1, Notes: []string{"A note."},
+		Settings: Settings{Rounds: 2, Seconds: 1, Threads: 1, Calm: 0.25}, Retaken: 4, Restless: 1, TookSeconds: 90, Notes: []string{"A note."},
 		Results: []*Result{
-			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Contender: "direct", Rounds: rounds(0, 0)},
-			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Contender: floorName, Rounds: rounds(10, 20)},
-			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Contender: sluiceName, Rounds: rounds(12, 22)},
+			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Clients: 32, Contender: "direct", Rounds: rounds(0, 0)},
+			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Clients: 32, Contender: floorName, Note: "Of one.", Rounds: rounds(10, 20)},
+			{Scenario: "paced", Load: "pg-simple", Unit: "query", Rate: 333, Clients: 32, Contender: sluiceName, Rounds: rounds(12, 22)},
+			{Scenario: "idle", Load: "syn-pg-idle", Unit: unitClient, Clients: 100, Contender: haproxyName, Note: "Of all.",
+				Rounds: []Sample{{Resident: 5 << 20, ResidentEach: 2048}}},
+			{Scenario: "idle", Load: "syn-pg-idle", Unit: unitClient, Clients: 100, Contender: sluiceName, Note: "Of all.",
+				Rounds: []Sample{{Resident: 6 << 20, ResidentEach: 4096, HeapEach: 3072, HeapScanEach: 1024}}},
 		}}
 	r.sum()
 	return r
@@ -66,10 +70,14 @@ func TestMarkdown(t *testing.T) {
 	got := sampleReport().Markdown()
 	for _, want := range []string{
 		"# Benchmark of 2026-11-22 at abc\n", "A CPU, 2 cores", "A note.",
-		"more than 0.25 of a core were taken again: 4 were thrown away, 1 had to stay in.", "## paced\n", "### pg-simple, 333 per second offered",
+		"more than 0.25 of a core were taken again: 4 were thrown away, 1 had to stay in.", "## paced\n", "### pg-simple, 32 clients, 333 per second offered",
 		"| contender | queries/s |",
-		"| direct | 1000 (1000–1000) | 1 | 2 (2–2) |  |  |  |  |  | 50.0 (50.0–50.0) |  | 10 % |\n",
-		"| sluice | 1000 (1000–1000) | 1 | 2 (2–2) | 17.00 (12.00–22.00) | 1.7 + 15.3 | 1.15 (1.10–1.20) |  | 1.50 (0.50) | 50.0 (50.0–50.0) | 3.0 | 10 % |\n",
+		"| direct | 1000 (1000–1000) | 1 | 2 (2–2) | 3 (3–3) |  |  |  |  |  | 50.0 (50.0–50.0) |  | 10 % |\n",
+		"| sluice | 1000 (1000–1000) | 1 | 2 (2–2) | 3 (3–3) | 17.00 (12.00–22.00) | 1.7 + 15.3 | 1.15 (1.10–1.20) |  | 1.00 + 0.50 | 50.0 (50.0–50.0) | 3.0 | 10 % |\n",
+		"\nfloor: Of one.\n", "## idle\n", "### syn-pg-idle, 100 clients\n", "\nOf all.\n", " 2 minutes in all.",
+		"| contender | resident KiB/client | Go heap KiB/client |",
+		"| haproxy | 2.00 (2.00–2.00) |  |  | 5.0 (5.0–5.0) |\n",
+		"| sluice | 4.00 (4.00–4.00) | 3.00 (3.00–3.00) | 1.00 (1.00–1.00) | 6.0 (6.0–6.0) |\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the report lacks %q:\n%s", want, got)

@@ -1,30 +1,41 @@
 package suite
 
+import "slices"
+
 // Scenario is one way of loading a server: how hard, and with what.
 type Scenario struct {
 	Name  string
 	About string // one sentence for the report
 	Loads []string
 	// Paced: the load offers a third of the peak instead of all it can. Rounds of a paced scenario
-	// come after those of the scenario that finds the peak.
+	// come after those of the one that finds the peak.
 	Paced bool
-	Quick bool // part of the short run
+	Sides Sides // that are encrypted
+	Idle  bool  // clients that log in and do nothing: memory is what is measured
+	// Share is the part of the run's window that a sample takes; 0 = all of it.
+	Share float64
+	// RoundsMax limits the rounds; 0 = as many as the run makes.
+	RoundsMax int
+	Quick     []string // loads that are part of the short run
+	Profile   bool     // Sluice is profiled once the rounds are over
 }
 
 // scenarios is what a run measures, in this order.
 var scenarios = []Scenario{
 	{
-		Name:  "saturated",
-		About: "32 clients, each sends its next query as soon as it has the answer.",
-		Loads: []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
-		Quick: true,
+		Name:    "saturated",
+		About:   "32 clients, each sends its next query as soon as it has the answer.",
+		Loads:   []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared", "my-readwrite"},
+		Quick:   []string{"pg-simple", "pg-prepared", "my-text"},
+		Profile: true,
 	},
 	{
-		Name:  "paced",
-		About: "32 clients at a third of the peak rate: the loops sleep between queries. Latency counts from when a query was due.",
-		Loads: []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
-		Paced: true,
-		Quick: true,
+		Name:    "paced",
+		About:   "32 clients at a third of the peak rate: the loops sleep between queries. Latency counts from when a query was due.",
+		Loads:   []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
+		Paced:   true,
+		Quick:   []string{"pg-prepared", "my-text"},
+		Profile: true,
 	},
 	{
 		Name:  "connect",
@@ -36,10 +47,105 @@ var scenarios = []Scenario{
 		About: "4 clients fetch results of 16 MiB each; figures are per MiB.",
 		Loads: []string{"pg-bulk", "my-bulk"},
 	},
+	{
+		Name:  "tls-client",
+		About: "32 clients over TLS to the contender, which ends it: its own connections to the server are plain.",
+		Loads: []string{"pg-prepared", "my-text"},
+		Sides: tlsClientSide,
+		Share: shortShare,
+	},
+	{
+		Name:  "tls-both",
+		About: "32 clients over TLS, and TLS towards the server. Relays pass the encrypted bytes through.",
+		Loads: []string{"pg-prepared", "my-text"},
+		Sides: tlsBothSides,
+		Share: shortShare,
+	},
+	{
+		Name:  "clients",
+		About: "1, 32, 64 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
+		Loads: []string{"syn-pg-1", "syn-pg-32", "syn-pg-64", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-64", "syn-my-512"},
+		Share: shortShare,
+		Quick: []string{"syn-pg-1", "syn-pg-512", "syn-my-32"},
+	},
+	{
+		Name:  "open",
+		About: "32 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
+		Loads: []string{"syn-pg-open", "syn-my-open"},
+		Paced: true,
+		Share: shortShare,
+	},
+	{
+		Name:  "pipeline",
+		About: "8 clients of the synthetic server, each with 1, 8 or 64 queries under way.",
+		Loads: []string{"syn-pg-depth-1", "syn-pg-depth-8", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-8", "syn-my-depth-64"},
+		Share: shortShare,
+	},
+	{
+		Name:  "rows",
+		About: "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
+		Loads: []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
+		Share: shortShare,
+	},
+	{
+		Name:      "idle",
+		About:     "Clients of the synthetic server that have logged in and are silent, in front of a contender started for them alone.",
+		Loads:     []string{"syn-pg-idle", "syn-my-idle"},
+		Idle:      true,
+		RoundsMax: 1,
+	},
 }
 
-// peakScenario is the one whose throughput sets the rate of the paced ones.
-const peakScenario = "saturated"
+// shortShare is the part of a window that scenarios take whose figures no target hangs on.
+const shortShare = 0.4
+
+// peakScenarios are those whose throughput sets the rate of the paced ones.
+var peakScenarios = []string{"saturated", "clients"}
 
 // pacedShare is the part of the peak rate that a paced scenario offers.
 const pacedShare = 1.0 / 3
+
+// lineups says who takes part where by default: in a scenario, or under one load of it. The names of
+// a run's options go before it, and guests and variants take part wherever they can. Each contender
+// in a line costs time in every round, so less important lines are shorter.
+var lineups = map[string][]string{
+	"saturated":              {directName, floorName, haproxyName, "nginx", "pgbouncer", sluiceName},
+	"saturated/pg-extended":  {floorName, haproxyName, "pgbouncer", sluiceName},
+	"saturated/my-readwrite": {floorName, haproxyName, sluiceName},
+	"paced":                  {floorName, haproxyName, "pgbouncer", sluiceName},
+	"paced/pg-prepared":      {directName, floorName, haproxyName, "pgbouncer", sluiceName},
+	"paced/my-text":          {directName, floorName, haproxyName, sluiceName},
+	"connect":                {floorName, haproxyName, "pgbouncer", sluiceName},
+	"bulk":                   {floorName, haproxyName, "pgbouncer", sluiceName},
+	"tls-client":             {"pgbouncer", sluiceName},
+	"tls-both":               {haproxyName, "pgbouncer", sluiceName},
+	"clients":                {floorName, haproxyName, "pgbouncer", sluiceName},
+	"open":                   {floorName, haproxyName, "pgbouncer", sluiceName},
+	"pipeline":               {floorName, haproxyName, sluiceName},
+	"rows":                   {floorName, haproxyName, sluiceName},
+	"idle":                   {floorName, haproxyName, "nginx", "pgbouncer", sluiceName},
+}
+
+// quickLineup is who takes part in the short run, of those who would in the long one.
+var quickLineup = []string{floorName, haproxyName, "pgbouncer", sluiceName}
+
+// lineup chooses from all contenders those who take part in a cell.
+func (o *Options) lineup(c cell, all []Contender) []Contender {
+	names := lineups[c.Scenario.Name+"/"+c.Load.Name]
+	if names == nil {
+		names = lineups[c.Scenario.Name]
+	}
+	chosenByName := slices.ContainsFunc(all, func(x Contender) bool { return slices.Contains(o.Only, x.Name) })
+	var out []Contender
+	for _, x := range all {
+		standing := slices.ContainsFunc(contenders, func(y Contender) bool { return y.Name == x.Name && !y.Guest })
+		in := !standing || slices.Contains(names, x.Name) && (!o.Quick || slices.Contains(quickLineup, x.Name))
+		if chosenByName {
+			in = slices.Contains(o.Only, x.Name)
+		}
+		if in && x.can(c.Database, c.Sides) {
+			out = append(out, x)
+		}
+	}
+	return out
+}

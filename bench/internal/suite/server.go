@@ -24,21 +24,36 @@ const (
 type server struct {
 	addr    string
 	version string
-	// count tells how many statements the server has run. It is nil where the load generator
+	// count tells one of the server's counters of statements. It is nil where the load generator
 	// itself keeps the time of each of its transactions.
-	count func() (int64, error)
+	count func(counter string) (int64, error)
 	stop  func()
 }
 
-// startServer starts the server of one kind in a folder of its own under dir.
-func startServer(ctx context.Context, db Database, dir string) (*server, error) {
-	switch db {
-	case Postgres:
-		return startPostgres(ctx, filepath.Join(dir, "postgres"))
-	case MariaDB:
-		return startMariaDB(ctx, filepath.Join(dir, "mariadb"))
+// startServer starts the server of one kind in a folder of its own under dir. Real ones offer TLS to
+// who asks for it.
+func startServer(ctx context.Context, b backend, dir string, c certs) (*server, error) {
+	switch {
+	case b.synthetic:
+		return startSynthServer(ctx, b.database)
+	case b.database == Postgres:
+		return startPostgres(ctx, filepath.Join(dir, "postgres"), c)
+	case b.database == MariaDB:
+		return startMariaDB(ctx, filepath.Join(dir, "mariadb"), c)
 	}
-	return nil, fmt.Errorf("no such database: %q", db)
+	return nil, fmt.Errorf("no such server: %s", b)
+}
+
+// ownedKey copies a key to where a server that insists on a key of its own finds one.
+func ownedKey(ctx context.Context, from, to, user string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, text, 0o600); err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	return child.Run(ctx, child.Spec{Name: "chown", Args: []string{"chown", user, to}})
 }
 
 // program finds a program on the path or in one of the folders where Debian keeps what it does not

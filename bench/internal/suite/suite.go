@@ -4,98 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 )
-
-// Options say what a run measures and how long. The zero value is not usable; see Check.
-type Options struct {
-	Rounds   int           // how often each cell is measured
-	Window   time.Duration // how long each time
-	Threads  int           // of HAProxy, and loops of Sluice
-	Quick    bool          // only the quick scenarios
-	Only     []string      // names of scenarios, loads and contenders; others are left out
-	Variants []Variant     // further contenders
-	Rate     float64       // of the paced scenarios, per second; 0 = a third of the peak
-	Calm     float64       // a sample with more foreign CPU, in cores, is taken again; 0 = none is
-	Sluice   string        // its program
-	Floor    string        // source of the relay
-	Progress io.Writer     // a line per sample
-}
-
-// Check refuses what can not be run, with the name of what is wrong.
-func (o *Options) Check() error {
-	switch {
-	case o.Rounds < 1:
-		return fmt.Errorf("rounds: %d; at least 1", o.Rounds)
-	case o.Window < 100*time.Millisecond || o.Window > time.Minute:
-		return fmt.Errorf("seconds: %v; between 0.1 and 60", o.Window.Seconds())
-	case o.Threads < 1:
-		return fmt.Errorf("threads: %d; at least 1", o.Threads)
-	case o.Rate < 0:
-		return fmt.Errorf("rate: %v; at least 0", o.Rate)
-	case o.Calm < 0:
-		return fmt.Errorf("calm: %v; at least 0", o.Calm)
-	}
-	for _, name := range o.Only {
-		if !o.known(name) {
-			return fmt.Errorf("only: %q is no scenario, load or contender", name)
-		}
-	}
-	return nil
-}
-
-func (o *Options) known(name string) bool {
-	isScenario := func(s Scenario) bool { return s.Name == name }
-	isLoad := func(l Load) bool { return l.Name == name }
-	isContender := func(c Contender) bool { return c.Name == name }
-	return slices.ContainsFunc(scenarios, isScenario) || slices.ContainsFunc(loads, isLoad) ||
-		slices.ContainsFunc(o.allContenders(), isContender)
-}
-
-func (o *Options) allContenders() []Contender {
-	all := slices.Clone(contenders)
-	for _, v := range o.Variants {
-		all = append(all, v.contender())
-	}
-	return all
-}
-
-// chosen keeps the items that Options.Only names. When it names none of this sort, all are kept: each
-// sort of name restricts its own dimension.
-func chosen[T any](all []T, only []string, name func(T) string) []T {
-	unnamed := func(x T) bool { return !slices.Contains(only, name(x)) }
-	if named := slices.DeleteFunc(slices.Clone(all), unnamed); len(named) > 0 {
-		return named
-	}
-	return all
-}
-
-// cell is one line of work: a load under a scenario, to be measured at each contender.
-type cell struct {
-	Scenario
-	Load
-}
-
-// cells lays out the work in the order of the tables.
-func (o *Options) cells() []cell {
-	var out []cell
-	for _, s := range chosen(scenarios, o.Only, func(s Scenario) string { return s.Name }) {
-		if o.Quick && !s.Quick {
-			continue
-		}
-		for _, name := range s.Loads {
-			l, ok := loadNamed(name)
-			if !ok {
-				panic("suite: scenario " + s.Name + " names a load that does not exist: " + name)
-			}
-			out = append(out, cell{s, l})
-		}
-	}
-	return chosen(out, o.Only, func(c cell) string { return c.Load.Name })
-}
 
 // Run measures everything that the options ask for. When it ends early it returns what it has measured
 // until then along with the error; the report is nil only if nothing was begun.
@@ -112,70 +26,175 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	r := &run{Options: o, dir: dir, report: newReport(ctx, o)}
+	r := &run{Options: o, dir: dir, programs: map[string]string{}, report: newReport(ctx, o)}
+	begun := time.Now()
 	err = r.all(ctx)
+	r.report.TookSeconds = time.Since(begun).Seconds()
 	r.report.sum()
 	return r.report, err
 }
 
-// all measures on one kind of server after the other.
+// run is a run under way.
+type run struct {
+	Options
+	dir      string
+	certs    certs
+	files    int               // descriptors that a process may have
+	programs map[string]string // of the contenders, by name
+	list     []Contender       // who can take part
+	report   *Report
+}
+
+// all measures in one stage after the other.
 func (r *run) all(ctx context.Context) (err error) {
+	if r.files, err = raiseFiles(); err != nil {
+		return err
+	}
+	if r.certs, err = makeCerts(r.dir); err != nil {
+		return err
+	}
 	if r.list, err = r.contenders(ctx); err != nil {
 		return err
 	}
-	for _, db := range []Database{Postgres, MariaDB} {
-		if err := r.database(ctx, db); err != nil {
+	r.report.Settings.About = abouts(r.list)
+	fmt.Fprint(r.Progress, r.plan(r.list))
+	var s *server
+	var of backend
+	defer func() {
+		if s != nil {
+			s.stop()
+		}
+	}()
+	for _, st := range r.stages() {
+		if s == nil || of != st.backend {
+			if s != nil {
+				s.stop()
+				s = nil
+			}
+			fmt.Fprintf(r.Progress, "starting %s\n", st.backend)
+			if s, err = startServer(ctx, st.backend, r.dir, r.certs); err != nil {
+				return err
+			}
+			of = st.backend
+			r.report.Machine.Versions[st.backend.String()] = s.version
+		}
+		if err := r.stage(ctx, st, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// run is a run under way.
-type run struct {
-	Options
-	dir    string
-	relay  string // the floor's program
-	list   []Contender
-	report *Report
+// raiseFiles lets this process and its children have as many descriptors as the machine allows, and
+// returns how many that is.
+func raiseFiles() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	limit.Cur = limit.Max
+	// This sets it for the children too, which Go would otherwise start with the limit that it found.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	const most = 1 << 20 // enough for anything here, and some systems say infinity
+	return int(min(limit.Max, most)), nil
 }
 
-// contenders chooses who takes part. Without a C compiler the floor does not, and the report says so.
+// contenders finds the programs of all who may take part in some cell. Who is not installed is left
+// out, and the report says so, except of guests.
 func (r *run) contenders(ctx context.Context) ([]Contender, error) {
-	list := chosen(r.allContenders(), r.Only, func(c Contender) string { return c.Name })
-	isFloor := func(c Contender) bool { return c.Name == floorName }
-	if !slices.ContainsFunc(list, isFloor) {
-		return list, nil
+	var list []Contender
+	for _, c := range r.allContenders() {
+		if !r.takesPart(c) {
+			continue
+		}
+		path := r.Programs[c.Name]
+		switch {
+		case path != "" || c.program == "":
+		case slices.Contains(r.Only, c.Name) || !c.Guest:
+			found, err := program(c.program)
+			if err != nil {
+				r.report.note(fmt.Sprintf("%s takes no part: %s is not installed.", c.Name, c.program))
+				continue
+			}
+			path = found
+		default:
+			found, err := program(c.program)
+			if err != nil {
+				continue
+			}
+			path = found
+		}
+		if c.Name == floorName {
+			relay, err := buildFloor(ctx, path, r.Floor, r.dir)
+			if err != nil {
+				return nil, err
+			}
+			path = relay
+		}
+		r.programs[c.Name] = path
+		list = append(list, c)
 	}
-	if _, err := program("cc", "/usr/bin"); err != nil {
-		r.report.Notes = append(r.report.Notes, "There is no C compiler on this machine, so the floor is missing.")
-		return slices.DeleteFunc(list, isFloor), nil
-	}
-	relay, err := buildFloor(ctx, r.Floor, r.dir)
-	r.relay = relay
-	return list, err
+	return list, nil
 }
 
-// database measures all cells of one kind of server.
-func (r *run) database(ctx context.Context, db Database) error {
-	cells := slices.DeleteFunc(r.cells(), func(c cell) bool { return c.Database != db })
-	if len(cells) == 0 {
-		return nil
+// takesPart reports whether a contender is in the line-up of any cell.
+func (r *run) takesPart(c Contender) bool {
+	all := r.allContenders()
+	return slices.ContainsFunc(r.cells(), func(x cell) bool {
+		return slices.ContainsFunc(r.lineup(x, all), func(y Contender) bool { return y.Name == c.Name })
+	})
+}
+
+func abouts(list []Contender) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.Name+": "+c.About)
 	}
-	fmt.Fprintf(r.Progress, "starting %s\n", db)
-	s, err := startServer(ctx, db, r.dir)
-	if err != nil {
-		return err
+	return out
+}
+
+// station is where contenders stand in a stage.
+func (r *run) station(st stage, s *server, c Contender) station {
+	at := station{server: s.addr, database: st.database, sides: st.sides, certs: r.certs, dir: r.dir,
+		threads: r.Threads, clients: clientsMost, program: r.programs[c.Name]}
+	if at.program == "" {
+		at.program = r.Sluice
 	}
-	defer s.stop()
-	r.report.Machine.Versions[string(db)] = s.version
-	entrants, err := startEntrants(ctx, r.list, station{
-		server: s.addr, database: db, dir: r.dir, threads: r.Threads, relay: r.relay, sluice: r.Sluice})
-	if err != nil {
-		return err
-	}
-	defer stopEntrants(entrants)
-	for _, c := range cells {
+	return at
+}
+
+// clientsMost is how many clients contenders are set up for, unless a load has more.
+const clientsMost = 1000
+
+// stage measures its cells one after the other. A contender is started for the first cell in which it
+// takes part and stays until the stage is over.
+func (r *run) stage(ctx context.Context, st stage, s *server) error {
+	standing := map[string]*entrant{}
+	defer func() {
+		for _, e := range standing {
+			e.stop()
+		}
+	}()
+	for _, c := range st.cells {
+		if c.Idle {
+			if err := r.idle(ctx, st, c, s); err != nil {
+				return err
+			}
+			continue
+		}
+		var entrants []*entrant
+		for _, x := range r.lineup(c, r.list) {
+			if standing[x.Name] == nil {
+				e, err := startEntrant(ctx, x, r.station(st, s, x))
+				if err != nil {
+					return err
+				}
+				standing[x.Name] = e
+			}
+			entrants = append(entrants, standing[x.Name])
+		}
 		if err := r.cell(ctx, c, s, entrants); err != nil {
 			return err
 		}
@@ -183,29 +202,66 @@ func (r *run) database(ctx context.Context, db Database) error {
 	return nil
 }
 
+// begin enters the results of a cell into the report, empty as yet.
+func (r *run) begin(c cell, rate float64, list []Contender) []*Result {
+	results := make([]*Result, len(list))
+	for i, x := range list {
+		results[i] = &Result{Scenario: c.Scenario.Name, Load: c.Load.Name, Unit: c.Unit, Rate: rate, Contender: x.Name,
+			Clients: c.Clients, Depth: c.Depth, Bytes: c.Bytes, Note: noteOf(c, x)}
+	}
+	r.report.Results = append(r.report.Results, results...)
+	return results
+}
+
+// noteOf is what a reader has to know of a contender under a load.
+func noteOf(c cell, x Contender) string {
+	var notes []string
+	if c.Note != "" {
+		notes = append(notes, c.Note)
+	}
+	if c.Sides == tlsBothSides && x.TLS == tlsPasses {
+		notes = append(notes, "Passes TLS through.")
+	}
+	return strings.Join(notes, " ")
+}
+
 // cell measures one load in rounds. Each round begins with another contender, so that none always
 // follows the same one.
 func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) error {
+	if len(entrants) == 0 {
+		return nil
+	}
 	rate, err := r.rate(ctx, c, s, entrants)
 	if err != nil {
 		return err
 	}
-	results := make([]*Result, len(entrants))
-	for i, e := range entrants {
-		results[i] = &Result{Scenario: c.Scenario.Name, Load: c.Load.Name, Unit: c.Unit, Rate: rate, Contender: e.Name}
+	var list []Contender
+	for _, e := range entrants {
+		list = append(list, e.Contender)
 	}
-	r.report.Results = append(r.report.Results, results...)
-	for round := range r.Rounds {
+	results := r.begin(c, rate, list)
+	for round := range r.rounds(c) {
 		for turn := range entrants {
 			i := (round + turn) % len(entrants)
-			sample, err := r.sample(ctx, c.Load, s, entrants[i], rate)
+			sample, err := r.sample(ctx, c, s, entrants[i], rate)
 			if err != nil {
 				return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, entrants[i].Name, err)
 			}
 			results[i].Rounds = append(results[i].Rounds, sample)
-			fmt.Fprintf(r.Progress, "%-9s %-11s %d/%d  %-10s %9.0f/s  p99 %6.0f µs  CPU %6.2f µs  foreign %3.0f %%\n",
-				c.Scenario.Name, c.Load.Name, round+1, r.Rounds, entrants[i].Name,
+			fmt.Fprintf(r.Progress, "%-10s %-15s %d/%d  %-10s %9.0f/s  p99 %6.0f µs  CPU %6.2f µs  foreign %3.0f %%\n",
+				c.Scenario.Name, c.Load.Name, round+1, r.rounds(c), entrants[i].Name,
 				sample.PerSecond, sample.P99, sample.CPU, sample.ForeignShare*100)
+		}
+	}
+	if !c.Profile || r.Profiles == "" {
+		return nil
+	}
+	for _, e := range entrants {
+		if e.Name != sluiceName {
+			continue
+		}
+		if err := r.profile(ctx, c, e, rate); err != nil {
+			return fmt.Errorf("%s, %s, profile: %w", c.Scenario.Name, c.Load.Name, err)
 		}
 	}
 	return nil
@@ -213,20 +269,24 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 
 // sample takes one sample, in calm if that was asked for. What was thrown away is counted: a reader
 // should know how calm the machine was.
-func (r *run) sample(ctx context.Context, l Load, s *server, e *entrant, rate float64) (Sample, error) {
-	sample, retaken, err := inCalm(r.Calm, func() (Sample, error) {
-		for try := 1; ; try++ {
-			sample, err := measure(ctx, l, s, e, rate, r.Window, r.dir)
-			if try == outlastedTries || !errors.Is(err, errOutlasted) {
-				return sample, err
-			}
-		}
-	})
+func (r *run) sample(ctx context.Context, c cell, s *server, e *entrant, rate float64) (Sample, error) {
+	sample, retaken, err := inCalm(r.Calm, func() (Sample, error) { return r.measure(ctx, c, s, e, rate) })
 	r.report.Retaken += retaken
 	if r.Calm > 0 && sample.ForeignShare > r.Calm {
 		r.report.Restless++
 	}
 	return sample, err
+}
+
+// measure takes a sample, once more if its load ended before its window did.
+func (r *run) measure(ctx context.Context, c cell, s *server, e *entrant, rate float64) (Sample, error) {
+	at := target{addr: e.addr, sides: c.Sides, certs: r.certs, rate: rate, window: r.window(c), dir: r.dir}
+	for try := 1; ; try++ {
+		sample, err := measure(ctx, c.Load, s, e, at)
+		if try == outlastedTries || !errors.Is(err, errOutlasted) {
+			return sample, err
+		}
+	}
 }
 
 // outlastedTries is how often a sample is tried whose load ends before its window does.
@@ -261,10 +321,16 @@ func (r *run) rate(ctx context.Context, c cell, s *server, entrants []*entrant) 
 			reference = e
 		}
 	}
-	if found := r.report.find(peakScenario, c.Load.Name, reference.Name); found != nil {
-		return SpreadOf(found.figures(perSecond)).Median * pacedShare, nil
+	peak := c.Load.Name
+	if c.Load.Peak != "" {
+		peak = c.Load.Peak
 	}
-	sample, err := measure(ctx, c.Load, s, reference, 0, r.Window, r.dir)
+	for _, scenario := range peakScenarios {
+		if found := r.report.find(scenario, peak, reference.Name); found != nil && len(found.Rounds) > 0 {
+			return SpreadOf(found.figures(perSecond)).Median * pacedShare, nil
+		}
+	}
+	sample, err := r.measure(ctx, c, s, reference, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -5,12 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/bench/internal/synth"
 )
+
+// TestMain lets this program be the synthetic servers and clients that a run starts.
+func TestMain(m *testing.M) {
+	synth.RunAsChild()
+	os.Exit(m.Run())
+}
 
 func names(cells []cell) string {
 	var out []string
@@ -20,26 +29,60 @@ func names(cells []cell) string {
 	return strings.Join(out, " ")
 }
 
+func lineupNames(list []Contender) string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.Name)
+	}
+	return strings.Join(out, " ")
+}
+
 // TestTables holds the tables together: every load that a scenario names exists, none is forgotten,
-// and the peak is found before it is needed.
+// every scenario has a line-up of contenders that exist, and the peak is found before it is needed.
 func TestTables(t *testing.T) {
 	used := map[string]bool{}
-	peakSeen := false
+	peaks := map[string]bool{}
 	for _, s := range scenarios {
-		if s.Paced && !peakSeen {
-			t.Errorf("%s stands before %s", s.Name, peakScenario)
-		}
-		peakSeen = peakSeen || s.Name == peakScenario
-		for _, name := range s.Loads {
-			if _, ok := loadNamed(name); !ok {
+		for _, name := range append(slices.Clone(s.Loads), s.Quick...) {
+			l, ok := loadNamed(name)
+			if !ok {
 				t.Errorf("%s names %q, which does not exist", s.Name, name)
 			}
+			if s.Paced && !peaks[name] && !peaks[l.Peak] {
+				t.Errorf("%s stands before the scenario that finds the peak of %s", s.Name, name)
+			}
+			if slices.Contains(peakScenarios, s.Name) {
+				peaks[name] = true
+			}
 			used[name] = true
+			if s.Idle != (l.Unit == unitClient) {
+				t.Errorf("%s, %s: only idle clients count clients", s.Name, name)
+			}
+		}
+		if lineups[s.Name] == nil {
+			t.Errorf("%s has no line-up", s.Name)
 		}
 	}
 	for _, l := range loads {
 		if !used[l.Name] {
 			t.Errorf("no scenario uses %s", l.Name)
+		}
+	}
+	known := map[string]bool{}
+	for _, c := range contenders {
+		known[c.Name] = true
+	}
+	for line, names := range lineups {
+		scenario, load, _ := strings.Cut(line, "/")
+		if !slices.ContainsFunc(scenarios, func(s Scenario) bool {
+			return s.Name == scenario && (load == "" || slices.Contains(s.Loads, load))
+		}) {
+			t.Errorf("the line-up %q is for nothing", line)
+		}
+		for _, name := range names {
+			if !known[name] {
+				t.Errorf("%s: no contender is called %q", line, name)
+			}
 		}
 	}
 }
@@ -55,12 +98,45 @@ func TestOnly(t *testing.T) {
 		{"a load", []string{"pg-simple"}, false, "saturated/pg-simple paced/pg-simple"},
 		{"both", []string{"paced", "pg-simple"}, false, "paced/pg-simple"},
 		{"a contender leaves the cells alone", []string{"sluice", "bulk"}, false, "bulk/pg-bulk bulk/my-bulk"},
-		{"quick", []string{"pg-simple", "pg-bulk"}, true, "saturated/pg-simple paced/pg-simple"},
+		{"quick", []string{"pg-prepared", "pg-bulk"}, true, "saturated/pg-prepared paced/pg-prepared"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := Options{Only: tt.only, Quick: tt.quick}
 			if got := names(o.cells()); got != tt.want {
+				t.Errorf("got %s; want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestLineup: who takes part where, by default and when names were given.
+func TestLineup(t *testing.T) {
+	tests := []struct {
+		name           string
+		o              Options
+		scenario, load string
+		want           string
+	}{
+		{"all who can", Options{}, "saturated", "pg-simple", "direct floor haproxy nginx pgbouncer sluice odyssey pg_doorman pgdog pgcat"},
+		{"by protocol", Options{}, "saturated", "my-text", "direct floor haproxy nginx sluice proxysql tiproxy"},
+		{"a line of its own", Options{}, "saturated", "my-readwrite", "floor haproxy sluice proxysql tiproxy"},
+		{"who ends TLS", Options{}, "tls-client", "pg-prepared", "pgbouncer sluice"},
+		{"who ends or passes TLS", Options{}, "tls-both", "my-text", "haproxy sluice"},
+		{"quick", Options{Quick: true, Only: nil}, "saturated", "my-text", "floor haproxy sluice proxysql tiproxy"},
+		{"by name", Options{Only: []string{"nginx", "direct", "tiproxy"}}, "connect", "pg-connect", "direct nginx"},
+		{"a variant", Options{Variants: []Variant{{Name: "two"}}, Quick: true}, "rows", "syn-my-1k", "floor haproxy sluice proxysql tiproxy two"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var c cell
+			c.Load, _ = loadNamed(tt.load)
+			for _, s := range scenarios {
+				if s.Name == tt.scenario {
+					c.Scenario = s
+				}
+			}
+			if got := lineupNames(tt.o.lineup(c, tt.o.allContenders())); got != tt.want {
 				t.Errorf("got %s; want %s", got, tt.want)
 			}
 		})

@@ -10,12 +10,8 @@ import (
 )
 
 // A window is the part of a load's run that is measured. It begins when the load generator says that
-// it has been at work for a second, with all clients connected and all caches filled; the tail behind
-// it, which allows for the delay of that word, keeps the end of the run out of it.
-const (
-	windowLead = time.Second
-	windowTail = 500 * time.Millisecond
-)
+// its lead is over, with all clients connected and all caches filled; the tail behind it, which allows
+// for the delay of that word, keeps the end of the run out of it. Both are the generator's pace.
 
 // generatorPatience is how much longer than its run a load generator may take.
 const generatorPatience = 20 * time.Second
@@ -30,15 +26,23 @@ type Sample struct {
 	PerSecond     float64 `json:"per_second"`
 	P50           float64 `json:"p50_us"`
 	P99           float64 `json:"p99_us"`
-	CPU           float64 `json:"cpu_us_per_query"`          // the contender's own process
-	User          float64 `json:"cpu_user_us_per_query"`     // its part in user space
-	System        float64 `json:"cpu_system_us_per_query"`   // its part in the kernel
-	AllCPU        float64 `json:"all_cpu_us_per_query"`      // generator, contender and server together
-	Switches      float64 `json:"switches_per_query"`        // the contender's context switches
-	Forced        float64 `json:"forced_switches_per_query"` // those of them that were involuntary
+	P999          float64 `json:"p999_us"`
+	CPU           float64 `json:"cpu_us_per_query"`             // the contender's own processes
+	User          float64 `json:"cpu_user_us_per_query"`        // its part in user space
+	System        float64 `json:"cpu_system_us_per_query"`      // its part in the kernel
+	AllCPU        float64 `json:"all_cpu_us_per_query"`         // generator, contender and server together
+	Switches      float64 `json:"switches_per_query"`           // the contender's context switches
+	Voluntary     float64 `json:"voluntary_switches_per_query"` // those of them when a thread had to wait
+	Forced        float64 `json:"forced_switches_per_query"`    // those of them when it was taken off its core
 	Resident      float64 `json:"resident_bytes"`
 	ForeignShare  float64 `json:"foreign_cpu_share"` // CPU that other programs used, in cores
-	WindowSeconds float64 `json:"window_seconds"`
+	WindowSeconds float64 `json:"window_seconds,omitempty"`
+
+	// Of idle clients only: what each of them costs. The last two are told by Sluice alone: its Go heap
+	// after a collection, and the part of that which the collector has to look through.
+	ResidentEach float64 `json:"resident_per_client_bytes,omitempty"`
+	HeapEach     float64 `json:"heap_per_client_bytes,omitempty"`
+	HeapScanEach float64 `json:"heap_scan_per_client_bytes,omitempty"`
 }
 
 // reading is all counters at one moment.
@@ -49,15 +53,16 @@ type reading struct {
 	count   int64
 }
 
-// measure runs a load against an entrant and samples it over d.
-func measure(ctx context.Context, l Load, s *server, e *entrant, rate float64, d time.Duration, dir string) (Sample, error) {
-	lasts := (windowLead + d + windowTail).Round(time.Second)
-	if lasts < windowLead+d+windowTail {
-		lasts += time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, lasts+generatorPatience)
+// measure runs a load against an entrant and samples it over the target's window.
+func measure(ctx context.Context, l Load, s *server, e *entrant, at target) (Sample, error) {
+	at.lasts = l.pace.lasts(at.window)
+	ctx, cancel := context.WithTimeout(ctx, at.lasts+generatorPatience)
 	defer cancel()
-	g, err := l.start(ctx, l, target{addr: e.addr, rate: rate, lasts: lasts, dir: dir})
+	pids, err := e.pids()
+	if err != nil {
+		return Sample{}, err
+	}
+	g, err := l.start(ctx, l, at)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -65,14 +70,14 @@ func measure(ctx context.Context, l Load, s *server, e *entrant, rate float64, d
 	if err := child.Until(ctx, g.Process, g.warm); err != nil {
 		return Sample{}, err
 	}
-	before, err := read(s, e, true)
+	before, err := read(l, s, pids, true)
 	if err != nil {
 		return Sample{}, err
 	}
-	if err := pause(ctx, d); err != nil {
+	if err := pause(ctx, at.window); err != nil {
 		return Sample{}, err
 	}
-	after, err := read(s, e, false)
+	after, err := read(l, s, pids, false)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -93,22 +98,20 @@ func measure(ctx context.Context, l Load, s *server, e *entrant, rate float64, d
 
 // read takes all counters. What is slow to read stands outside of the window, at its first reading
 // before and at its second behind; the rest are within a millisecond of its edge.
-func read(s *server, e *entrant, first bool) (r reading, err error) {
+func read(l Load, s *server, pids []int, first bool) (r reading, err error) {
 	if first {
 		if r.machine, err = ReadMachineLoad(); err != nil {
 			return r, err
 		}
 	}
 	if s.count != nil {
-		if r.count, err = s.count(); err != nil {
+		if r.count, err = s.count(l.Counter); err != nil {
 			return r, err
 		}
 	}
 	r.at = time.Now()
-	if e.process != nil {
-		if r.usage, err = UsageOf(e.process.PID()); err != nil {
-			return r, err
-		}
+	if r.usage, err = usageOfAll(pids); err != nil {
+		return r, err
 	}
 	if !first {
 		r.machine, err = ReadMachineLoad()
@@ -133,11 +136,13 @@ func sampleOf(l Load, before, after reading, view clientView) (Sample, error) {
 		PerSecond:     units / seconds,
 		P50:           micros(view.p50),
 		P99:           micros(view.p99),
+		P999:          micros(view.p999),
 		CPU:           perUnit(used.CPU),
 		User:          perUnit(used.CPU) * share(used.User, used.User+used.System),
 		System:        perUnit(used.CPU) * share(used.System, used.User+used.System),
 		AllCPU:        perUnit(machine.Ours),
 		Switches:      float64(used.Voluntary+used.Involuntary) / units,
+		Voluntary:     float64(used.Voluntary) / units,
 		Forced:        float64(used.Involuntary) / units,
 		Resident:      float64(used.Resident),
 		ForeignShare:  max(machine.Foreign.Seconds()/seconds, 0),

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sluice/bench/internal/suite"
+)
+
+// Names in the folder of a report.
+const (
+	reportText     = "report.md"
+	reportData     = "report.json"
+	reportProfiles = "profiles"
+)
+
+// write stores a report in a folder of its own: as Markdown for people, as JSON for programs, and the
+// tables of the profiles. An earlier report of the same day and commit is kept: the new one gets a
+// number.
+func write(r *suite.Report, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	folder, err := newFolder(filepath.Join(dir, r.Date[:len("2006-01-02")]+"-"+r.Machine.Commit))
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, reportData), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := writeTops(r.Profiles, filepath.Join(folder, reportProfiles)); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, reportText), []byte(r.Markdown()), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "written to %s\n", folder)
+	return nil
+}
+
+// newFolder makes a folder that was not there, with a number behind its name if need be.
+func newFolder(base string) (string, error) {
+	name := base
+	for n := 2; ; n++ {
+		err := os.Mkdir(name, 0o755)
+		if !errors.Is(err, os.ErrExist) {
+			return name, err
+		}
+		name = fmt.Sprintf("%s-%d", base, n)
+	}
+}
+
+// writeTops stores the tables of the profiles, if there are any.
+func writeTops(profiles []suite.Profile, dir string) error {
+	for _, p := range profiles {
+		if p.Top == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, p.Name+".txt"), []byte(p.Top), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

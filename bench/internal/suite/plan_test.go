@@ -1,0 +1,80 @@
+package suite
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// standing is who takes part when no guest is there.
+func standing() []Contender {
+	return slices.DeleteFunc(slices.Clone(contenders), func(c Contender) bool { return c.Guest })
+}
+
+// TestPlansEndInTime: the run that make bench starts stays below 28 minutes by its own estimate, and
+// the quick one below three and a half.
+func TestPlansEndInTime(t *testing.T) {
+	for _, tt := range []struct {
+		quick bool
+		most  time.Duration
+	}{{false, 28 * time.Minute}, {true, 210 * time.Second}} {
+		o := Defaults(tt.quick)
+		o.Profiles = "somewhere"
+		p := o.plan(standing())
+		t.Logf("quick %t:\n%s", tt.quick, p)
+		if p.takes > tt.most || p.takes < tt.most/2 {
+			t.Errorf("quick %t: %v; want at most %v, and no less than half of it", tt.quick, p.takes, tt.most)
+		}
+	}
+}
+
+// TestRoundsOfTargets: what the targets are judged by is measured five times.
+func TestRoundsOfTargets(t *testing.T) {
+	o := Defaults(false)
+	for _, c := range o.cells() {
+		if rounds := o.rounds(c); rounds < 5 && !c.Idle {
+			t.Errorf("%s, %s: %d rounds", c.Scenario.Name, c.Load.Name, rounds)
+		}
+	}
+}
+
+// TestPlanAddsUp counts a small plan by hand: two rounds of three contenders under one load, and one
+// profile.
+func TestPlanAddsUp(t *testing.T) {
+	o := Options{Rounds: 2, Window: time.Second, Threads: 1, Profiles: "somewhere",
+		Only: []string{"saturated", "pg-simple", "direct", "floor", "sluice"}}
+	p := o.plan(contenders)
+	const sample = 3*time.Second + 250*time.Millisecond  // 1 + 1 + 0.3 to whole seconds, and its start
+	const profile = 5*time.Second + 250*time.Millisecond // 1 + 3 + 0.3
+	want := buildTakes + realServerTakes + 3*contenderTakes + 6*sample + profile
+	if p.samples != 6 || p.takes != want || !strings.Contains(p.String(), "saturated     6 samples      25s") {
+		t.Errorf("got %v, want %v:\n%s", p.takes, want, p)
+	}
+}
+
+func TestPace(t *testing.T) {
+	for window, want := range map[time.Duration]time.Duration{
+		700 * time.Millisecond: 2 * time.Second, 701 * time.Millisecond: 3 * time.Second, 1700 * time.Millisecond: 3 * time.Second} {
+		if got := wholeSecond.lasts(window); got != want {
+			t.Errorf("%v: got %v; want %v", window, got, want)
+		}
+	}
+	if got := fraction.lasts(101 * time.Millisecond); got != 460*time.Millisecond {
+		t.Errorf("got %v; want 460ms", got)
+	}
+}
+
+// TestStages: each server is started once, and plain connections come before encrypted ones.
+func TestStages(t *testing.T) {
+	o := Options{Only: []string{"saturated", "tls-both", "tls-client", "idle", "pg-simple", "pg-prepared", "syn-pg-idle"}}
+	var got []string
+	for _, s := range o.stages() {
+		got = append(got, strings.TrimSpace(s.backend.String()+" "+string(s.sides))+": "+names(s.cells))
+	}
+	want := []string{"postgres: saturated/pg-simple saturated/pg-prepared", "postgres client: tls-client/pg-prepared",
+		"postgres both: tls-both/pg-prepared", "synthetic postgres: idle/syn-pg-idle"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
+	}
+}
