@@ -4,7 +4,7 @@
 // It is run in the folder bench: go run ./cmd/bench -help
 //
 // Its first argument can name another task: synth is one side of a synthetic load, which a run starts
-// by itself.
+// by itself; publish puts a recorded run into the README.
 package main
 
 import (
@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string) error {
 		switch args[0] {
 		case synth.Command:
 			return synth.Main(args[1:], os.Stdout)
+		case "publish":
+			return publishCommand(args[1:])
 		}
 	}
 	c, err := parse(args)

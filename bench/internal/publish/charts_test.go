@@ -1,0 +1,77 @@
+package publish
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/bench/internal/suite"
+)
+
+// TestCharts: each scenario has the charts that suit it, with its figures in the words of the chart.
+func TestCharts(t *testing.T) {
+	want := []struct {
+		file string
+		says []string // in its description
+	}{
+		{"saturated-cpu.svg", []string{"µs of the proxy's CPU per query.", "PostgreSQL, simple: haproxy 15 (13.5 to 18.8), sluice 14.5"}},
+		{"saturated-latency.svg", []string{"direct p50 0.4 (0.36 to 0.5) p99 1.1", "sluice p50 0.5", "p99.9 3"}},
+		{"saturated-rate.svg", []string{"queries per second.", "direct 40k", "sluice 31k"}},
+		{"paced-cpu.svg", nil},
+		{"paced-latency.svg", nil},
+		{"bulk-cpu.svg", []string{"CPU per MiB", "sluice 200"}},
+		{"bulk-latency.svg", []string{"p99 31"}},
+		{"bulk-rate.svg", []string{"MiB per second.", "sluice 1440"}},
+		{"connect-cpu.svg", nil},
+		{"connect-rate.svg", []string{"sessions per second.", "haproxy 900"}},
+		{"clients.svg", []string{"PostgreSQL: queries per second: sluice at 1: 30k", "at 512: 35.1k"}},
+		{"pipeline.svg", []string{"MySQL: µs of the proxy's CPU per query: sluice at 1: 12", "at 8: 12"}},
+		{"tls-both-cpu.svg", []string{"haproxy passes TLS through"}},
+		{"idle-memory.svg", []string{"KiB per client", "haproxy 32.2", "sluice 4"}},
+	}
+	got := Charts(wholeRun())
+	var files []string
+	for _, c := range got {
+		files = append(files, c.File)
+	}
+	var wanted []string
+	for _, w := range want {
+		wanted = append(wanted, w.file)
+	}
+	if !slices.Equal(files, wanted) {
+		t.Fatalf("got %v; want %v", files, wanted)
+	}
+	for i, w := range want {
+		svg := strings.ReplaceAll(string(got[i].SVG), "&#39;", "'")
+		for _, text := range w.says {
+			if !strings.Contains(svg, text) {
+				t.Errorf("%s does not say %q:\n%s", w.file, text, svg)
+			}
+		}
+		if !strings.Contains(svg, "<title id=\"title\">"+got[i].Title+"</title>") {
+			t.Errorf("%s is not titled %q", w.file, got[i].Title)
+		}
+	}
+	if none := Charts(&suite.Report{Results: []*suite.Result{{Scenario: "saturated"}}}); none != nil {
+		t.Errorf("of a result without rounds: %v", none)
+	}
+}
+
+func TestWriteCharts(t *testing.T) {
+	dir := t.TempDir()
+	r := wholeRun()
+	if err := WriteCharts(r, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Charts(r) {
+		text, err := os.ReadFile(filepath.Join(dir, c.File))
+		if err != nil || string(text) != string(c.SVG) {
+			t.Errorf("%s: %v, or another text", c.File, err)
+		}
+	}
+	if err := WriteCharts(r, filepath.Join(dir, "nowhere")); err == nil {
+		t.Error("a folder that is not there passes")
+	}
+}
