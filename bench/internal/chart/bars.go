@@ -17,6 +17,7 @@ type Bars struct {
 // Group is the bars that are compared with each other.
 type Group struct {
 	Name string
+	Note string // what is to be known of them; "" = nothing
 	Bars []Bar
 }
 
@@ -32,7 +33,7 @@ func (b Bars) SVG() []byte {
 	r := rows{title: b.Title, below: b.Unit, subject: b.Subject}
 	most, spread := 0.0, false
 	for _, g := range groups {
-		row := rowGroup{name: g.Name}
+		row := rowGroup{name: g.Name, note: g.Note}
 		for _, bar := range g.Bars {
 			row.names = append(row.names, bar.Name)
 			most, spread = max(most, bar.most()), spread || bar.spread()
@@ -97,7 +98,15 @@ func (b Bars) words(groups []Group) string {
 		for _, bar := range g.Bars {
 			each = append(each, bar.Name+" "+bar.words())
 		}
-		w.WriteString(" " + g.Name + ": " + strings.Join(each, ", ") + ".")
+		w.WriteString(" " + g.Name + ": " + strings.Join(each, ", ") + "." + spaced(g.Note))
 	}
 	return w.String()
+}
+
+// spaced sets a text off from what stands before it.
+func spaced(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " " + text
 }

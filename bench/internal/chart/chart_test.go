@@ -18,23 +18,23 @@ var update = flag.Bool("update", false, "write the charts in testdata anew; look
 var bars = Bars{
 	Title: "CPU per query, saturated", Unit: "µs of the proxy's CPU for a query", Subject: "sluice",
 	Groups: []Group{
-		{"PostgreSQL, simple", []Bar{
+		{"PostgreSQL, simple", "", []Bar{
 			{"direct", Figure{}}, {"floor", Figure{15.1, 14.2, 18.8}}, {"haproxy", Figure{18.5, 16.9, 19.9}},
 			{"pgbouncer", Figure{21.4, 20, 24.5}}, {"sluice", Figure{17.3, 15.5, 18.1}}, {"procs1", Figure{18, 0, 0}}}},
-		{"MariaDB, text <&>", []Bar{{"floor", Figure{11.6, 11, 12.1}}, {"sluice", Figure{13.1, 12.5, 16.1}}}},
-		{"nothing known", []Bar{{"floor", Figure{math.NaN(), 1, 2}}, {"sluice", Figure{math.Inf(1), 0, 0}}}},
+		{"MariaDB, text <&>", "A note for <all>.", []Bar{{"floor", Figure{11.6, 11, 12.1}}, {"sluice", Figure{13.1, 12.5, 16.1}}}},
+		{"nothing known", "Nor this.", []Bar{{"floor", Figure{math.NaN(), 1, 2}}, {"sluice", Figure{math.Inf(1), 0, 0}}}},
 	},
 }
 
 var dots = Dots{
 	Title: "Latency, paced", Unit: "ms, as the clients saw it", Subject: "sluice", Marks: []string{"p50", "p99", "p99.9"},
 	Groups: []DotGroup{
-		{"PostgreSQL, simple", []DotRow{
+		{"PostgreSQL, simple", "haproxy: Its p99.9 was not taken.", []DotRow{
 			{"direct", []Figure{{0.3, 0.28, 0.33}, {1.1, 0.9, 1.4}, {2.2, 1.9, 4}}},
 			{"haproxy", []Figure{{0.4, 0.35, 0.41}, {1.4, 1.3, 1.9}, {0, 0, 0}}},
 			{"sluice", []Figure{{0.38, 0.36, 0.44}, {1.3, 1.1, 1.5}, {3.1, 2.5, 9.5}}},
 			{"nginx", []Figure{{}, {}, {}}}}},
-		{"not run", []DotRow{{"sluice", nil}}},
+		{"not run", "", []DotRow{{"sluice", nil}}},
 	},
 }
 
@@ -152,9 +152,9 @@ func TestSame(t *testing.T) {
 func TestWords(t *testing.T) {
 	for name, want := range map[string]string{
 		"bars": "µs of the proxy's CPU for a query. PostgreSQL, simple: floor 15.1 (14.2 to 18.8), haproxy 18.5 (16.9 to 19.9), " +
-			"pgbouncer 21.4 (20 to 24.5), sluice 17.3 (15.5 to 18.1), procs1 18. MariaDB, text <&>: floor 11.6 (11 to 12.1), sluice 13.1 (12.5 to 16.1).",
+			"pgbouncer 21.4 (20 to 24.5), sluice 17.3 (15.5 to 18.1), procs1 18. MariaDB, text <&>: floor 11.6 (11 to 12.1), sluice 13.1 (12.5 to 16.1). A note for <all>.",
 		"dots": "ms, as the clients saw it. PostgreSQL, simple: direct p50 0.3 (0.28 to 0.33) p99 1.1 (0.9 to 1.4) p99.9 2.2 (1.9 to 4), " +
-			"haproxy p50 0.4 (0.35 to 0.41) p99 1.4 (1.3 to 1.9), sluice p50 0.38 (0.36 to 0.44) p99 1.3 (1.1 to 1.5) p99.9 3.1 (2.5 to 9.5).",
+			"haproxy p50 0.4 (0.35 to 0.41) p99 1.4 (1.3 to 1.9), sluice p50 0.38 (0.36 to 0.44) p99 1.3 (1.1 to 1.5) p99.9 3.1 (2.5 to 9.5). haproxy: Its p99.9 was not taken.",
 		"lines": "Over clients. PostgreSQL: queries/s: haproxy at 1: 9100 (9000 to 9300); at 32: 61k (55k to 63k); at 512: 58k (57k to 59.5k), " +
 			"sluice at 1: 9400 (9100 to 9450); at 32: 64k (61k to 66k); at 512: 60.5k (60k to 61k). " +
 			"PostgreSQL: µs of CPU for a query: haproxy at 1: 31 (29 to 33); at 32: 12 (11 to 13); at 512: 11 (10 to 12), " +

@@ -19,6 +19,7 @@ type Dots struct {
 // DotGroup is the rows that are compared with each other.
 type DotGroup struct {
 	Name string
+	Note string // what is to be known of them; "" = nothing
 	Rows []DotRow
 }
 
@@ -38,7 +39,7 @@ func (d Dots) SVG() []byte {
 	r := rows{title: d.Title, below: d.Unit, subject: d.Subject}
 	least, most, spread := math.Inf(1), 0.0, false
 	for _, g := range groups {
-		row := rowGroup{name: g.Name}
+		row := rowGroup{name: g.Name, note: g.Note}
 		for _, dots := range g.Rows {
 			row.names = append(row.names, dots.Name)
 			for _, f := range dots.Figures {
@@ -120,7 +121,7 @@ func (d Dots) words(groups []DotGroup) string {
 			}
 			each = append(each, text)
 		}
-		w.WriteString(" " + g.Name + ": " + strings.Join(each, ", ") + ".")
+		w.WriteString(" " + g.Name + ": " + strings.Join(each, ", ") + "." + spaced(g.Note))
 	}
 	return w.String()
 }

@@ -19,8 +19,8 @@ func number(t *testing.T, e element, attr string) float64 {
 // TestBarsAreInProportion: a bar twice as long stands for twice the figure, in every group.
 func TestBarsAreInProportion(t *testing.T) {
 	svg := Bars{Groups: []Group{
-		{"one", []Bar{{"floor", Figure{Value: 10}}, {"sluice", Figure{Value: 20}}}},
-		{"two", []Bar{{"sluice", Figure{Value: 5}}}},
+		{"one", "", []Bar{{"floor", Figure{Value: 10}}, {"sluice", Figure{Value: 20}}}},
+		{"two", "", []Bar{{"sluice", Figure{Value: 5}}}},
 	}}.SVG()
 	var lengths []float64
 	for _, e := range elements(t, svg) {

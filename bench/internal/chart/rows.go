@@ -10,12 +10,14 @@ type rows struct {
 
 type rowGroup struct {
 	name  string
+	note  string // a line of its own below the name; "" = none
 	names []string
 }
 
 // Heights in pixels.
 const (
 	groupSpace = 26.0 // a group's name
+	noteSpace  = 15.0
 	rowSpace   = 19.0
 	axisSpace  = 40.0
 )
@@ -26,9 +28,17 @@ const nameSpaceMax = 200.0
 func (r rows) height() float64 {
 	h := r.top() + axisSpace
 	for _, g := range r.groups {
-		h += groupSpace + rowSpace*float64(len(g.names))
+		h += g.headSpace() + rowSpace*float64(len(g.names))
 	}
 	return h
+}
+
+// headSpace is the height of what stands above a group's rows.
+func (g rowGroup) headSpace() float64 {
+	if g.note != "" {
+		return groupSpace + noteSpace
+	}
+	return groupSpace
 }
 
 // top is where the first group begins.
@@ -71,7 +81,10 @@ func (r rows) draw(c *canvas, x scale, row func(group, index int, y float64)) {
 	}
 	for g, group := range r.groups {
 		c.text(margin, y+groupSpace-9, lettering{bold: true}, group.name)
-		y += groupSpace
+		if group.note != "" {
+			c.text(margin, y+groupSpace+noteSpace-10, lettering{size: smallSize, colour: faint}, group.note)
+		}
+		y += group.headSpace()
 		for i, name := range group.names {
 			c.text(x.start-8, y+rowSpace/2+4, lettering{anchor: "end", bold: name == r.subject}, name)
 			row(g, i, y+rowSpace/2)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"sluice/bench/internal/chart"
 	"sluice/bench/internal/suite"
@@ -88,22 +89,33 @@ func (s scenario) of(load string) []*suite.Result {
 	return slices.DeleteFunc(slices.Clone(s.results), func(res *suite.Result) bool { return res.Load != load })
 }
 
-// groupName is a load's name with what a reader must know about its contenders.
-func (s scenario) groupName(load string) string {
-	name := loadName(load)
-	for _, res := range s.of(load) {
-		if res.Note != "" {
-			name += "; " + res.Contender + " " + res.Note
+// note is what a report says of a load: once of all contenders, else with their names.
+func (s scenario) note(load string) string {
+	results := s.of(load)
+	var texts []string
+	who := map[string][]string{}
+	for _, res := range results {
+		if res.Note == "" {
+			continue
+		}
+		if who[res.Note] == nil {
+			texts = append(texts, res.Note)
+		}
+		who[res.Note] = append(who[res.Note], res.Contender)
+	}
+	for i, text := range texts {
+		if len(who[text]) < len(results) {
+			texts[i] = strings.Join(who[text], ", ") + ": " + text
 		}
 	}
-	return name
+	return strings.Join(texts, " ")
 }
 
 // bars draws one figure of every contender under every load. A chart without any has no SVG.
 func (s scenario) bars(kind, what, figure, unit string, divisor float64) Chart {
 	c := chart.Bars{Title: scenarioName(s.name) + ": " + what, Unit: unit, Subject: sluice}
 	for _, load := range s.loads() {
-		g := chart.Group{Name: s.groupName(load)}
+		g := chart.Group{Name: loadName(load), Note: s.note(load)}
 		for _, res := range s.of(load) {
 			if f, ok := figureOf(res, figure, divisor); ok {
 				g.Bars = append(g.Bars, chart.Bar{Name: res.Contender, Figure: f})
@@ -124,7 +136,7 @@ func (s scenario) latency() Chart {
 	c := chart.Dots{Title: scenarioName(s.name) + ": latency", Unit: "ms, as the clients saw it", Subject: sluice,
 		Marks: []string{"p50", "p99", "p99.9"}}
 	for _, load := range s.loads() {
-		g := chart.DotGroup{Name: s.groupName(load)}
+		g := chart.DotGroup{Name: loadName(load), Note: s.note(load)}
 		for _, res := range s.of(load) {
 			row, any := chart.DotRow{Name: res.Contender}, false
 			for _, figure := range []string{p50, p99, p999} {

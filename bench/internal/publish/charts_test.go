@@ -28,7 +28,8 @@ func TestCharts(t *testing.T) {
 		{"connect-rate.svg", []string{"sessions per second.", "haproxy 900"}},
 		{"clients.svg", []string{"PostgreSQL: queries per second: sluice at 1: 30k", "at 512: 35.1k"}},
 		{"pipeline.svg", []string{"MySQL: µs of the proxy's CPU per query: sluice at 1: 12", "at 8: 12"}},
-		{"tls-both-cpu.svg", []string{"haproxy passes TLS through"}},
+		{"tls-both-cpu.svg", []string{"sluice 34 (30.6 to 42.5). haproxy: Passes TLS through.</desc>"}},
+		{"rows-cpu.svg", []string{"(108 to 150). Of all.</desc>"}},
 		{"idle-memory.svg", []string{"KiB per client", "haproxy 32.2", "sluice 4"}},
 	}
 	got := Charts(wholeRun())

@@ -50,7 +50,11 @@ func wholeRun() *suite.Report {
 		add(r, "pipeline", "syn-my-depth-"+map[int]string{0: "1", 8: "8"}[depth], "query", sluice, 5,
 			map[string]float64{perSecond: 30000 + float64(depth)*10, cpu: 12}).Depth = depth
 	}
-	add(r, "tls-both", "pg-tls", "query", haproxy, 5, map[string]float64{cpu: 14}).Note = "passes TLS through"
+	add(r, "tls-both", "pg-prepared", "query", haproxy, 5, map[string]float64{cpu: 14}).Note = "Passes TLS through."
+	add(r, "tls-both", "pg-prepared", "query", sluice, 5, map[string]float64{cpu: 34})
+	for _, contender := range []string{haproxy, sluice} {
+		add(r, "rows", "syn-my-16m", "MiB", contender, 5, map[string]float64{cpu: 120}).Note = "Of all."
+	}
 	add(r, "idle", "syn-pg-idle", "client", haproxy, 1, map[string]float64{resident: 33000})
 	add(r, "idle", "syn-pg-idle", "client", sluice, 1, map[string]float64{resident: 4100, heapScan: 1030}).Clients = 9900
 	return r

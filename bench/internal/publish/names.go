@@ -37,8 +37,6 @@ var loadNames = map[string]string{
 	"my-connect":   "MariaDB",
 	"pg-bulk":      "PostgreSQL",
 	"my-bulk":      "MariaDB",
-	"pg-tls":       "PostgreSQL",
-	"my-tls":       "MariaDB",
 	"syn-pg-open":  "PostgreSQL",
 	"syn-my-open":  "MySQL",
 	"syn-pg-1k":    "PostgreSQL, 1 KiB",

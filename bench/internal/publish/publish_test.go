@@ -3,6 +3,7 @@ package publish
 import (
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -86,6 +87,30 @@ func TestFiguresAreTheSuites(t *testing.T) {
 	for _, figure := range []string{perSecond, cpu, p50, p99, p999, voluntary, resident, heapScan} {
 		if !slices.Contains(names, figure) {
 			t.Errorf("samples have no %s but %v", figure, names)
+		}
+	}
+}
+
+// TestNamesAreTheSuites: what is looked for in a report is what the suite calls by that name.
+func TestNamesAreTheSuites(t *testing.T) {
+	names := slices.Concat(slices.Collect(maps.Keys(scenarioNames)), slices.Collect(maps.Keys(loadNames)),
+		slices.Collect(maps.Keys(contenderNames)), slices.Collect(maps.Keys(counted)))
+	for _, l := range lines {
+		names = append(append(names, l.scenario), l.loads...)
+		for _, c := range l.shown {
+			names = append(names, c.contenders...)
+		}
+		for _, t := range l.targets {
+			if t.against != "" {
+				names = append(names, t.against)
+			}
+		}
+	}
+	for _, name := range names {
+		o := suite.Defaults(false)
+		o.Only = []string{name}
+		if err := o.Check(); err != nil {
+			t.Error(err)
 		}
 	}
 }
