@@ -152,13 +152,13 @@ func TestSame(t *testing.T) {
 func TestWords(t *testing.T) {
 	for name, want := range map[string]string{
 		"bars": "µs of the proxy's CPU for a query. PostgreSQL, simple: floor 15.1 (14.2 to 18.8), haproxy 18.5 (16.9 to 19.9), " +
-			"pgbouncer 21.4 (20 to 24.5), sluice 17.3 (15.5 to 18.1), procs1 18. MariaDB, text <&>: floor 11.6 (11 to 12.1), sluice 13.1 (12.5 to 16.1). A note for <all>.",
-		"dots": "ms, as the clients saw it. PostgreSQL, simple: direct p50 0.3 (0.28 to 0.33) p99 1.1 (0.9 to 1.4) p99.9 2.2 (1.9 to 4), " +
-			"haproxy p50 0.4 (0.35 to 0.41) p99 1.4 (1.3 to 1.9), sluice p50 0.38 (0.36 to 0.44) p99 1.3 (1.1 to 1.5) p99.9 3.1 (2.5 to 9.5). haproxy: Its p99.9 was not taken.",
-		"lines": "Over clients. PostgreSQL: queries/s: haproxy at 1: 9100 (9000 to 9300); at 32: 61k (55k to 63k); at 512: 58k (57k to 59.5k), " +
-			"sluice at 1: 9400 (9100 to 9450); at 32: 64k (61k to 66k); at 512: 60.5k (60k to 61k). " +
-			"PostgreSQL: µs of CPU for a query: haproxy at 1: 31 (29 to 33); at 32: 12 (11 to 13); at 512: 11 (10 to 12), " +
-			"sluice at 1: 30 (28 to 35); at 32: 11.5 (10.9 to 12); at 512: 12 (11 to 12). MariaDB: queries/s: sluice at 32: 52k.",
+			"pgbouncer 21.4 (20.0 to 24.5), sluice 17.3 (15.5 to 18.1), procs1 18.0. MariaDB, text <&>: floor 11.6 (11.0 to 12.1), sluice 13.1 (12.5 to 16.1). A note for <all>.",
+		"dots": "ms, as the clients saw it. PostgreSQL, simple: direct p50 0.300 (0.280 to 0.330) p99 1.10 (0.900 to 1.40) p99.9 2.20 (1.90 to 4.00), " +
+			"haproxy p50 0.400 (0.350 to 0.410) p99 1.40 (1.30 to 1.90), sluice p50 0.380 (0.360 to 0.440) p99 1.30 (1.10 to 1.50) p99.9 3.10 (2.50 to 9.50). haproxy: Its p99.9 was not taken.",
+		"lines": "Over clients. PostgreSQL: queries/s: haproxy at 1: 9100 (9000 to 9300); at 32: 61.0k (55.0k to 63.0k); at 512: 58.0k (57.0k to 59.5k), " +
+			"sluice at 1: 9400 (9100 to 9450); at 32: 64.0k (61.0k to 66.0k); at 512: 60.5k (60.0k to 61.0k). " +
+			"PostgreSQL: µs of CPU for a query: haproxy at 1: 31.0 (29.0 to 33.0); at 32: 12.0 (11.0 to 13.0); at 512: 11.0 (10.0 to 12.0), " +
+			"sluice at 1: 30.0 (28.0 to 35.0); at 32: 11.5 (10.9 to 12.0); at 512: 12.0 (11.0 to 12.0). MariaDB: queries/s: sluice at 32: 52.0k.",
 	} {
 		for _, e := range elements(t, charts[name]()) {
 			if e.name == "desc" && e.text != want {

@@ -54,7 +54,9 @@ func (d Dots) SVG() []byte {
 		r.below += ". Mark: median; band: least to most. The axis is logarithmic."
 	}
 	for i, text := range d.Marks[:min(len(d.Marks), len(dotMarks))] {
-		r.legend = append(r.legend, legendEntry{text: text, mark: dotMarks[i], colour: faint})
+		if occurs(i, groups) {
+			r.legend = append(r.legend, legendEntry{text: text, mark: dotMarks[i], colour: faint})
+		}
 	}
 	c := newCanvas(r.height(), d.Title, d.words(groups))
 	x := scale{start: r.left(), end: width - margin}
@@ -67,6 +69,15 @@ func (d Dots) SVG() []byte {
 		c.dots(row.Figures, x, y, given[row.Name].colour)
 	})
 	return c.done()
+}
+
+// occurs reports whether any row has the mark with this index.
+func occurs(mark int, groups []DotGroup) bool {
+	return slices.ContainsFunc(groups, func(g DotGroup) bool {
+		return slices.ContainsFunc(g.Rows, func(r DotRow) bool {
+			return mark < len(r.Figures) && r.Figures[mark].known()
+		})
+	})
 }
 
 // dots draws one row: bands first, then the line through the medians, then the marks.

@@ -112,3 +112,18 @@ func contrast(t *testing.T, colour string) float64 {
 	}
 	return 1.05 / (0.2126*channel(16) + 0.7152*channel(8) + 0.0722*channel(0) + 0.05)
 }
+
+// TestLegendOfDots names the marks that occur, and no other.
+func TestLegendOfDots(t *testing.T) {
+	svg := Dots{Marks: []string{"p50", "p99", "p99.9"}, Groups: []DotGroup{{Name: "one", Rows: []DotRow{
+		{"haproxy", []Figure{{Value: 1}, {}, {}}}, {"sluice", []Figure{{Value: 1}, {Value: 2}}}}}}}.SVG()
+	seen := map[string]bool{}
+	for _, e := range elements(t, svg) {
+		if e.name == "text" {
+			seen[e.text] = true
+		}
+	}
+	if !seen["p50"] || !seen["p99"] || seen["p99.9"] {
+		t.Errorf("the chart says %v", seen)
+	}
+}

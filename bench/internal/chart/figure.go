@@ -51,14 +51,17 @@ func (f Figure) words() string {
 }
 
 // short writes a positive number: three digits of it, or all of those before the point below 10,000.
-func short(v float64) string {
+func short(v float64) string { return inUnit(v, fixed) }
+
+// inUnit writes v or, where that is long, its thousands or millions.
+func inUnit(v float64, write func(v float64, decimals int) string) string {
 	switch {
 	case v >= 9_999_500:
-		return trimmed(v/1e6, digits(v/1e6)) + "M"
+		return write(v/1e6, digits(v/1e6)) + "M"
 	case v >= 9999.5:
-		return trimmed(v/1e3, digits(v/1e3)) + "k"
+		return write(v/1e3, digits(v/1e3)) + "k"
 	}
-	return trimmed(v, digits(v))
+	return write(v, digits(v))
 }
 
 // digits is how many decimals three digits of v leave.
@@ -74,9 +77,11 @@ func digits(v float64) int {
 	return 2 - int(math.Floor(math.Log10(v)))
 }
 
+func fixed(v float64, decimals int) string { return strconv.FormatFloat(v, 'f', decimals, 64) }
+
 // trimmed writes v without zeros at its end.
 func trimmed(v float64, decimals int) string {
-	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	text := fixed(v, decimals)
 	if strings.Contains(text, ".") {
 		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}

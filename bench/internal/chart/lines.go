@@ -174,7 +174,7 @@ func (l Lines) words(panels []Panel) string {
 				if i > 0 {
 					text += ";"
 				}
-				text += " at " + short(point.Count) + ": " + point.words()
+				text += " at " + tickText(point.Count) + ": " + point.words()
 			}
 			each = append(each, text)
 		}

@@ -76,10 +76,10 @@ func counts(values []float64, start, end float64) scale {
 	return scale{from: ticks[0], to: ticks[len(ticks)-1], start: start, end: end, log: true, ticks: ticks}
 }
 
-// tickText writes a tick: 0, or as a figure.
+// tickText writes a round number: a tick, or a count.
 func tickText(v float64) string {
 	if v == 0 {
 		return "0"
 	}
-	return short(v)
+	return inUnit(v, trimmed)
 }

@@ -61,7 +61,7 @@ func (r *Run) preface(b *strings.Builder, dir string) {
 		"%d rounds of %g s in turn, %s for each proxy.\n",
 		report.Date[:min(len(report.Date), len("2006-01-02"))], path.Join(dir, "report.md"), m.Commit,
 		m.CPU, m.Cores, m.Kernel, settings.Rounds, settings.Seconds, threads)
-	b.WriteString("Ratios are taken within a round. What is judged stands as median (least–most); other figures are medians.\n\n")
+	b.WriteString("Ratios are taken within a round. What is judged stands as median (least–most); other figures are medians. The relay in C is called floor in the charts.\n\n")
 	fmt.Fprintf(b, "**%d of %d targets are met.**", met, of)
 	if report.TookSeconds > 0 {
 		verdict := "✓ met"

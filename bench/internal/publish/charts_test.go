@@ -16,21 +16,21 @@ func TestCharts(t *testing.T) {
 		file string
 		says []string // in its description
 	}{
-		{"saturated-cpu.svg", []string{"µs of the proxy's CPU per query.", "PostgreSQL, simple: haproxy 15 (13.5 to 18.8), sluice 14.5"}},
-		{"saturated-latency.svg", []string{"direct p50 0.4 (0.36 to 0.5) p99 1.1", "sluice p50 0.5", "p99.9 3"}},
-		{"saturated-rate.svg", []string{"queries per second.", "direct 40k", "sluice 31k"}},
+		{"saturated-cpu.svg", []string{"µs of the proxy's CPU per query.", "PostgreSQL, simple: haproxy 15.0 (13.5 to 18.8), sluice 14.5"}},
+		{"saturated-latency.svg", []string{"direct p50 0.400 (0.360 to 0.500) p99 1.10", "sluice p50 0.500", "p99.9 3.00"}},
+		{"saturated-rate.svg", []string{"queries per second.", "direct 40.0k", "sluice 31.0k"}},
 		{"paced-cpu.svg", nil},
 		{"paced-latency.svg", nil},
 		{"bulk-cpu.svg", []string{"CPU per MiB", "sluice 200"}},
-		{"bulk-latency.svg", []string{"p99 31"}},
+		{"bulk-latency.svg", []string{"p99 31.0"}},
 		{"bulk-rate.svg", []string{"MiB per second.", "sluice 1440"}},
 		{"connect-cpu.svg", nil},
 		{"connect-rate.svg", []string{"sessions per second.", "haproxy 900"}},
-		{"clients.svg", []string{"PostgreSQL: queries per second: sluice at 1: 30k", "at 512: 35.1k"}},
-		{"pipeline.svg", []string{"MySQL: µs of the proxy's CPU per query: sluice at 1: 12", "at 8: 12"}},
-		{"tls-both-cpu.svg", []string{"sluice 34 (30.6 to 42.5). haproxy: Passes TLS through.</desc>"}},
+		{"clients.svg", []string{"PostgreSQL: queries per second: sluice at 1: 30.0k", "at 512: 35.1k"}},
+		{"pipeline.svg", []string{"MySQL: µs of the proxy's CPU per query: sluice at 1: 12.0", "at 8: 12.0"}},
+		{"tls-both-cpu.svg", []string{"sluice 34.0 (30.6 to 42.5). haproxy: Passes TLS through.</desc>"}},
 		{"rows-cpu.svg", []string{"(108 to 150). Of all.</desc>"}},
-		{"idle-memory.svg", []string{"KiB per client", "haproxy 32.2", "sluice 4"}},
+		{"idle-memory.svg", []string{"KiB per client", "haproxy 32.2", "sluice 4.00"}},
 	}
 	got := Charts(wholeRun())
 	var files []string
