@@ -29,8 +29,8 @@ type load struct {
 }
 
 // pace is when questions are due, and who may ask them. Dues are a Poisson process: they do not know
-// of each other or of answers, and no delay ever moves one. So a question that has to wait until a client is free has
-// waited since it was due.
+// of each other or of answers, and no delay ever moves one. So a question that has to wait until a
+// client is free has waited since it was due.
 type pace struct {
 	every  float64 // mean distance, in nanoseconds
 	random *rand.Rand
@@ -140,6 +140,7 @@ func (c *client) step(say io.Writer) error {
 	}
 	if l.asking && now >= l.end {
 		l.stopAsking(l.end)
+		return nil
 	}
 	if c.owed == 0 {
 		c.heard = now // nothing is due

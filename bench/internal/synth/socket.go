@@ -104,7 +104,7 @@ func noDelay(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOD
 func address(addr string) (unix.Sockaddr, int, error) {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {
-		return nil, 0, fmt.Errorf("address %q: %w", addr, err)
+		return nil, 0, fmt.Errorf("address %q to connect to or to listen on: %w", addr, err)
 	}
 	if ip := a.Addr().Unmap(); ip.Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}, unix.AF_INET, nil
