@@ -24,6 +24,7 @@ import (
 )
 
 func main() {
+	synth.RunAsChild() // before signals are caught: it is to end by them
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:])
@@ -49,13 +50,8 @@ type command struct {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 {
-		switch args[0] {
-		case synth.Command:
-			return synth.Main(args[1:], os.Stdout)
-		case "publish":
-			return publishCommand(args[1:])
-		}
+	if len(args) > 0 && args[0] == "publish" {
+		return publishCommand(args[1:])
 	}
 	c, err := parse(args)
 	if err != nil {

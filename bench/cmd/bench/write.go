@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"sluice/bench/internal/publish"
 	"sluice/bench/internal/suite"
 )
 
@@ -17,8 +18,8 @@ const (
 	reportProfiles = "profiles"
 )
 
-// write stores a report in a folder of its own: as Markdown for people, as JSON for programs, and the
-// tables of the profiles. An earlier report of the same day and commit is kept: the new one gets a
+// write stores a report in a folder of its own: as Markdown for people, as JSON for programs, the
+// charts and the tables of the profiles. An earlier report of the same day and commit is kept: the new one gets a
 // number.
 func write(r *suite.Report, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -38,11 +39,41 @@ func write(r *suite.Report, dir string) error {
 	if err := writeTops(r.Profiles, filepath.Join(folder, reportProfiles)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(folder, reportText), []byte(r.Markdown()), 0o644); err != nil {
+	if err := publish.WriteCharts(r, folder); err != nil {
+		return err
+	}
+	text := r.Markdown() + chartsText(publish.Charts(r)) + topsText(r.Profiles)
+	if err := os.WriteFile(filepath.Join(folder, reportText), []byte(text), 0o644); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "written to %s\n", folder)
 	return nil
+}
+
+// chartsText shows the charts.
+func chartsText(charts []publish.Chart) string {
+	if len(charts) == 0 {
+		return ""
+	}
+	text := "\n## Charts\n"
+	for _, c := range charts {
+		text += fmt.Sprintf("\n![%s](%s)\n", c.Title, c.File)
+	}
+	return text
+}
+
+// topsText names the tables of the profiles.
+func topsText(profiles []suite.Profile) string {
+	text := ""
+	for _, p := range profiles {
+		if p.Top != "" {
+			text += fmt.Sprintf("- [%s](%s/%s.txt)\n", p.Name, reportProfiles, p.Name)
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	return "\n## Where Sluice's time went\nThe functions with the most CPU time of their own, in a profile of two seconds under the load.\n\n" + text
 }
 
 // newFolder makes a folder that was not there, with a number behind its name if need be.

@@ -70,6 +70,20 @@ type generator struct {
 	// result tells what the clients saw, between two moments where the generator keeps that apart.
 	// It may be called once the process has ended.
 	result func(from, to time.Time) (clientView, error)
+	// said is what it has written on the standard output, if anybody listens there.
+	said *output
+}
+
+// saidMax is how much of a generator's output goes into an error, in bytes.
+const saidMax = 1000
+
+// explain adds to an error what the generator said at last: some tell their troubles there.
+func (g *generator) explain(err error) error {
+	if g.said == nil {
+		return err
+	}
+	said := g.said.String()
+	return fmt.Errorf("%w\n%s", err, said[max(len(said)-saidMax, 0):])
 }
 
 // clientView is a load seen from its clients.

@@ -88,7 +88,9 @@ func startMariaDBProcess(dir, data, user string, c certs) (mariaProcess, string,
 		return mariaProcess{}, "", err
 	}
 	args := append([]string{daemon, "--no-defaults", "--datadir=" + data, "--port=" + child.Port(addr),
-		"--init-file=" + account, "--ssl-cert=" + c.cert, "--ssl-key=" + c.key}, mariaSettings...)
+		"--init-file=" + account, "--ssl-cert=" + c.cert, "--ssl-key=" + c.key,
+		"--ssl-ca=" + c.cert}, // sysbench shows a certificate of its own
+		mariaSettings...)
 	p, err := child.Start(child.Spec{Name: "mariadbd", User: user, Dir: dir, Args: args})
 	return mariaProcess{p, daemon}, addr, err
 }

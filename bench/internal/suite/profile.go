@@ -45,7 +45,7 @@ func (r *run) profile(ctx context.Context, c cell, e *entrant, rate float64) err
 	}
 	defer g.Kill()
 	if err := child.Until(ctx, g.Process, g.warm); err != nil {
-		return err
+		return g.explain(err)
 	}
 	p := Profile{Name: c.Scenario.Name + "-" + c.Load.Name}
 	base := filepath.Join(r.Profiles, p.Name)
@@ -57,7 +57,7 @@ func (r *run) profile(ctx context.Context, c cell, e *entrant, rate float64) err
 		return err
 	}
 	if err := g.Wait(ctx); err != nil {
-		return err
+		return g.explain(err)
 	}
 	if _, err := g.result(time.Now(), time.Now()); err != nil { // it also takes its files away
 		return err

@@ -61,6 +61,7 @@ func startSynth(_ context.Context, l Load, at target) (*generator, error) {
 	}
 	return &generator{
 		Process: p,
+		said:    &out,
 		warm:    func() error { return out.says("warm\n") },
 		result: func(from, to time.Time) (clientView, error) {
 			r, err := synth.ParseResult([]byte(out.String()))

@@ -56,6 +56,7 @@ func startSysbench(_ context.Context, l Load, at target) (*generator, error) {
 	}
 	return &generator{
 		Process: p,
+		said:    &out,
 		warm:    func() error { return out.says("Checkpoint report") },
 		result:  func(_, _ time.Time) (clientView, error) { return readSysbench(strings.NewReader(out.String())) },
 	}, nil

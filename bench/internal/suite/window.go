@@ -68,7 +68,7 @@ func measure(ctx context.Context, l Load, s *server, e *entrant, at target) (Sam
 	}
 	defer g.Kill()
 	if err := child.Until(ctx, g.Process, g.warm); err != nil {
-		return Sample{}, err
+		return Sample{}, g.explain(err)
 	}
 	before, err := read(l, s, pids, true)
 	if err != nil {
@@ -87,7 +87,7 @@ func measure(ctx context.Context, l Load, s *server, e *entrant, at target) (Sam
 	default:
 	}
 	if err := g.Wait(ctx); err != nil {
-		return Sample{}, err
+		return Sample{}, g.explain(err)
 	}
 	view, err := g.result(before.at, after.at)
 	if err != nil {
