@@ -3,8 +3,9 @@
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
+BENCHTIME ?= 200ms
 
-.PHONY: build test deps lint unit real demo bench bench-quick fuzz clean
+.PHONY: build test deps lint unit real demo bench bench-quick guard guard-update microbench fuzz clean
 
 build: ## the program: bin/sluice
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
@@ -38,6 +39,15 @@ bench: deps build ## figures against direct connections and other proxies; under
 
 bench-quick: deps build ## the same in under 4 minutes, with a wider spread
 	cd bench && go run ./cmd/bench -sluice ../bin/sluice -quick
+
+guard: ## instructions per query, counted by valgrind and held against the record
+	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard
+
+guard-update: ## writes the record anew; its change goes in with the change that caused it
+	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard -update
+
+microbench: ## codecs in MB/s, choices, timers and tasks in ns; allocations of all of them
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./codec/... ./router ./engine
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for pkg in $$(go list ./...); do \
