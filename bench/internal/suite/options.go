@@ -15,6 +15,7 @@ type Options struct {
 	Quick    bool              // only the quick scenarios
 	Only     []string          // names of scenarios, loads and contenders; others are left out
 	Variants []Variant         // further contenders
+	Relays   []Relay           // further contenders
 	Programs map[string]string // paths of contenders' programs that are not to be looked for
 	Rate     float64           // of the paced scenarios, per second; 0 = a third of the peak
 	Calm     float64           // a sample with more foreign CPU, in cores, is taken again; 0 = none is
@@ -68,6 +69,9 @@ func (o *Options) allContenders() []Contender {
 	all := slices.Clone(contenders)
 	for _, v := range o.Variants {
 		all = append(all, v.contender())
+	}
+	for _, r := range o.Relays {
+		all = append(all, r.contender())
 	}
 	return all
 }

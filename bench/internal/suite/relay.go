@@ -24,6 +24,9 @@ func ParseRelay(text string) (Relay, error) {
 	if !ok || name == "" || slices.Contains(words, "") {
 		return Relay{}, fmt.Errorf("relay %q: want NAME:PROGRAM,FLAG,…", text)
 	}
+	if slices.ContainsFunc(contenders, func(c Contender) bool { return c.Name == name }) {
+		return Relay{}, fmt.Errorf("relay %q: there is a contender %s", text, name)
+	}
 	return Relay{Name: name, Program: words[0], Args: words[1:]}, nil
 }
 

@@ -23,6 +23,9 @@ func TestParseRelay(t *testing.T) {
 	if got, err := ParseRelay("bare:/opt/relay"); err != nil || got.Program != "/opt/relay" || len(got.Args) > 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	if _, err := ParseRelay("floor:/opt/relay"); err == nil {
+		t.Error("a second floor")
+	}
 	for _, text := range []string{"", "bare", ":program", "bare:", "bare:program,", "bare:,-flag"} {
 		if got, err := ParseRelay(text); err == nil || !strings.Contains(err.Error(), "NAME:PROGRAM") {
 			t.Errorf("%q: got %+v, %v", text, got, err)

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	err := run(os.Args[1:])
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	if !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "gnet:", err)
 		os.Exit(1)
 	}
