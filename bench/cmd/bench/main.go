@@ -102,6 +102,15 @@ func parse(args []string) (c command, err error) {
 		c.Programs[name], err = filepath.Abs(path)
 		return err
 	})
+	flags.Func("relay", "a relay program as a further contender, `NAME:PROGRAM,FLAG,…`; it is given two addresses, where to listen and the server's", func(text string) error {
+		r, err := suite.ParseRelay(text)
+		if err != nil {
+			return err
+		}
+		r.Program, err = filepath.Abs(r.Program)
+		c.Relays = append(c.Relays, r)
+		return err
+	})
 	flags.Func("variant", "a further Sluice, `NAME:KEY=VALUE,…`: environment variables, or BIN=program", func(text string) error {
 		v, err := suite.ParseVariant(text)
 		c.Variants = append(c.Variants, v)

@@ -54,6 +54,7 @@ func TestFlags(t *testing.T) {
 		"rounds:":                   {"-rounds", "-1"},
 		"calm:":                     {"-calm", "-1"},
 		"variant":                   {"-variant", "nameless"},
+		"relay":                     {"-relay", "nameless"},
 		"contender":                 {"-contender", "nobody=here"},
 	} {
 		if err := run(context.Background(), args); err == nil || !strings.Contains(err.Error(), want) {
