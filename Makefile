@@ -5,7 +5,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 60s
 BENCHTIME ?= 200ms
 
-.PHONY: build test deps lint unit real demo bench bench-quick guard guard-update microbench fuzz clean
+.PHONY: build test deps lint unit real demo bench bench-quick bench-ideas guard guard-update microbench fuzz clean
 
 build: ## the program: bin/sluice
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
@@ -39,6 +39,9 @@ bench: deps build ## figures against direct connections and other proxies; under
 
 bench-quick: deps build ## the same in under 4 minutes, with a wider spread
 	cd bench && go run ./cmd/bench -sluice ../bin/sluice -quick
+
+bench-ideas: deps build ## what ideas would bring, tried on relays without a protocol; about 11 minutes
+	bench/prototype/measure
 
 guard: ## instructions per query, counted by valgrind and held against the record
 	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard
