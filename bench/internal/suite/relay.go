@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ func ParseRelay(text string) (Relay, error) {
 func (r Relay) contender() Contender {
 	return Contender{
 		Name:  r.Name,
-		About: strings.Join(append([]string{"relay", r.Program}, r.Args...), " "),
+		About: strings.Join(append([]string{"the relay program", filepath.Base(r.Program)}, r.Args...), " "),
 		TLS:   tlsPasses,
 		start: func(ctx context.Context, at station) (running, error) {
 			args := slices.Concat([]string{r.Program}, r.Args, []string{at.listen, at.server})
