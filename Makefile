@@ -1,8 +1,8 @@
 # What there is to make. The Go files are the source of truth for versions: go.mod for the program,
 # bench/go.mod for its tests against real servers, its benchmarks and its tools.
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-FUZZTIME ?= 60s
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME  ?= 60s
 BENCHTIME ?= 200ms
 
 .PHONY: build test deps lint unit real demo bench bench-quick bench-ideas guard guard-update microbench fuzz clean
@@ -43,10 +43,10 @@ bench-quick: deps build ## the same in under 4 minutes, with a wider spread
 bench-ideas: deps build ## what ideas would bring, tried on relays without a protocol; about 11 minutes
 	bench/prototype/measure
 
-guard: ## instructions per query, counted by valgrind and held against the record
+guard: deps ## instructions per query, counted by valgrind and held against the record
 	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard
 
-guard-update: ## writes the record anew; its change goes in with the change that caused it
+guard-update: deps ## writes the record anew; its change goes in with the change that caused it
 	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard -update
 
 microbench: ## codecs in MB/s, choices, timers and tasks in ns; allocations of all of them

@@ -85,14 +85,3 @@ func TestPickAllocatesNothing(t *testing.T) {
 		t.Errorf("Pick allocates %v times", n)
 	}
 }
-
-func BenchmarkPick(b *testing.B) {
-	backends := make([]Backend, 3)
-	for i := range backends {
-		backends[i] = Backend{Role: Leader, Healthy: true, Sessions: i}
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		Pick(backends, Want{Roles: AnyRole}, 12345)
-	}
-}
