@@ -44,7 +44,8 @@ type loop struct {
 
 // newLoop listens and makes ready to relay.
 func newLoop(o options) (*loop, error) {
-	l := &loop{opt: o, buffer: make([]byte, chunk), pipe: pipe{-1, -1}, spinTime: time.Duration(o.spin) * time.Microsecond}
+	l := &loop{opt: o, poller: -1, listener: -1, pipe: pipe{-1, -1}, buffer: make([]byte, chunk)}
+	l.spinTime = time.Duration(o.spin) * time.Microsecond
 	if o.coalesce {
 		l.buffer = make([]byte, arena)
 	}
@@ -52,22 +53,42 @@ func newLoop(o options) (*loop, error) {
 		l.quickAck = 1
 	}
 	l.server, l.family = sockaddr(o.server)
-	var err error
-	if l.poller, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
-	}
-	if o.splice {
-		if l.pipe, err = newPipe(); err != nil {
-			return nil, err
-		}
-	}
-	if l.listener, err = listen(o.listen); err != nil {
+	if err := l.openOwn(); err != nil {
+		l.close()
 		return nil, err
 	}
-	if errno := l.control(unix.EPOLL_CTL_ADD, l.listener, unix.EPOLLIN); errno != 0 {
-		return nil, fmt.Errorf("epoll: %w", errno)
-	}
 	return l, nil
+}
+
+// openOwn opens the poller, the listening socket and the pipe.
+func (l *loop) openOwn() (err error) {
+	if l.poller, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	if l.opt.splice {
+		if l.pipe, err = newPipe(); err != nil {
+			return err
+		}
+	}
+	if l.listener, err = listen(l.opt.listen); err != nil {
+		return err
+	}
+	if err := l.setBusyPoll(l.listener); err != nil {
+		return err // before there are clients
+	}
+	if errno := l.control(unix.EPOLL_CTL_ADD, l.listener, unix.EPOLLIN); errno != 0 {
+		return fmt.Errorf("epoll: %w", errno)
+	}
+	return nil
+}
+
+// close lets go of the descriptors that the loop opened for itself.
+func (l *loop) close() {
+	for _, fd := range []int{l.poller, l.listener, l.pipe.in, l.pipe.out} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 // turn waits and does what there is to do. An error ends the relay.

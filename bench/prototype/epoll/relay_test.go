@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/bench/prototype/relaytest"
 )
@@ -17,9 +22,27 @@ var ideas = []string{
 }
 
 func underEachIdea(t *testing.T, test func(*testing.T, ...string)) {
-	for _, flags := range ideas {
-		t.Run(flags, func(t *testing.T) { test(t, strings.Fields(flags)...) })
+	for _, flags := range allowed(t) {
+		t.Run(flags, func(t *testing.T) {
+			t.Parallel()
+			test(t, strings.Fields(flags)...)
+		})
 	}
+}
+
+// allowed is the ideas that this process may try: busy-polling is a privilege. Where it is not there,
+// the relay must say so.
+func allowed(t *testing.T) []string {
+	const busyPoll = "-busypoll 50"
+	l, err := newLoop(options{listen: netip.MustParseAddrPort("127.0.0.1:0"), server: netip.MustParseAddrPort("127.0.0.1:1"), busyPoll: 50})
+	if err == nil {
+		l.close()
+		return ideas
+	}
+	if !errors.Is(err, unix.EPERM) {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(slices.Clone(ideas), func(flags string) bool { return flags == busyPoll })
 }
 
 func TestMovesBytes(t *testing.T) { underEachIdea(t, relaytest.MovesBytes) }

@@ -69,10 +69,16 @@ func (l *loop) configure(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fmt.Errorf("TCP_NODELAY: %w", err)
 	}
-	if l.opt.busyPoll > 0 {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUSY_POLL, l.opt.busyPoll); err != nil {
-			return fmt.Errorf("SO_BUSY_POLL: %w", err)
-		}
+	return l.setBusyPoll(fd)
+}
+
+// setBusyPoll: https://man7.org/linux/man-pages/man7/socket.7.html
+func (l *loop) setBusyPoll(fd int) error {
+	if l.opt.busyPoll == 0 {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUSY_POLL, l.opt.busyPoll); err != nil {
+		return fmt.Errorf("SO_BUSY_POLL: %w", err)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func newPipe() (pipe, error) {
 		return pipe{-1, -1}, fmt.Errorf("pipe: %w", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeSize); err != nil {
-		return pipe{-1, -1}, fmt.Errorf("pipe: %w", err)
+		return pipe{fds[0], fds[1]}, fmt.Errorf("pipe: %w", err)
 	}
 	return pipe{fds[0], fds[1]}, nil
 }

@@ -64,7 +64,7 @@ func talk(t *testing.T, c net.Conn, seed byte, first bool) {
 
 // What HoldsBack moves, and what it may cost.
 const (
-	slowPairs   = 4
+	slowPairs   = 3
 	slowBytes   = 16 << 20  // in each direction
 	slowBuffers = 128 << 10 // in the kernel, of the ends
 	residentMax = 48 << 20  // of the relay; the bytes on the way are much more
