@@ -26,7 +26,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	r := &run{Options: o, dir: dir, programs: map[string]string{}, report: newReport(ctx, o)}
+	r := &run{Options: o, dir: dir, programs: map[string]string{}, look: program, report: newReport(ctx, o)}
 	begun := time.Now()
 	err = r.all(ctx)
 	r.report.TookSeconds = time.Since(begun).Seconds()
@@ -39,9 +39,10 @@ type run struct {
 	Options
 	dir      string
 	certs    certs
-	files    int               // descriptors that a process may have
-	programs map[string]string // of the contenders, by name
-	list     []Contender       // who can take part
+	files    int                                                   // descriptors that a process may have
+	programs map[string]string                                     // of the contenders, by name
+	list     []Contender                                           // who can take part
+	look     func(name string, patterns ...string) (string, error) // finds programs
 	report   *Report
 }
 
@@ -110,18 +111,12 @@ func (r *run) contenders(ctx context.Context) ([]Contender, error) {
 			continue
 		}
 		path := r.Programs[c.Name]
-		switch {
-		case path != "" || c.program == "":
-		case slices.Contains(r.Only, c.Name) || !c.Guest:
-			found, err := program(c.program)
+		if path == "" && c.program != "" {
+			found, err := r.look(c.program)
 			if err != nil {
-				r.report.note(fmt.Sprintf("%s takes no part: %s is not installed.", c.Name, c.program))
-				continue
-			}
-			path = found
-		default:
-			found, err := program(c.program)
-			if err != nil {
+				if !c.Guest || slices.Contains(r.Only, c.Name) {
+					r.report.note(fmt.Sprintf("%s takes no part: %s is not installed.", c.Name, c.program))
+				}
 				continue
 			}
 			path = found
@@ -188,6 +183,10 @@ func (r *run) stage(ctx context.Context, st stage, s *server) error {
 		for _, x := range r.lineup(c, r.list) {
 			if standing[x.Name] == nil {
 				e, err := startEntrant(ctx, x, r.station(st, s, x))
+				if r.excused(ctx, x, err) {
+					r.report.note(fmt.Sprintf("%s takes no part with %s: %s", x.Name, st.backend, firstOf(err)))
+					continue
+				}
 				if err != nil {
 					return err
 				}
@@ -200,6 +199,18 @@ func (r *run) stage(ctx context.Context, st stage, s *server) error {
 		}
 	}
 	return nil
+}
+
+// excused reports whether a run goes on after an error: a guest may fail, for the suite can not know
+// every version of it.
+func (r *run) excused(ctx context.Context, x Contender, err error) bool {
+	return err != nil && x.Guest && ctx.Err() == nil
+}
+
+// firstOf is the first line of an error.
+func firstOf(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // begin enters the results of a cell into the report, empty as yet.
@@ -240,10 +251,19 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 		list = append(list, e.Contender)
 	}
 	results := r.begin(c, rate, list)
+	failed := make([]bool, len(entrants))
 	for round := range r.rounds(c) {
 		for turn := range entrants {
 			i := (round + turn) % len(entrants)
+			if failed[i] {
+				continue
+			}
 			sample, err := r.sample(ctx, c, s, entrants[i], rate)
+			if failed[i] = r.excused(ctx, entrants[i].Contender, err); failed[i] {
+				r.report.note(fmt.Sprintf("%s is left out of %s, %s after %d rounds: %s",
+					entrants[i].Name, c.Scenario.Name, c.Load.Name, round, firstOf(err)))
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, entrants[i].Name, err)
 			}
