@@ -36,6 +36,7 @@ type client struct {
 	ready    int // clients that have logged in
 	number   uint64
 	owed     int           // questions without an answer
+	patience time.Duration // as the constant
 	heard    time.Duration // when there was progress last
 	load     *load         // nil while clients log in, and for idle ones
 	buffer   [fetchMax]byte
@@ -73,7 +74,8 @@ func newClient(o ClientOptions) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{ClientOptions: o, protocol: protocols[o.Protocol], to: to, family: family, number: firstNumber}
+	c := &client{ClientOptions: o, protocol: protocols[o.Protocol], to: to, family: family,
+		number: firstNumber, patience: patience}
 	if c.poll, err = newPoller(); err != nil {
 		return nil, err
 	}
@@ -111,19 +113,22 @@ func (c *client) loginAll() error {
 				return err
 			}
 		}
-		stopped, err := c.turn(tickMax)
+		stopped, err := c.turn(c.tick())
 		if err != nil {
 			return err
 		}
 		if stopped {
 			return errStopped
 		}
-		if c.poll.now()-c.heard > patience {
-			return fmt.Errorf("%d of %d clients have logged in, and none within the last %v", c.ready, c.Clients, patience)
+		if c.poll.now()-c.heard > c.patience {
+			return fmt.Errorf("%d of %d clients have logged in, and none within the last %v", c.ready, c.Clients, c.patience)
 		}
 	}
 	return nil
 }
+
+// tick is the longest wait while something is due, in milliseconds.
+func (c *client) tick() int { return min(tickMax, int(c.patience/time.Millisecond)) }
 
 func (c *client) open() error {
 	fd, err := connect(c.to, c.family)

@@ -222,3 +222,37 @@ func TestClientsFail(t *testing.T) {
 		})
 	}
 }
+
+// mute is a server that says nothing from one of its messages on.
+type mute struct {
+	answerer
+	from, messages int
+}
+
+func (m *mute) message(in []byte, r *reply) (int, error) {
+	if m.messages++; m.messages >= m.from {
+		return len(in), nil
+	}
+	return m.answerer.message(in, r)
+}
+
+// TestPatience has clients wait for a server that has fallen silent, in the login and later.
+func TestPatience(t *testing.T) {
+	for protocol, p := range protocols {
+		for from, want := range map[int]string{1: "0 of 1 clients have logged in", 5: "1 questions are without an answer"} {
+			addr := startServer(t, func() answerer { return &mute{answerer: p.answerer(), from: from} })
+			c, err := newClient(ClientOptions{Protocol: protocol, Addr: addr, User: "me", Clients: 1, Depth: 1, Lasts: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.patience = 50 * time.Millisecond
+			if err = c.loginAll(); err == nil {
+				_, err = c.work(io.Discard)
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v; want %q", protocol, err, want)
+			}
+			c.close()
+		}
+	}
+}

@@ -144,8 +144,8 @@ func (c *client) step(say io.Writer) error {
 	}
 	if c.owed == 0 {
 		c.heard = now // nothing is due
-	} else if now-c.heard > patience {
-		return fmt.Errorf("%d questions are without an answer, and none has come within %v", c.owed, patience)
+	} else if now-c.heard > c.patience {
+		return fmt.Errorf("%d questions are without an answer, and none has come within %v", c.owed, c.patience)
 	}
 	if l.asking && l.pace != nil {
 		if err := c.askDue(now); err != nil {
@@ -155,7 +155,7 @@ func (c *client) step(say io.Writer) error {
 	if err := c.poll.arm(c.wake()); err != nil {
 		return err
 	}
-	stopped, err := c.turn(tickMax)
+	stopped, err := c.turn(c.tick())
 	if stopped && l.asking {
 		l.stopAsking(min(l.end, c.poll.now()))
 	}

@@ -23,10 +23,10 @@ type myClient struct {
 type myStep uint8
 
 const (
-	awaitGreeting  myStep = iota
-	awaitWelcome          // OK
-	awaitPrepared         // the answer to COM_STMT_PREPARE
-	awaitPrepared2        // and the definitions behind it
+	awaitGreeting    myStep = iota
+	awaitWelcome            // OK
+	awaitPrepared           // the answer to COM_STMT_PREPARE
+	awaitDefinitions        // and the definitions behind it
 )
 
 // myPhase is what an answer has come to.
@@ -83,7 +83,7 @@ func (m *myClient) login(in, out []byte) (used int, send []byte, done bool, err 
 		if c.bad {
 			return used, out, false, errMalformed
 		}
-		m.step, m.skip = awaitPrepared2, m.definitions(columns)+m.definitions(params)
+		m.step, m.skip = awaitDefinitions, m.definitions(columns)+m.definitions(params)
 	default:
 		m.skip--
 	}
