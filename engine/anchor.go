@@ -19,10 +19,14 @@ func (e *Engine) addLoop() error {
 		return fmt.Errorf("engine: anchor: %w", err)
 	}
 	l := newLoop(len(e.loops), &e.opt, bell)
+	l.turns.due.Add(1)
 	gc, err := e.client.EnrollContext(near, &Conn{loop: l, h: anchor{}})
 	if err == nil {
 		l.el = gc.EventLoop()
 		err = l.findPoller(gc.Fd(), e.loops)
+	}
+	if err == nil && !e.opt.gnetTurns {
+		l.initTurns(gc.Fd())
 	}
 	if err != nil {
 		_ = unix.Close(bell)

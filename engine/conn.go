@@ -81,6 +81,8 @@ func (c *Conn) Buffered() int {
 // opened is the first thing that happens to a connection on its loop.
 func (c *Conn) opened(gc gnet.Conn) {
 	c.gc, c.fd, c.enrolled = gc, gc.Fd(), true
+	c.loop.turns.enter(c)
+	c.loop.turns.due.Add(-1)
 	c.h.OnOpen(c)
 }
 
@@ -219,6 +221,7 @@ func (c *Conn) lost(err error) {
 		return
 	}
 	c.gc = nil
+	c.loop.turns.forget(c)
 	if c.phase == phaseOpen {
 		if err == io.EOF { // bare: gnet's word for an error that it did not look at
 			err = socketError(c.fd)

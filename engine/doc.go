@@ -21,6 +21,14 @@
 // Loop.Run has its own queue, announced by a byte on a socket pair, the loop's anchor (anchor.go). So
 // tasks keep their order, and take turns with the sockets whatever they submit.
 //
+// # Turns
+//
+// gnet's loop is only gone back to for what only gnet can do. Otherwise the loop goes on by itself from
+// the end of one of gnet's calls: it waits in gnet's epoll instance and reads the sockets that are
+// ready, one read for each (turns.go, which says why and what is left to gnet). Measured on two cores
+// with PostgreSQL, prepared point queries of 32 clients: at a third of the peak rate 0.6 times the
+// context switches and 0.8 times the CPU of gnet's own loop; as fast as it goes, 0.85 times the CPU.
+//
 // # Handlers are never called from inside a handler
 //
 // gnet closes a connection inside the very Write that failed and calls back at once. Here OnClose is

@@ -88,6 +88,9 @@ func (*events) OnTraffic(gc gnet.Conn) gnet.Action {
 	p, _ := gc.Next(-1)
 	c.received(p)
 	c.loop.leave()
+	if c.loop.turns.on {
+		c.loop.goOn()
+	}
 	return gnet.None
 }
 

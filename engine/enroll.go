@@ -35,12 +35,19 @@ func (l *Loop) register(nc net.Conn, h Handler) error {
 	if err != nil {
 		return err
 	}
+	l.turns.due.Add(1)
 	results, err := l.el.Enroll(gnet.NewContext(context.Background(), c), nc)
 	if err != nil {
+		l.turns.due.Add(-1)
 		_ = nc.Close()
 		return err
 	}
-	if err = (<-results).Err; err == nil && !c.enrolled {
+	err = (<-results).Err
+	if c.enrolled {
+		return nil
+	}
+	l.turns.due.Add(-1)
+	if err == nil {
 		err = net.ErrClosed // gnet does not tell why the poller refused it
 	}
 	return err

@@ -34,12 +34,13 @@ type Loop struct {
 	scan    *time.Timer
 	delay   time.Duration // until the next scan
 
+	turns   turns
 	wheel   wheel
 	plain   []byte // what TLS connections decrypt into; made at the first one
 	cipher  []byte // what they encrypt into; empty between calls
 	pauses  uint64
 	resumes uint64
-	turns   uint64
+	events  uint64
 }
 
 // newLoop makes a Loop that has yet to be given gnet's.
@@ -69,14 +70,14 @@ type Counts struct {
 
 // Counts returns the loop's figures. Only on the loop.
 func (l *Loop) Counts() Counts {
-	return Counts{l.pauses, l.resumes, l.turns, len(l.watched), l.wheel.armed}
+	return Counts{l.pauses, l.resumes, l.events, len(l.watched), l.wheel.armed}
 }
 
 // enter and leave frame each call of a handler; the last leave tells of the connections that ended
 // meanwhile.
 func (l *Loop) enter() {
 	l.depth++
-	l.turns++
+	l.events++
 }
 
 func (l *Loop) leave() {

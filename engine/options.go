@@ -17,8 +17,8 @@ type Logger interface {
 
 // Options of an Engine. The zero value is usable: check fills the defaults.
 type Options struct {
-	// Loops is the number of event loops. 0: one on machines with up to two processors (the second
-	// one is better left to the server and the kernel), else one per processor.
+	// Loops is the number of event loops; 0 = DefaultLoops. GOMAXPROCS should be one more at least:
+	// loops then sleep in the cheapest way.
 	Loops int
 	// LockThreads pins each loop to an operating system thread. Off by default: with it each sleep
 	// of a loop is a switch of threads.
@@ -34,6 +34,17 @@ type Options struct {
 	FlushTimeout, DrainTimeout time.Duration
 	// Logger takes gnet's errors; nil drops them.
 	Logger Logger
+
+	gnetTurns bool // for tests: gnet waits and reads, as it does when its alarm is not found
+}
+
+// DefaultLoops is one on machines with up to two processors (the second one is better left to the
+// server and the kernel), else one per processor.
+func DefaultLoops() int {
+	if n := runtime.NumCPU(); n > 2 {
+		return min(n, maxLoops)
+	}
+	return 1
 }
 
 // check fills the defaults and refuses nonsense.
@@ -43,9 +54,7 @@ func (o *Options) check() error {
 		return errors.New("engine: options must not be negative")
 	}
 	if o.Loops == 0 {
-		if o.Loops = runtime.NumCPU(); o.Loops <= 2 {
-			o.Loops = 1
-		}
+		o.Loops = DefaultLoops()
 	}
 	if o.Loops > maxLoops {
 		return errors.New("engine: Loops must not be over 256")

@@ -56,6 +56,8 @@ func (l *Loop) stop() {
 	l.tasks.Lock()
 	l.tasks.stopped = true
 	l.tasks.queue = nil
+	l.turns.due.Add(1) // gnet will be told to stop
+	l.ring()
 	l.tasks.Unlock()
 	l.cancel()
 	l.scan.Stop()

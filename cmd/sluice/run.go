@@ -97,10 +97,23 @@ func (p *process) start(cfg *conf.Config) error {
 
 // tune sets what concerns Go's runtime.
 func tune(cfg *conf.Config) {
-	if cfg.Engine.Procs > 0 {
-		runtime.GOMAXPROCS(cfg.Engine.Procs)
+	if n := procs(cfg.Engine, runtime.GOMAXPROCS(0)); n != runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
 	}
 	tuneMemory(cfg)
+}
+
+// procs is GOMAXPROCS: what was asked for, or else Go's own choice, but with one for each loop and one
+// more for the rest of the process.
+func procs(e conf.Engine, own int) int {
+	if e.Procs > 0 {
+		return e.Procs
+	}
+	loops := e.Loops
+	if loops == 0 {
+		loops = engine.DefaultLoops()
+	}
+	return max(own, loops+1)
 }
 
 // tuneMemory sets how Go's collector weighs memory against work.
