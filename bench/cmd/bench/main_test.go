@@ -56,6 +56,7 @@ func TestFlags(t *testing.T) {
 		"variant":                   {"-variant", "nameless"},
 		"relay":                     {"-relay", "nameless"},
 		"contender":                 {"-contender", "nobody=here"},
+		`relay "nameless"`:          {"-relay", "nameless"},
 	} {
 		if err := run(context.Background(), args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v; want %q", args, err, want)

@@ -1,5 +1,5 @@
 // Package suite measures what a proxy costs: Sluice beside a direct connection, a bare relay (the
-// floor) and HAProxy, under the same loads, on the same machine, in one run.
+// floor), HAProxy, nginx, PgBouncer and others, under the same loads, on the same machine, in one run.
 //
 // A run is a table of scenarios by contenders. Each cell is measured once per round, and the rounds
 // go through the contenders in turn (A B C, B C A, …), so that whatever else changes on the machine
@@ -11,7 +11,12 @@
 //	               └─ its CPU, memory and context switches, over the same seconds
 //	                  in which the queries are counted
 //
-// To add a scenario, a load or a contender, add a row to its table (scenarios.go, loads.go,
-// contenders.go). The package starts everything that it needs, in a folder of its own, on free
+// The work is cut into stages, one for each kind of server and sides with TLS, and these into cells, a
+// load under a scenario. Servers stay up for their stages, contenders for a stage, generators for a
+// sample.
+//
+// To add a scenario, a load or a contender, add a row to its table (scenarios.go, with the line-ups of
+// who takes part where; loads.go; contenders.go). What the rows take is added up by plan.go, and a test
+// holds the sum below half an hour. The package starts everything that it needs, in a folder of its own, on free
 // loopback ports, and stops it again. It imports nothing of the program's inside.
 package suite

@@ -134,7 +134,7 @@ func syntheticLoads() []Load {
 		for _, clients := range []int{1, 32, 64, 512} {
 			add(fmt.Sprint(clients), clients)
 		}
-		add("open", 32).Peak = "syn-" + db.short + "-32"
+		add("open", 64).Peak = "syn-" + db.short + "-64"
 		for _, depth := range []int{1, 8, 64} {
 			add(fmt.Sprintf("depth-%d", depth), 8).Depth = depth
 		}

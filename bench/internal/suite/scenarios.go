@@ -70,7 +70,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "open",
-		About: "32 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
+		About: "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
 		Loads: []string{"syn-pg-open", "syn-my-open"},
 		Paced: true,
 		Share: shortShare,

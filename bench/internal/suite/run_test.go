@@ -1,0 +1,276 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// built makes Sluice's program, once for all tests.
+var built = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(builtDir, "sluice")
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/sluice")
+	cmd.Dir = "../../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// smallOptions are those of a run in small, with all programs in place.
+func smallOptions(t *testing.T) Options {
+	t.Helper()
+	sluice, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	floor, err := filepath.Abs("../../floor/relay.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Rounds: 1, Window: 250 * time.Millisecond, Threads: 1, Floor: floor, Sluice: sluice, Progress: io.Discard}
+}
+
+// measured runs and returns what there was, as scenario/load: contenders.
+func measured(t *testing.T, o Options) (*Report, []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	report, err := Run(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, r := range report.Results {
+		if len(r.Rounds) != o.Rounds {
+			t.Errorf("%s, %s, %s: %d rounds; want %d", r.Scenario, r.Load, r.Contender, len(r.Rounds), o.Rounds)
+		}
+		line := r.Scenario + "/" + r.Load + ":"
+		if len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], line) {
+			lines = append(lines, line)
+		}
+		lines[len(lines)-1] += " " + r.Contender
+	}
+	return report, lines
+}
+
+// plausible holds a sample against what must be so.
+func plausible(t *testing.T, r *Result) {
+	t.Helper()
+	for _, s := range r.Rounds {
+		if hasProcess := r.Contender != directName; hasProcess != (s.CPU > 0) || hasProcess != (s.Resident > 0) {
+			t.Errorf("%s, %s: CPU %v, memory %v", r.Load, r.Contender, s.CPU, s.Resident)
+		}
+		if s.PerSecond <= 0 || s.P50 <= 0 || s.P99 < s.P50 || s.P999 < s.P99 || s.AllCPU <= s.CPU || s.Switches < s.Voluntary {
+			t.Errorf("%s, %s: %+v", r.Load, r.Contender, s)
+		}
+	}
+}
+
+// TestRun makes a run in small, against real servers, plain and with TLS on both sides. What is
+// offered by a paced load must be what is done.
+func TestRun(t *testing.T) {
+	o := smallOptions(t)
+	o.Window, o.Rate = 700*time.Millisecond, 500
+	o.Only = []string{"paced", "connect", "tls-both", "pg-prepared", "my-text", "my-connect", "floor", "pgbouncer", "sluice"}
+	report, got := measured(t, o)
+	want := []string{
+		"paced/pg-prepared: floor pgbouncer sluice", "tls-both/pg-prepared: floor pgbouncer sluice",
+		"paced/my-text: floor sluice", "connect/my-connect: floor sluice", "tls-both/my-text: floor sluice"}
+	if !slices.Equal(got, want) {
+		t.Errorf("measured %q; want %q", got, want)
+	}
+	for _, r := range report.Results {
+		plausible(t, r)
+		if s := r.Rounds[0]; r.Scenario == "paced" && (s.PerSecond < 350 || s.PerSecond > 650) {
+			t.Errorf("%s at %s: %.0f queries per second; 500 were offered", r.Load, r.Contender, s.PerSecond)
+		}
+		if passes := r.Scenario == "tls-both" && r.Contender == floorName; passes != (r.Note != "") {
+			t.Errorf("%s, %s, %s: the note %q", r.Scenario, r.Load, r.Contender, r.Note)
+		}
+	}
+}
+
+// TestContenders has each of them, with two threads, stand in front of a synthetic server of either
+// protocol.
+func TestContenders(t *testing.T) {
+	o := smallOptions(t)
+	o.Threads = 2
+	o.Only = []string{"clients", "open", "rows", "syn-pg-64", "syn-pg-open", "syn-my-64k",
+		"floor", "haproxy", "nginx", "pgbouncer", "sluice", "mine"}
+	o.Variants = []Variant{{Name: "mine", Env: []string{"GOGC=50"}}}
+	report, got := measured(t, o)
+	want := []string{
+		"clients/syn-pg-64: floor haproxy nginx pgbouncer sluice mine",
+		"open/syn-pg-open: floor haproxy nginx pgbouncer sluice mine",
+		"rows/syn-my-64k: floor haproxy nginx sluice mine"}
+	if !slices.Equal(got, want) {
+		t.Errorf("measured %q; want %q", got, want)
+	}
+	peak := report.find("clients", "syn-pg-64", haproxyName).Rounds[0].PerSecond
+	for _, r := range report.Results {
+		plausible(t, r)
+		if r.Scenario == "open" && math.Abs(r.Rate*3/peak-1) > 1e-6 {
+			t.Errorf("%s, %s: %.0f per second offered; the peak is %.0f", r.Load, r.Contender, r.Rate, peak)
+		}
+	}
+}
+
+// TestIdle: thousands of silent clients cost memory, and Sluice tells of its own heap.
+func TestIdle(t *testing.T) {
+	o := smallOptions(t)
+	o.Only = []string{"idle", "syn-pg-idle", "haproxy", "sluice"}
+	report, got := measured(t, o)
+	if want := []string{"idle/syn-pg-idle: haproxy sluice"}; !slices.Equal(got, want) {
+		t.Fatalf("measured %q; want %q", got, want)
+	}
+	for _, r := range report.Results {
+		s := r.Rounds[0]
+		own := r.Contender == sluiceName
+		if r.Clients < 100 || s.ResidentEach < 500 || s.ResidentEach > 64<<10 || own != (s.HeapEach > 0) || own != (s.HeapScanEach > 0) {
+			t.Errorf("%s with %d clients: %+v", r.Contender, r.Clients, s)
+		}
+		if _, ok := r.Summary[heapScanEach.name]; ok != own {
+			t.Errorf("%s: the summary has a scanned heap: %t", r.Contender, ok)
+		}
+	}
+}
+
+// TestProfile takes one of Sluice under a synthetic load.
+func TestProfile(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r := &run{Options: smallOptions(t), dir: t.TempDir(), report: &Report{}}
+	r.Profiles = filepath.Join(r.dir, "profiles")
+	s, err := startSynthServer(ctx, Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	sluice := contenders[slices.IndexFunc(contenders, func(c Contender) bool { return c.Name == sluiceName })]
+	e, err := startEntrant(ctx, sluice, r.station(stage{backend: backend{Postgres, true}}, s, sluice))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.stop()
+	l, _ := loadNamed("syn-pg-32")
+	if err := r.profile(ctx, cell{Scenario{Name: "clients"}, l}, e, 0); err != nil {
+		t.Fatal(err)
+	}
+	if p := r.report.Profiles; len(p) != 1 || p[0].Name != "clients-syn-pg-32" || !strings.Contains(p[0].Top, "linux.Syscall6") {
+		t.Errorf("got %+v, notes %q", p, r.report.Notes)
+	}
+	if trace, err := os.Stat(filepath.Join(r.Profiles, "clients-syn-pg-32.trace")); err != nil || trace.Size() == 0 {
+		t.Errorf("the trace: %v", err)
+	}
+	merged := filepath.Join(r.dir, "default.pgo")
+	if err := r.report.MergeProfiles(ctx, merged); err != nil {
+		t.Fatal(err)
+	}
+	if table, err := top(ctx, merged); err != nil || !strings.Contains(table, "Type: cpu") {
+		t.Errorf("the merged profile: %v\n%s", err, table)
+	}
+	if err := new(Report).MergeProfiles(ctx, merged); err == nil {
+		t.Error("nothing was merged without an error")
+	}
+}
+
+// TestMissingContender: who is not installed is left out, and the report says so, unless it is a guest
+// that nobody asked for.
+func TestMissingContender(t *testing.T) {
+	nothing := func(string, ...string) (string, error) { return "", errors.New("not installed") }
+	tests := []struct {
+		only, programs string
+		want, note     string
+	}{
+		{"clients", "", "sluice", "floor takes no part: cc is not installed."},
+		{"clients,pgcat,sluice", "", "sluice", "pgcat takes no part: pgcat is not installed."},
+		{"clients,pgcat,haproxy", "pgcat", "pgcat", "haproxy takes no part: haproxy is not installed."},
+	}
+	for _, tt := range tests {
+		r := &run{Options: Options{Only: strings.Split(tt.only, ","), Programs: map[string]string{tt.programs: "/opt/program"}},
+			look: nothing, programs: map[string]string{}, report: &Report{}}
+		list, err := r.contenders(context.Background())
+		if err != nil || lineupNames(list) != tt.want || !slices.Contains(r.report.Notes, tt.note) {
+			t.Errorf("%s: %s, %v, with the notes %q", tt.only, lineupNames(list), err, r.report.Notes)
+		}
+		if guest := "odyssey takes no part: odyssey is not installed."; slices.Contains(r.report.Notes, guest) {
+			t.Errorf("%s: a guest that nobody asked for is missed", tt.only)
+		}
+	}
+}
+
+// TestGuestsMayFail: a guest that does not start, and one that serves nobody, are left out with a word
+// about why; the others are measured all the same.
+func TestGuestsMayFail(t *testing.T) {
+	deaf := func(ctx context.Context, at station) (running, error) {
+		at.server = "127.0.0.1:1" // nobody is there
+		return startHAProxy(ctx, at)
+	}
+	absent := func(context.Context, station) (running, error) {
+		return running{}, errors.New("no licence\nof any kind")
+	}
+	haproxy, err := program("haproxy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r := &run{Options: smallOptions(t), dir: t.TempDir(), report: &Report{}, programs: map[string]string{"deaf": haproxy}}
+	r.list = []Contender{{Name: directName}, {Name: "deaf", Guest: true, start: deaf}, {Name: "absent", Guest: true, start: absent}}
+	s, err := startSynthServer(ctx, Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	l, _ := loadNamed("syn-pg-32")
+	st := stage{backend: backend{Postgres, true}, cells: []cell{{Scenario{Name: "clients"}, l}}}
+	r.Only = []string{directName, "deaf", "absent"}
+	if err := r.stage(ctx, st, s); err != nil {
+		t.Fatal(err)
+	}
+	if direct := r.report.find("clients", "syn-pg-32", directName); direct == nil || len(direct.Rounds) != 1 {
+		t.Errorf("direct: %+v", direct)
+	}
+	if len(r.report.Notes) != 2 || !strings.HasPrefix(r.report.Notes[0], "absent takes no part") ||
+		!strings.HasSuffix(r.report.Notes[0], "no licence") || !strings.HasPrefix(r.report.Notes[1], "deaf is left out of clients, syn-pg-32") {
+		t.Errorf("the notes: %q", r.report.Notes)
+	}
+}
+
+// TestRunEndsEarly cancels a run in the middle; everything it started must be gone with it, which
+// Run's return means.
+func TestRunEndsEarly(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	stopAtFirst := writerFunc(func(p []byte) {
+		if strings.Contains(string(p), "1/50") {
+			cancel()
+		}
+	})
+	report, err := Run(ctx, Options{Rounds: 50, Window: 100 * time.Millisecond, Threads: 1,
+		Only: []string{"saturated", "pg-simple", "direct"}, Progress: stopAtFirst})
+	if err == nil || report == nil || len(report.Results) != 1 || len(report.Results[0].Rounds) < 1 {
+		t.Fatalf("got %+v, %v; want an error and what had been measured", report, err)
+	}
+	if text := report.Markdown(); !strings.Contains(text, "| direct |") {
+		t.Errorf("the report of a cancelled run:\n%s", text)
+	}
+}
+
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
