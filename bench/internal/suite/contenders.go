@@ -21,6 +21,8 @@ type Contender struct {
 	Databases []Database
 	// TLS is what it can do where clients or the server ask for TLS.
 	TLS tlsSkill
+	// Remarks are what a reader of its figures has to know, by scenario.
+	Remarks map[string]string
 	// Guest takes part where its program is found, or given by Options.Programs; nobody misses it.
 	Guest bool
 
@@ -83,6 +85,10 @@ var contenders = []Contender{
 	{Name: haproxyName, About: "HAProxy, mode tcp", TLS: tlsPasses, program: "haproxy", start: startHAProxy},
 	{Name: "nginx", About: "nginx, stream module", TLS: tlsPasses, program: "nginx", start: startNginx},
 	{Name: "pgbouncer", About: "PgBouncer, session pooling", Databases: []Database{Postgres}, TLS: tlsEnds,
+		Remarks: map[string]string{
+			"connect": "Keeps its server connections for the next client, so no server is connected to or logged in at.",
+			"idle":    "Opens a server connection with a client's first query, so here it has none.",
+		},
 		program: "pgbouncer", start: startPgBouncer},
 	{Name: sluiceName, About: "Sluice, mode proxy", TLS: tlsEnds, start: startSluice},
 	{Name: "odyssey", About: "Odyssey, session pooling", Databases: []Database{Postgres}, Guest: true,

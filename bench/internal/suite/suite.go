@@ -229,6 +229,9 @@ func noteOf(c cell, x Contender) string {
 	if c.Note != "" {
 		notes = append(notes, c.Note)
 	}
+	if remark := x.Remarks[c.Scenario.Name]; remark != "" {
+		notes = append(notes, remark)
+	}
 	if c.Sides == tlsBothSides && x.TLS == tlsPasses {
 		notes = append(notes, "Passes TLS through.")
 	}

@@ -2,7 +2,6 @@ package suite
 
 import (
 	"errors"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -78,6 +77,11 @@ func TestTables(t *testing.T) {
 	known := map[string]bool{}
 	for _, c := range contenders {
 		known[c.Name] = true
+		for scenario := range c.Remarks {
+			if lineups[scenario] == nil {
+				t.Errorf("%s has a remark on %q, which is no scenario", c.Name, scenario)
+			}
+		}
 	}
 	for line, names := range lineups {
 		scenario, load, _ := strings.Cut(line, "/")
