@@ -47,6 +47,8 @@ type command struct {
 	suite.Options
 	out string // folder of reports
 	pgo string // file for the merged profile; "" = none
+
+	keepProfiles bool // also beside the report
 }
 
 func run(ctx context.Context, args []string) error {
@@ -67,12 +69,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err // what was measured until then is printed, but not kept
 	}
-	if c.pgo != "" {
-		if err := report.MergeProfiles(ctx, c.pgo); err != nil {
-			return err
-		}
+	if err := write(report, c.out, c.keepProfiles); err != nil || c.pgo == "" {
+		return err
 	}
-	return write(report, c.out)
+	return report.MergeProfiles(ctx, c.pgo)
 }
 
 // parse reads the flags and fills in what they leave open, by whether the run is quick.
@@ -93,6 +93,7 @@ func parse(args []string) (c command, err error) {
 	flags.StringVar(&c.Floor, "floor", "floor/relay.c", "source of the bare relay")
 	flags.StringVar(&c.out, "out", "", fmt.Sprintf("folder for the report's folder (default %s, quick %s)", outFull, outQuick))
 	flags.StringVar(&c.Profiles, "profiles", "", fmt.Sprintf("folder for profiles and traces of Sluice, or none (default %s, quick none)", profilesFull))
+	flags.BoolVar(&c.keepProfiles, "keep-profiles", false, fmt.Sprintf("put CPU profiles of at most %d KiB beside the report too", profileMax>>10))
 	flags.StringVar(&c.pgo, "pgo", "", "`file` for one profile that is the sum of all, such as ../cmd/sluice/default.pgo")
 	flags.Func("contender", "`NAME=PATH` of a contender's program that is not in PATH, or not to be taken from there", func(text string) error {
 		name, path, err := suite.ParseProgram(text)
@@ -113,6 +114,9 @@ func parse(args []string) (c command, err error) {
 	})
 	flags.Func("variant", "a further Sluice, `NAME:KEY=VALUE,…`: environment variables, or BIN=program", func(text string) error {
 		v, err := suite.ParseVariant(text)
+		if err == nil {
+			err = absolute(&v.Program)
+		}
 		c.Variants = append(c.Variants, v)
 		return err
 	})

@@ -25,7 +25,7 @@ func TestWriteKeepsEarlierReports(t *testing.T) {
 	for _, note := range []string{"the first", "the second"} {
 		r := &suite.Report{Date: "2026-11-22T01:02:03Z", Machine: suite.Machine{Commit: "abc"}, Notes: []string{note},
 			Profiles: []suite.Profile{{Name: "paced-pg-simple", Top: "flat " + note}, {Name: "without"}}}
-		if err := write(r, dir); err != nil {
+		if err := write(r, dir, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,6 +44,26 @@ func TestWriteKeepsEarlierReports(t *testing.T) {
 		if err := json.Unmarshal(data, &back); err != nil || len(back.Notes) != 1 || back.Notes[0] != note {
 			t.Errorf("%s: %v, %v", name, back.Notes, err)
 		}
+	}
+}
+
+// TestWriteKeepsSmallProfiles: one stands beside the report, and one that is too large does not.
+func TestWriteKeepsSmallProfiles(t *testing.T) {
+	from, dir := t.TempDir(), t.TempDir()
+	r := &suite.Report{Date: "2026-11-22T01:02:03Z", Machine: suite.Machine{Commit: "abc"}}
+	for name, size := range map[string]int{"small": profileMax, "large": profileMax + 1} {
+		p := suite.Profile{Name: name, CPU: filepath.Join(from, name+".cpu.pprof")}
+		if err := os.WriteFile(p.CPU, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.Profiles = append(r.Profiles, p)
+	}
+	if err := write(r, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadDir(filepath.Join(dir, "2026-11-22-abc", "profiles"))
+	if err != nil || len(kept) != 1 || kept[0].Name() != "small.cpu.pprof" {
+		t.Errorf("kept %v, %v", kept, err)
 	}
 }
 

@@ -21,7 +21,7 @@ const (
 // write stores a report in a folder of its own: as Markdown for people, as JSON for programs, the
 // charts and the tables of the profiles. An earlier report of the same day and commit is kept: the new one gets a
 // number.
-func write(r *suite.Report, dir string) error {
+func write(r *suite.Report, dir string, keepProfiles bool) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -38,6 +38,11 @@ func write(r *suite.Report, dir string) error {
 	}
 	if err := writeTops(r.Profiles, filepath.Join(folder, reportProfiles)); err != nil {
 		return err
+	}
+	if keepProfiles {
+		if err := copyProfiles(r.Profiles, filepath.Join(folder, reportProfiles)); err != nil {
+			return err
+		}
 	}
 	if err := publish.WriteCharts(r, folder); err != nil {
 		return err
@@ -98,6 +103,30 @@ func writeTops(profiles []suite.Profile, dir string) error {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(dir, p.Name+".txt"), []byte(p.Top), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// profileMax is the size, in bytes, up to which a profile may stand beside a report, where it is kept
+// for good. One of two seconds is far below.
+const profileMax = 300 << 10
+
+// copyProfiles puts the CPU profiles beside the report, but for large ones.
+func copyProfiles(profiles []suite.Profile, dir string) error {
+	for _, p := range profiles {
+		data, err := os.ReadFile(p.CPU)
+		if err != nil {
+			return err
+		}
+		if len(data) > profileMax {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(p.CPU)), data, 0o644); err != nil {
 			return err
 		}
 	}
