@@ -259,7 +259,7 @@ func TestRunEndsEarly(t *testing.T) {
 		}
 	})
 	report, err := Run(ctx, Options{Rounds: 50, Window: 100 * time.Millisecond, Threads: 1,
-		Only: []string{"saturated", "pg-simple", "direct"}, Progress: stopAtFirst})
+		Only: []string{"clients", "syn-pg-1", "direct"}, Progress: stopAtFirst})
 	if err == nil || report == nil || len(report.Results) != 1 || len(report.Results[0].Rounds) < 1 {
 		t.Fatalf("got %+v, %v; want an error and what had been measured", report, err)
 	}
