@@ -57,7 +57,7 @@ type tolerance struct {
 
 // The tolerances are from some twenty counts of each cell, on a machine that was idle, that had both
 // processors taken by others, and that had ten programs waiting for them. The program's part was within
-// 0.6 % in all of them. The runtime's part was up to 500 instructions higher in busy cells, where Sluice
+// 0.6 % in all of them. The runtime's part was up to 650 instructions higher in busy cells, where Sluice
 // runs out of work when its peers are kept from theirs, and up to 1900 in paced ones, where a thread of
 // the runtime looks around for as long as a query takes. To hand a query to another goroutine and back
 // costs some 4000, so none of that goes unnoticed.

@@ -65,14 +65,9 @@ func (c cell) run(ctx context.Context, program, dir string, queries int) (n coun
 		return nil, err
 	}
 	defer p.Kill()
-	s, err := connect(c.load, addr, c.clients)
-	if err != nil {
-		return nil, err
-	}
-	err = s.ask(queries, await)
-	s.close()
-	if err != nil {
-		return nil, err
+	if err := c.relay(addr, queries, await); err != nil {
+		p.Kill()
+		return nil, errors.Join(err, p.Err()) // with the end of what Sluice wrote
 	}
 	if err := p.Stop(syscall.SIGTERM, patience); err != nil {
 		return nil, err
@@ -80,6 +75,17 @@ func (c cell) run(ctx context.Context, program, dir string, queries int) (n coun
 	return read(filepath.Join(dir, countFile))
 }
 
+// relay has clients ask queries through Sluice at addr.
+func (c cell) relay(addr string, queries int, await func() error) error {
+	s, err := connect(c.load, addr, c.clients)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.ask(queries, await)
+}
+
+// countFile is what cachegrind writes, in the folder of a run.
 const countFile = "count"
 
 // start starts Sluice under valgrind and waits until it accepts connections. There is no admin side
