@@ -74,7 +74,6 @@ func TestFlags(t *testing.T) {
 		"rounds:":                   {"-rounds", "-1"},
 		"calm:":                     {"-calm", "-1"},
 		"variant":                   {"-variant", "nameless"},
-		"relay":                     {"-relay", "nameless"},
 		"contender":                 {"-contender", "nobody=here"},
 		`relay "nameless"`:          {"-relay", "nameless"},
 	} {
