@@ -60,7 +60,8 @@ type tolerance struct {
 // 0.6 % in all of them. The runtime's part was up to 650 instructions higher in busy cells, where Sluice
 // runs out of work when its peers are kept from theirs, and up to 1900 in paced ones, where a thread of
 // the runtime looks around for as long as a query takes. To hand a query to another goroutine and back
-// costs some 4000, so none of that goes unnoticed.
+// costs some 2400 (a ping-pong over two channels, counted in the same way), so no hop goes unnoticed:
+// the busy cells tell.
 var (
 	busyTolerance  = tolerance{program: 0.02, runtime: 1000}
 	pacedTolerance = tolerance{program: 0.02, runtime: 3000}
