@@ -19,7 +19,7 @@ func (e *Engine) addLoop() error {
 		return fmt.Errorf("engine: anchor: %w", err)
 	}
 	l := newLoop(len(e.loops), &e.opt, bell)
-	l.turns.due.Add(1)
+	l.beginEnroll()
 	gc, err := e.client.EnrollContext(near, &Conn{loop: l, h: anchor{}})
 	if err == nil {
 		l.el = gc.EventLoop()

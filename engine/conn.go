@@ -82,7 +82,7 @@ func (c *Conn) Buffered() int {
 func (c *Conn) opened(gc gnet.Conn) {
 	c.gc, c.fd, c.enrolled = gc, gc.Fd(), true
 	c.loop.turns.enter(c)
-	c.loop.turns.due.Add(-1)
+	c.loop.endEnroll()
 	c.h.OnOpen(c)
 }
 

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/panjf2000/gnet/v2/pkg/pool/goroutine"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,7 +54,7 @@ func (l *Loop) Dial(addr string, opt SocketOptions, timeout time.Duration, h Han
 	failed func(error)) (stop context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(l.ctx, timeout)
 	l.conns.Add(1)
-	go func() {
+	reuse(func() {
 		defer cancel()
 		d := net.Dialer{KeepAlive: -1, KeepAliveConfig: opt.config(),
 			Control: func(_, _ string, raw syscall.RawConn) error { return opt.control(raw) }}
@@ -64,6 +65,14 @@ func (l *Loop) Dial(addr string, opt SocketOptions, timeout time.Duration, h Han
 			return
 		}
 		l.enroll(nc, h, func(err error) { l.Run(func() { failed(err) }) })
-	}()
+	})
 	return cancel
+}
+
+// reuse runs f on a goroutine of gnet's pool: dialling takes a deep stack, which a new goroutine would
+// have to grow each time.
+func reuse(f func()) {
+	if goroutine.DefaultWorkerPool.Submit(f) != nil {
+		go f()
+	}
 }

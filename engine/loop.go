@@ -20,11 +20,12 @@ type Loop struct {
 	// Data is for the loop's user: whatever belongs to this loop and needs no lock.
 	Data any
 
-	conns     atomic.Int64   // enrolled and on their way; for the choice of a loop, from anywhere
-	enrolling sync.WaitGroup // sockets that gnet is registering
-	tasks     tasks
-	ctx       context.Context // of dials; ends with the loop
-	cancel    context.CancelFunc
+	conns      atomic.Int64   // enrolled and on their way; for the choice of a loop, from anywhere
+	enrolling  sync.WaitGroup // sockets that gnet is registering
+	enrolments enrolments
+	tasks      tasks
+	ctx        context.Context // of dials; ends with the loop
+	cancel     context.CancelFunc
 
 	depth int     // handlers under way
 	ended []*Conn // whose OnClose is due once depth is 0
@@ -50,6 +51,9 @@ func newLoop(id int, opt *Options, bell int) *Loop {
 	look := l.scanWatched
 	l.scan = time.AfterFunc(time.Hour, func() { l.Run(look) })
 	l.scan.Stop()
+	failures := l.lookAtEnrolments
+	l.enrolments.timer = time.AfterFunc(time.Hour, func() { l.Run(failures) })
+	l.enrolments.timer.Stop()
 	l.wheel.init(func(advance func()) { l.Run(advance) })
 	return l
 }

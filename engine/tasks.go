@@ -61,5 +61,5 @@ func (l *Loop) stop() {
 	l.tasks.Unlock()
 	l.cancel()
 	l.scan.Stop()
-	l.enrolling.Wait()
+	l.awaitEnrolments()
 }
