@@ -90,7 +90,7 @@ func (e *enrolments) add(l *Loop, one enrolment) {
 	e.Lock()
 	defer e.Unlock()
 	if e.stopped {
-		go l.answered(one, <-one.results)
+		go func() { l.answered(one, <-one.results) }()
 		return
 	}
 	if e.list = append(e.list, one); len(e.list) == 1 {

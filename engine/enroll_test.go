@@ -50,6 +50,22 @@ func TestEnrollFailures(t *testing.T) {
 	}
 }
 
+// TestEnrollDuringStop enrolls on the loop when Stop has begun and no look will come any more. gnet
+// registers the socket on that very loop, so that Enroll must not wait for its answer.
+func TestEnrollDuringStop(t *testing.T) {
+	l := one(t)
+	near, _ := loopback(t)
+	opened := make(chan struct{})
+	on(t, l, func() {
+		l.enrolments.Lock()
+		l.enrolments.stopped = true
+		l.enrolments.Unlock()
+		h := &hooks{open: func(*Conn) { close(opened) }}
+		l.Enroll(near, h, func(err error) { t.Errorf("enroll: %v", err) })
+	})
+	await(t, opened, "OnOpen")
+}
+
 // TestCloseInOnOpen ends a connection as soon as it is there: it is told once, and not as a failure.
 func TestCloseInOnOpen(t *testing.T) {
 	l := one(t)
