@@ -24,13 +24,13 @@ func TestWriteKeepsEarlierReports(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "results")
 	for _, note := range []string{"the first", "the second"} {
 		r := &suite.Report{Date: "2026-11-22T01:02:03Z", Machine: suite.Machine{Commit: "abc"}, Notes: []string{note},
-			Profiles: []suite.Profile{{Name: "paced-pg-simple", Top: "flat " + note}, {Name: "without"}}}
+			Profiles: []suite.Profile{{Name: "paced-pg-simple", Top: "flat " + note, Sched: "delay " + note}, {Name: "without"}}}
 		if err := write(r, dir, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, note := range map[string]string{"2026-11-22-abc": "the first", "2026-11-22-abc-2": "the second"} {
-		for _, file := range []string{"report.md", "profiles/paced-pg-simple.txt"} {
+		for _, file := range []string{"report.md", "profiles/paced-pg-simple.txt", "profiles/paced-pg-simple.sched.txt"} {
 			text, err := os.ReadFile(filepath.Join(dir, name, file))
 			if err != nil || !strings.Contains(string(text), note) {
 				t.Errorf("%s/%s: %v; want %q in it:\n%s", name, file, err, note, text)

@@ -72,13 +72,18 @@ func topsText(profiles []suite.Profile) string {
 	text := ""
 	for _, p := range profiles {
 		if p.Top != "" {
-			text += fmt.Sprintf("- [%s](%s/%s.txt)\n", p.Name, reportProfiles, p.Name)
+			text += fmt.Sprintf("- [%s](%s/%s.txt)", p.Name, reportProfiles, p.Name)
+			if p.Sched != "" {
+				text += fmt.Sprintf(", [scheduler](%s/%s.sched.txt)", reportProfiles, p.Name)
+			}
+			text += "\n"
 		}
 	}
 	if text == "" {
 		return ""
 	}
-	return "\n## Where Sluice's time went\nThe functions with the most CPU time of their own, in a profile of two seconds under the load.\n\n" + text
+	return "\n## Where Sluice's time went\nThe functions with the most CPU time of their own, in a profile of two seconds under the load; " +
+		"and from a trace of the scheduler, where goroutines could have run and waited.\n\n" + text
 }
 
 // newFolder makes a folder that was not there, with a number behind its name if need be.
@@ -102,8 +107,13 @@ func writeTops(profiles []suite.Profile, dir string) error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, p.Name+".txt"), []byte(p.Top), 0o644); err != nil {
-			return err
+		for name, text := range map[string]string{p.Name + ".txt": p.Top, p.Name + ".sched.txt": p.Sched} {
+			if text == "" {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

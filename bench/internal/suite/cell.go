@@ -43,7 +43,7 @@ func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) 
 				sample.PerSecond, sample.P99, sample.CPU, sample.ForeignShare*100)
 		}
 	}
-	if !c.Profile || r.Profiles == "" {
+	if !c.profiled() || r.Profiles == "" {
 		return nil
 	}
 	for _, e := range entrants {

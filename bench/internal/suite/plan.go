@@ -101,7 +101,7 @@ func (o *Options) plan(list []Contender) plan {
 			}
 			part.samples += samples
 			part.takes += time.Duration(samples) * o.sampleTakes(c)
-			if c.Profile && o.Profiles != "" {
+			if c.profiled() && o.Profiles != "" {
 				part.takes += c.pace.over + c.pace.lasts(profileTakes)
 			}
 		}

@@ -24,9 +24,10 @@ const (
 
 // Profile is where Sluice's time went under one load.
 type Profile struct {
-	Name string `json:"name"` // scenario-load
-	CPU  string `json:"-"`    // file: a CPU profile
-	Top  string `json:"-"`    // the functions that most of it was spent in, as text
+	Name  string `json:"name"` // scenario-load
+	CPU   string `json:"-"`    // file: a CPU profile
+	Top   string `json:"-"`    // the functions that most of it was spent in, as text
+	Sched string `json:"-"`    // where goroutines waited for the scheduler, and how long, as text
 }
 
 // profile runs a load once more, for Sluice only, while it is profiled through its HTTP side. What it
@@ -65,6 +66,9 @@ func (r *run) profile(ctx context.Context, c cell, e *entrant, rate float64) err
 	if p.Top, err = top(ctx, p.CPU); err != nil {
 		r.report.note("No tables of the profiles: " + err.Error())
 	}
+	if p.Sched, err = scheduler(ctx, base+".trace"); err != nil {
+		r.report.note("No tables of the scheduler: " + err.Error())
+	}
 	r.report.Profiles = append(r.report.Profiles, p)
 	fmt.Fprintf(r.Progress, "%-10s %-15s profiled\n", c.Scenario.Name, c.Load.Name)
 	return nil
@@ -89,6 +93,21 @@ func top(ctx context.Context, profile string) (string, error) {
 	err := child.Run(ctx, child.Spec{Name: "go tool pprof", Stdout: &out,
 		Args: []string{"go", "tool", "pprof", "-top", "-nodecount=" + topCount, profile}})
 	return out.String(), err
+}
+
+// scheduler makes of a trace the table of how long goroutines that could have run did not.
+// https://pkg.go.dev/cmd/trace
+func scheduler(ctx context.Context, trace string) (string, error) {
+	profile := trace + ".sched.pprof"
+	f, err := os.Create(profile)
+	if err != nil {
+		return "", err
+	}
+	err = child.Run(ctx, child.Spec{Name: "go tool trace", Stdout: f, Args: []string{"go", "tool", "trace", "-pprof=sched", trace}})
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return top(ctx, profile)
 }
 
 // MergeProfiles writes one profile that is the sum of a run's, for the compiler to go by.

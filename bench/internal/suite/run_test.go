@@ -167,7 +167,8 @@ func TestProfile(t *testing.T) {
 	if err := r.profile(ctx, cell{Scenario{Name: "clients"}, l}, e, 0); err != nil {
 		t.Fatal(err)
 	}
-	if p := r.report.Profiles; len(p) != 1 || p[0].Name != "clients-syn-pg-32" || !strings.Contains(p[0].Top, "linux.Syscall6") {
+	if p := r.report.Profiles; len(p) != 1 || p[0].Name != "clients-syn-pg-32" || !strings.Contains(p[0].Top, "linux.Syscall6") ||
+		!strings.Contains(p[0].Sched, "Type: delay") {
 		t.Errorf("got %+v, notes %q", p, r.report.Notes)
 	}
 	if trace, err := os.Stat(filepath.Join(r.Profiles, "clients-syn-pg-32.trace")); err != nil || trace.Size() == 0 {

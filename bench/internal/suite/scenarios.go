@@ -17,7 +17,7 @@ type Scenario struct {
 	// RoundsMax limits the rounds; 0 = as many as the run makes.
 	RoundsMax int
 	Quick     []string // loads that are part of the short run
-	Profile   bool     // Sluice is profiled once the rounds are over
+	Profile   []string // loads under which Sluice is profiled once their rounds are over
 }
 
 // scenarios is what a run measures, in this order.
@@ -27,7 +27,7 @@ var scenarios = []Scenario{
 		About:   "32 clients, each sends its next query as soon as it has the answer.",
 		Loads:   []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared", "my-readwrite"},
 		Quick:   []string{"pg-simple", "pg-prepared", "my-text"},
-		Profile: true,
+		Profile: []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared", "my-readwrite"},
 	},
 	{
 		Name:    "paced",
@@ -35,57 +35,65 @@ var scenarios = []Scenario{
 		Loads:   []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
 		Paced:   true,
 		Quick:   []string{"pg-prepared", "my-text"},
-		Profile: true,
+		Profile: []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
 	},
 	{
-		Name:  "connect",
-		About: "8 clients connect, log in, run one query and disconnect.",
-		Loads: []string{"pg-connect", "my-connect"},
+		Name:    "connect",
+		About:   "8 clients connect, log in, run one query and disconnect.",
+		Loads:   []string{"pg-connect", "my-connect"},
+		Profile: []string{"pg-connect", "my-connect"},
 	},
 	{
-		Name:  "bulk",
-		About: "4 clients fetch results of 16 MiB each; figures are per MiB.",
-		Loads: []string{"pg-bulk", "my-bulk"},
+		Name:    "bulk",
+		About:   "4 clients fetch results of 16 MiB each; figures are per MiB.",
+		Loads:   []string{"pg-bulk", "my-bulk"},
+		Profile: []string{"pg-bulk", "my-bulk"},
 	},
 	{
-		Name:  "tls-client",
-		About: "32 clients over TLS to the contender, which ends it: its own connections to the server are plain.",
-		Loads: []string{"pg-prepared", "my-text"},
-		Sides: tlsClientSide,
-		Share: shortShare,
+		Name:    "tls-client",
+		About:   "32 clients over TLS to the contender, which ends it: its own connections to the server are plain.",
+		Loads:   []string{"pg-prepared", "my-text"},
+		Sides:   tlsClientSide,
+		Share:   shortShare,
+		Profile: []string{"pg-prepared"},
 	},
 	{
-		Name:  "tls-both",
-		About: "32 clients over TLS, and TLS towards the server. Relays pass the encrypted bytes through.",
-		Loads: []string{"pg-prepared", "my-text"},
-		Sides: tlsBothSides,
-		Share: shortShare,
+		Name:    "tls-both",
+		About:   "32 clients over TLS, and TLS towards the server. Relays pass the encrypted bytes through.",
+		Loads:   []string{"pg-prepared", "my-text"},
+		Sides:   tlsBothSides,
+		Share:   shortShare,
+		Profile: []string{"pg-prepared"},
 	},
 	{
-		Name:  "clients",
-		About: "1, 32, 64 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
-		Loads: []string{"syn-pg-1", "syn-pg-32", "syn-pg-64", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-64", "syn-my-512"},
-		Share: shortShare,
-		Quick: []string{"syn-pg-1", "syn-pg-512", "syn-my-32"},
+		Name:    "clients",
+		About:   "1, 32, 64 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
+		Loads:   []string{"syn-pg-1", "syn-pg-32", "syn-pg-64", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-64", "syn-my-512"},
+		Share:   shortShare,
+		Quick:   []string{"syn-pg-1", "syn-pg-512", "syn-my-32"},
+		Profile: []string{"syn-pg-512", "syn-my-512"},
 	},
 	{
-		Name:  "open",
-		About: "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
-		Loads: []string{"syn-pg-open", "syn-my-open"},
-		Paced: true,
-		Share: shortShare,
+		Name:    "open",
+		About:   "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
+		Loads:   []string{"syn-pg-open", "syn-my-open"},
+		Paced:   true,
+		Share:   shortShare,
+		Profile: []string{"syn-pg-open"},
 	},
 	{
-		Name:  "pipeline",
-		About: "8 clients of the synthetic server, each with 1, 8 or 64 queries under way.",
-		Loads: []string{"syn-pg-depth-1", "syn-pg-depth-8", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-8", "syn-my-depth-64"},
-		Share: shortShare,
+		Name:    "pipeline",
+		About:   "8 clients of the synthetic server, each with 1, 8 or 64 queries under way.",
+		Loads:   []string{"syn-pg-depth-1", "syn-pg-depth-8", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-8", "syn-my-depth-64"},
+		Share:   shortShare,
+		Profile: []string{"syn-pg-depth-64"},
 	},
 	{
-		Name:  "rows",
-		About: "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
-		Loads: []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
-		Share: shortShare,
+		Name:    "rows",
+		About:   "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
+		Loads:   []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
+		Share:   shortShare,
+		Profile: []string{"syn-pg-64k"},
 	},
 	{
 		Name:      "idle",
@@ -128,6 +136,9 @@ var lineups = map[string][]string{
 
 // quickLineup is who takes part in the short run, of those who would in the long one.
 var quickLineup = []string{floorName, haproxyName, "pgbouncer", sluiceName}
+
+// profiled tells whether Sluice is profiled under the cell's load.
+func (c cell) profiled() bool { return slices.Contains(c.Scenario.Profile, c.Load.Name) }
 
 // lineup chooses from all contenders those who take part in a cell.
 func (o *Options) lineup(c cell, all []Contender) []Contender {
