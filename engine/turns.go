@@ -124,12 +124,14 @@ func (l *Loop) goOn() {
 // keep it from the collector, nor for long from anything else: the collector at once, and the watchdog
 // every 10 ms, sends a signal, which ends the wait (https://go.dev/src/runtime/preempt.go). A loop that
 // had next to no events between two signals goes on with waits that the scheduler knows of.
+//
+// The call is epoll_pwait(2) without a mask: not every architecture has epoll_wait.
 func (l *Loop) waitEvents() int {
 	t := &l.turns
 	events := uintptr(unsafe.Pointer(&t.events))
 	const forever = ^uintptr(0)
 	for t.raw {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(l.epfd), events, batch, forever, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd), events, batch, forever, 0, 0)
 		if errno == 0 {
 			return int(n)
 		}
@@ -139,7 +141,7 @@ func (l *Loop) waitEvents() int {
 			break
 		}
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_WAIT, uintptr(l.epfd), events, batch, forever, 0, 0)
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd), events, batch, forever, 0, 0)
 	if errno != 0 {
 		return -1
 	}
