@@ -69,7 +69,7 @@ type events struct{ gnet.BuiltinEventEngine }
 // OnOpen is gnet's word that the connection is registered with its loop.
 func (*events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c := gc.Context().(*Conn)
-	c.loop.enter()
+	c.loop.called()
 	c.opened(gc)
 	c.loop.leave()
 	return nil, gnet.None
@@ -84,7 +84,7 @@ func (*events) OnTraffic(gc gnet.Conn) gnet.Action {
 		c.setInterest()
 		return gnet.None
 	}
-	c.loop.enter()
+	c.loop.called()
 	p, _ := gc.Next(-1)
 	c.received(p)
 	c.loop.leave()
@@ -97,7 +97,7 @@ func (*events) OnTraffic(gc gnet.Conn) gnet.Action {
 // OnClose is gnet's word that the connection ends; it may come from inside a Write.
 func (*events) OnClose(gc gnet.Conn, err error) gnet.Action {
 	c := gc.Context().(*Conn)
-	c.loop.enter()
+	c.loop.called()
 	c.lost(err)
 	c.loop.leave()
 	return gnet.None

@@ -28,6 +28,7 @@ type Loop struct {
 	cancel     context.CancelFunc
 
 	depth int     // handlers under way
+	now   int64   // Nano, once asked for in this batch of events; 0: not yet
 	ended []*Conn // whose OnClose is due once depth is 0
 
 	watched []*Conn // whose buffered bytes are waited for
@@ -75,6 +76,23 @@ type Counts struct {
 // Counts returns the loop's figures. Only on the loop.
 func (l *Loop) Counts() Counts {
 	return Counts{l.pauses, l.resumes, l.events, len(l.watched), l.wheel.armed}
+}
+
+// Now is Nano as of the batch of events that the loop is at: it is read once for all of them, and does
+// not move while a handler runs. Only on the loop.
+func (l *Loop) Now() int64 {
+	if l.now == 0 {
+		l.now = Nano()
+	}
+	return l.now
+}
+
+// called is enter for a call of gnet's, whose batches are not known: the clock is read anew.
+func (l *Loop) called() {
+	if l.depth == 0 {
+		l.now = 0
+	}
+	l.enter()
 }
 
 // enter and leave frame each call of a handler; the last leave tells of the connections that ended

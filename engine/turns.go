@@ -103,6 +103,7 @@ func (l *Loop) goOn() {
 		if n <= 0 {
 			return
 		}
+		l.now = 0
 		left := 0
 		for i := range n {
 			if !l.event(&l.turns.events[i]) {

@@ -313,3 +313,29 @@ func TestBackPressureEachWay(t *testing.T) {
 		})
 	})
 }
+
+// TestNow stands still while a handler runs and for the events that came with its own, and is right
+// again for the next.
+func TestNow(t *testing.T) {
+	eachWait(t, func(t *testing.T, l *Loop) {
+		type span struct{ first, second, after int64 }
+		spans := make(chan span, 1)
+		_, far := connect(t, l, hooks{data: func(*Conn, []byte) {
+			s := span{first: l.Now()}
+			for Nano() == s.first { // time passes
+			}
+			s.second, s.after = l.Now(), Nano()
+			spans <- s
+		}})
+		last := int64(0)
+		for range 5 {
+			before := Nano()
+			_, _ = far.Write([]byte("message"))
+			s := await(t, spans, "a message")
+			if s.first != s.second || s.first <= last || s.first > s.after || s.first < before {
+				t.Errorf("sent at %d, handled at %d (%d), done at %d; before it %d", before, s.first, s.second, s.after, last)
+			}
+			last = s.first
+		}
+	})
+}

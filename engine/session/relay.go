@@ -40,7 +40,7 @@ func (s *Session) toServer(p []byte) bool {
 		s.client.PauseReads() // until fromServer finds it shallow
 	}
 	if s.set.IdleTimeout > 0 {
-		s.active = engine.Nano()
+		s.active = s.on.loop.Now()
 	}
 	if s.leaving != nil {
 		s.leaveIfSafe() // a command without an answer may have been the last obstacle
@@ -61,7 +61,7 @@ func (s *Session) fromServer(p []byte) {
 		s.server.PauseReads() // until OnRoom of the client
 	}
 	if s.set.IdleTimeout > 0 {
-		s.active = engine.Nano()
+		s.active = s.on.loop.Now()
 	}
 	if !s.keyed || s.deep || s.killing != killNone || s.leaving != nil {
 		s.afterServer()

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sluice/codec"
-	"sluice/engine"
 )
 
 // timing takes the time of commands. It remembers when each open command began; of a deep pipeline,
@@ -13,7 +12,7 @@ type timing struct {
 	begun [timedOpen]int64 // a ring
 	head  uint32           // of the oldest open command
 	open  uint32
-	now   int64  // engine.Nano, taken at most once per piece of the stream; 0: not yet
+	now   int64  // the time of this piece of the stream; 0: not yet asked for
 	reply int64  // until the first byte of the oldest command's answer; 0: not yet
 	text  []byte // of the oldest command, for the request log
 }
@@ -24,18 +23,19 @@ const timedOpen = 8
 // asDuration makes nanoseconds a Duration.
 func asDuration(ns int64) time.Duration { return time.Duration(ns) }
 
-func (t *timing) time() int64 {
-	if t.now == 0 {
-		t.now = engine.Nano()
+// time is the clock of the commands: the loop's, which stands still for a batch of events.
+func (s *Session) time() int64 {
+	if s.clock.now == 0 {
+		s.clock.now = s.on.loop.Now()
 	}
-	return t.now
+	return s.clock.now
 }
 
 // OnCommand notes the begin of a command.
 func (s *Session) OnCommand(_ codec.Kind, text []byte) {
 	t := &s.clock
 	if t.open < timedOpen {
-		t.begun[(t.head+t.open)%timedOpen] = t.time()
+		t.begun[(t.head+t.open)%timedOpen] = s.time()
 	}
 	t.open++
 	if s.log != nil && t.open == 1 {
@@ -46,14 +46,14 @@ func (s *Session) OnCommand(_ codec.Kind, text []byte) {
 // OnReply notes the first byte of an answer.
 func (s *Session) OnReply(k codec.Kind) {
 	t := &s.clock
-	t.reply = t.time() - t.begun[t.head%timedOpen]
+	t.reply = s.time() - t.begun[t.head%timedOpen]
 	s.bst.kind(k).reply.observe(t.reply)
 }
 
 // OnDone notes the end of an answer.
 func (s *Session) OnDone(k codec.Kind, failed bool) {
 	t := &s.clock
-	took := t.time() - t.begun[t.head%timedOpen]
+	took := s.time() - t.begun[t.head%timedOpen]
 	ks := s.bst.kind(k)
 	ks.duration.observe(took)
 	if failed {
