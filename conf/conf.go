@@ -16,7 +16,7 @@ type Config struct {
 type Engine struct {
 	// Loops is the number of event loops; 0 = chosen by Sluice from the number of CPUs.
 	Loops int `toml:"loops" range:"0..256"`
-	// Procs is GOMAXPROCS; 0 = one per CPU, and one more than there are loops at least.
+	// Procs is GOMAXPROCS; 0 = one per CPU and one per loop.
 	Procs int `toml:"procs" range:"0..1024"`
 	// LockThreads ties each loop to a thread of its own.
 	LockThreads bool `toml:"lock-threads"`

@@ -48,7 +48,7 @@ const alarmMask = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
 
 // noSignals is the setting of Go's runtime without which a raw wait would not end for the collector.
 // https://pkg.go.dev/runtime#hdr-Environment_Variables
-const noSignals = "asyncpreemptoff=1"
+const noSignals = "asyncpreemptoff"
 
 // initTurns has the loop go on by itself from now on. It is called before the loop has a second
 // connection. If gnet's alarm is not found, and so gnet is not what it was, gnet does all by itself.

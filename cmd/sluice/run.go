@@ -97,14 +97,13 @@ func (p *process) start(cfg *conf.Config) error {
 
 // tune sets what concerns Go's runtime.
 func tune(cfg *conf.Config) {
-	if n := procs(cfg.Engine, runtime.GOMAXPROCS(0)); n != runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(n)
-	}
+	runtime.GOMAXPROCS(procs(cfg.Engine, runtime.GOMAXPROCS(0)))
 	tuneMemory(cfg)
 }
 
-// procs is GOMAXPROCS: what was asked for, or else Go's own choice, but with one for each loop and one
-// more for the rest of the process.
+// procs is GOMAXPROCS: what was asked for, or else Go's own choice and one more for each loop. A loop
+// keeps one even while it sleeps, and handshakes, dials and the collector should find as many as there are
+// processors.
 func procs(e conf.Engine, own int) int {
 	if e.Procs > 0 {
 		return e.Procs
@@ -113,7 +112,7 @@ func procs(e conf.Engine, own int) int {
 	if loops == 0 {
 		loops = engine.DefaultLoops()
 	}
-	return max(own, loops+1)
+	return own + loops
 }
 
 // tuneMemory sets how Go's collector weighs memory against work.

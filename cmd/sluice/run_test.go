@@ -7,7 +7,7 @@ import (
 	"sluice/engine"
 )
 
-// TestProcs leaves one for the rest of the process when every loop has one.
+// TestProcs leaves as many as there are processors to the rest of the process, unless asked otherwise.
 func TestProcs(t *testing.T) {
 	tests := []struct {
 		name         string
@@ -15,9 +15,9 @@ func TestProcs(t *testing.T) {
 		own, want    int
 	}{
 		{"asked for", 1, 4, 8, 1},
-		{"enough", 0, 1, 2, 2},
-		{"as many loops", 0, 8, 8, 9},
-		{"more loops", 0, 16, 8, 17},
+		{"one loop", 0, 1, 2, 3},
+		{"as many loops", 0, 8, 8, 16},
+		{"more loops", 0, 16, 8, 24},
 		{"loops by default", 0, 0, 1, engine.DefaultLoops() + 1},
 	}
 	for _, tt := range tests {
