@@ -58,13 +58,14 @@ type tolerance struct {
 // The tolerances are from some twenty counts of each cell, on a machine that was idle, that had both
 // processors taken by others, and that had ten programs waiting for them. The program's part was within
 // 0.6 % in all of them. The runtime's part was up to 650 instructions higher in busy cells, where Sluice
-// runs out of work when its peers are kept from theirs, and up to 1900 in paced ones, where a thread of
-// the runtime looks around for as long as a query takes. To hand a query to another goroutine and back
+// runs out of work when its peers are kept from theirs. In paced ones a thread of the runtime looks around
+// by the clock for as long as a query takes, which on a crowded machine is long: there only a change of
+// kind is told. To hand a query to another goroutine and back
 // costs some 2400 (a ping-pong over two channels, counted in the same way), so no hop goes unnoticed:
 // the busy cells tell.
 var (
 	busyTolerance  = tolerance{program: 0.02, runtime: 1000}
-	pacedTolerance = tolerance{program: 0.02, runtime: 3000}
+	pacedTolerance = tolerance{program: 0.03, runtime: 20000}
 )
 
 func (c cell) tolerance() tolerance {
