@@ -65,7 +65,7 @@ type tolerance struct {
 // the busy cells tell.
 var (
 	busyTolerance  = tolerance{program: 0.02, runtime: 1000}
-	pacedTolerance = tolerance{program: 0.03, runtime: 20000}
+	pacedTolerance = tolerance{program: 0.02, runtime: 20000}
 )
 
 func (c cell) tolerance() tolerance {
