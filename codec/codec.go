@@ -133,22 +133,32 @@ type Kill struct {
 type Condition uint8
 
 const (
-	Internal         Condition = iota
-	TooManyConns               // a limit of connections is reached: MySQL 1040, PostgreSQL 53300
-	HostDenied                 // the client's address may not connect: 1130, 28000
-	NoBackend                  // no backend could be reached: 1105/08S01, 08006
-	BackendLost                // the server connection broke: 1105/08S01, 08006
-	Shutdown                   // Sluice or the listener stops: 1053/08S01, 57P01
-	BackendGone                // the backend was taken out of the configuration: 1053/08S01, 57P01
-	ProtocolError              // bytes that are not of the protocol: 1835/HY000, 08P01
-	LoginTimeout               // the login took too long: 1159/08S01, 08006
-	IdleTimeout                // the session was idle for too long: 4031/HY000, 57P05
-	TLSRequired                // the client must use TLS: 3159/HY000, 28000
-	TLSFailed                  // TLS towards the server failed or is not to be had: 2026-class 1105/08S01, 08006
-	ClearPassword              // a clear password would cross a plain connection: 1045/28000, 28000
-	UnknownThread              // KILL of an unknown id: 1094/HY000
-	KillDenied                 // KILL of somebody else's session: 1095/HY000
-	ServerNotSupport           // the server speaks something Sluice can't follow: 1105/HY000, 08P01
+	Internal           Condition = iota
+	TooManyConns                 // a limit of connections is reached: MySQL 1040, PostgreSQL 53300
+	HostDenied                   // the client's address may not connect: 1130, 28000
+	NoBackend                    // no backend could be reached: 1105/08S01, 08006
+	BackendLost                  // the server connection broke: 1105/08S01, 08006
+	Shutdown                     // Sluice or the listener stops: 1053/08S01, 57P01
+	BackendGone                  // the backend was taken out of the configuration: 1053/08S01, 57P01
+	ProtocolError                // bytes that are not of the protocol: 1835/HY000, 08P01
+	LoginTimeout                 // the login took too long: 1159/08S01, 08006
+	IdleTimeout                  // the session was idle for too long: 4031/HY000, 57P05
+	TLSRequired                  // the client must use TLS: 3159/HY000, 28000
+	TLSFailed                    // TLS towards the server failed or is not to be had: 2026-class 1105/08S01, 08006
+	ClearPassword                // a clear password would cross a plain connection: 1045/28000, 28000
+	UnknownThread                // KILL of an unknown id: 1094/HY000
+	KillDenied                   // KILL of somebody else's session: 1095/HY000
+	ServerNotSupport             // the server speaks something Sluice can't follow: 1105/HY000, 08P01
+	AuthFailed                   // wrong password, unknown user or unknown database: 1045/28000, 28P01
+	AuthDenied                   // no rule lets this user in from there: 1045/28000, 28000
+	PoolWait                     // no server connection became free in time: 1040/08004, 53300
+	QueryTimeout                 // a query took too long: 3024/HY000, 57014
+	TransactionTimeout           // a transaction took too long: 3024/HY000, 25P04
+	TransactionIdle              // a transaction was idle for too long: 3024/HY000, 25P03
+	Killed                       // ended by an operator: 1053/08S01, 57P01
+	NotShareable                 // can't be done on shared server connections: 1235/42000, 0A000
+	StateLost                    // what the statement refers to was on a server connection that others have had since: 1105/HY000, 55000
+	LimitOfClient                // the client passed a limit of Sluice's (names, texts): 1105/HY000, 54000
 )
 
 // Error is a condition with the words for it. Text is what the client's user reads: lower case, no
@@ -157,6 +167,9 @@ type Error struct {
 	Cond Condition
 	Text string
 	Hint string
+	// Raw is a server's own message, whole, in its protocol: it is what a client is told, in place of
+	// Cond and Text. As a string, so that errors can be compared.
+	Raw string
 }
 
 func (e Error) Error() string { return e.Text }

@@ -14,11 +14,14 @@ const (
 	OpReady               // the login is over: go on with Follower and Rest
 	OpCancel              // not a session: the client asks to cancel another one's query; Target names it. Carry it out, then close the client
 	OpClose               // write what is left for the client, then close both connections; Refusal says why
+	OpIdentify            // Gate: find out what is known of User and Database, then call Identified
+	OpWelcome             // Gate: the client has proved who it is; prepare its session, then call Welcomed (or Refuse)
 )
 
 // String returns the op's name without its prefix.
 func (o Op) String() string {
-	return [...]string{"More", "Dial", "Retry", "ClientTLS", "ServerTLS", "Work", "Ready", "Cancel", "Close"}[o]
+	return [...]string{"More", "Dial", "Retry", "ClientTLS", "ServerTLS", "Work", "Ready", "Cancel", "Close",
+		"Identify", "Welcome"}[o]
 }
 
 // LoginConfig is what a Login has to know of the two sides. It is shared by many logins and not

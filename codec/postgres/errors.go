@@ -13,22 +13,32 @@ import (
 //
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 var sqlStates = [...]string{
-	codec.Internal:         "XX000",
-	codec.TooManyConns:     "53300",
-	codec.HostDenied:       "28000",
-	codec.NoBackend:        "08006",
-	codec.BackendLost:      "08006",
-	codec.Shutdown:         "57P01",
-	codec.BackendGone:      "57P01",
-	codec.ProtocolError:    "08P01",
-	codec.LoginTimeout:     "08006",
-	codec.IdleTimeout:      "57P05",
-	codec.TLSRequired:      "28000",
-	codec.TLSFailed:        "08006",
-	codec.ClearPassword:    "28000",
-	codec.UnknownThread:    "XX000", // only a MySQL client can ask for it
-	codec.KillDenied:       "XX000", // only a MySQL client can ask for it
-	codec.ServerNotSupport: "08P01",
+	codec.Internal:           "XX000",
+	codec.TooManyConns:       "53300",
+	codec.HostDenied:         "28000",
+	codec.NoBackend:          "08006",
+	codec.BackendLost:        "08006",
+	codec.Shutdown:           "57P01",
+	codec.BackendGone:        "57P01",
+	codec.ProtocolError:      "08P01",
+	codec.LoginTimeout:       "08006",
+	codec.IdleTimeout:        "57P05",
+	codec.TLSRequired:        "28000",
+	codec.TLSFailed:          "08006",
+	codec.ClearPassword:      "28000",
+	codec.UnknownThread:      "XX000", // only a MySQL client can ask for it
+	codec.KillDenied:         "XX000", // only a MySQL client can ask for it
+	codec.ServerNotSupport:   "08P01",
+	codec.AuthFailed:         "28P01",
+	codec.AuthDenied:         "28000",
+	codec.PoolWait:           "53300",
+	codec.QueryTimeout:       "57014",
+	codec.TransactionTimeout: "25P04",
+	codec.TransactionIdle:    "25P03",
+	codec.Killed:             "57P01",
+	codec.NotShareable:       "0A000",
+	codec.StateLost:          "55000",
+	codec.LimitOfClient:      "54000",
 }
 
 // sqlState returns the SQLSTATE for a condition.
