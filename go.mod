@@ -6,6 +6,7 @@ require (
 	github.com/VictoriaMetrics/metrics v1.35.1 // process and runtime figures, the metrics page
 	github.com/cloudwego/netpoll v0.7.2 // health checks
 	github.com/go-sql-driver/mysql v1.10.1 // carrying a KILL to another backend
+	github.com/jackc/pgx/v5 v5.12.0 // the auth query, the shared listening connections
 	github.com/klauspost/compress v1.20.3 // zstd in MySQL's compressed protocol
 	github.com/panjf2000/gnet/v2 v2.10.0 // the event loops
 	github.com/pelletier/go-toml/v2 v2.4.3 // the configuration file
@@ -20,11 +21,14 @@ require (
 	github.com/bytedance/gopkg v0.1.1 // indirect
 	github.com/cloudwego/gopkg v0.1.4 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/panjf2000/ants/v2 v2.12.1 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/valyala/fastrand v1.1.0 // indirect
 	github.com/valyala/histogram v1.2.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	golang.org/x/sync v0.11.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
