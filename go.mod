@@ -12,6 +12,8 @@ require (
 	github.com/pelletier/go-toml/v2 v2.4.3 // the configuration file
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/valyala/bytebufferpool v1.0.0 // copies that leave a loop
+	github.com/xdg-go/scram v1.4.0 // tests only: an independent judge of the SCRAM conversations
+	github.com/xdg-go/stringprep v1.0.4 // SASLprep of passwords
 	go.uber.org/zap v1.28.0 // logging
 	golang.org/x/sys v0.49.0 // epoll, socket options
 )
