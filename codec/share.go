@@ -121,6 +121,9 @@ type Gate interface {
 	// Special names a kind of connection that can't be shared at all, with the words the server has to
 	// be told in its startup ("replication" with "true" or "database"); zero for an ordinary one.
 	Special() Param
+	// KeySize is the number of bytes that Welcomed's key.Secret must have, by the protocol's version
+	// that the client speaks. Valid from OpIdentify on.
+	KeySize() int
 	// Learned is what the client's proof has shown of its secret, from OpWelcome on: the password in
 	// clear, or SCRAM's keys.
 	Learned() Secret

@@ -25,6 +25,8 @@ const (
 	driver  = "github.com/go-sql-driver/mysql" // for the control account alone
 	zap     = "go.uber.org/zap"
 	cobra   = "github.com/spf13/cobra"
+
+	saslprep = "github.com/xdg-go/stringprep"
 )
 
 // mayImport is the architecture, one row for each folder:
@@ -41,7 +43,7 @@ const (
 var mayImport = map[string]may{
 	"codec":          {},
 	"codec/mysql":    {folders: []string{"codec"}, libraries: []string{zstd}},
-	"codec/postgres": {folders: []string{"codec"}},
+	"codec/postgres": {folders: []string{"codec"}, libraries: []string{saslprep}},
 	"codec/tcp":      {folders: []string{"codec"}},
 	"router":         {},
 	"engine":         {libraries: []string{buffers, gnet, sys}},
