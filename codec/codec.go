@@ -159,6 +159,13 @@ const (
 	NotShareable                 // can't be done on shared server connections: 1235/42000, 0A000
 	StateLost                    // what the statement refers to was on a server connection that others have had since: 1105/HY000, 55000
 	LimitOfClient                // the client passed a limit of Sluice's (names, texts): 1105/HY000, 54000
+	CommandUnknown               // an admin console's command that there is not, or with wrong words: 1064/42000, 42601
+	CommandDenied                // a command that this user may not give: 1227/42000, 42501
+	CommandRefused               // a command that Sluice does not carry out: 1235/42000, 0A000
+	CommandNotNow                // a command that makes no sense at present: 1105/HY000, 55000
+	CommandCancelled             // a command that its user has cancelled: 1317/70100, 57014
+	NoSuchDatabase               // a command names a database that nobody knows: 1049/42000, 3D000
+	NoSuchThing                  // a command names something else that there is not: 1094/HY000, 42704
 )
 
 // Error is a condition with the words for it. Text is what the client's user reads: lower case, no

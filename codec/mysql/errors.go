@@ -47,6 +47,13 @@ var errNumbers = [...]errNumber{
 	codec.NotShareable:       {1235, "42000"},
 	codec.StateLost:          {1105, "HY000"},
 	codec.LimitOfClient:      {1105, "HY000"},
+	codec.CommandUnknown:     {1064, "42000"},
+	codec.CommandDenied:      {1227, "42000"},
+	codec.CommandRefused:     {1235, "42000"},
+	codec.CommandNotNow:      {1105, "HY000"},
+	codec.CommandCancelled:   {1317, "70100"},
+	codec.NoSuchDatabase:     {1049, "42000"},
+	codec.NoSuchThing:        {1094, "HY000"},
 }
 
 // numberOf returns the code for a condition; one that the table lacks is an internal error.

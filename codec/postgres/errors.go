@@ -39,6 +39,13 @@ var sqlStates = [...]string{
 	codec.NotShareable:       "0A000",
 	codec.StateLost:          "55000",
 	codec.LimitOfClient:      "54000",
+	codec.CommandUnknown:     "42601",
+	codec.CommandDenied:      "42501",
+	codec.CommandRefused:     "0A000",
+	codec.CommandNotNow:      "55000",
+	codec.CommandCancelled:   "57014",
+	codec.NoSuchDatabase:     "3D000",
+	codec.NoSuchThing:        "42704",
 }
 
 // sqlState returns the SQLSTATE for a condition.
