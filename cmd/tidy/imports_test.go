@@ -22,6 +22,7 @@ const (
 	tomlLib = "github.com/pelletier/go-toml/v2"
 	zstd    = "github.com/klauspost/compress"
 	netpoll = "github.com/cloudwego/netpoll"
+	pgx     = "github.com/jackc/pgx/v5"        // likewise: the auth query, the listening connections
 	driver  = "github.com/go-sql-driver/mysql" // for the control account alone
 	zap     = "go.uber.org/zap"
 	cobra   = "github.com/spf13/cobra"
@@ -46,14 +47,15 @@ var mayImport = map[string]may{
 	"codec/postgres": {folders: []string{"codec"}, libraries: []string{saslprep}},
 	"codec/tcp":      {folders: []string{"codec"}},
 	"router":         {},
+	"router/access":  {folders: []string{"codec"}},
 	"engine":         {libraries: []string{buffers, gnet, sys}},
-	"engine/session": {folders: []string{"codec", "engine", "router", "upstream"}, libraries: []string{metrics, sys, zap}},
-	"upstream":       {folders: []string{"codec", "engine", "router"}, libraries: []string{driver, netpoll, sys, zap}},
+	"engine/session": {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
+	"upstream":       {folders: []string{"codec", "engine", "router"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
 	"conf":           {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
 			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/session",
-			"router", "upstream",
+			"router", "router/access", "upstream", "upstream/pool",
 		},
 		libraries: []string{buffers, cobra, metrics, sys, zap},
 	},

@@ -1,0 +1,136 @@
+package access
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"sluice/codec"
+)
+
+// Virtual are the names under which clients reach Sluice's own console: its own, and the one that
+// tools made for PgBouncer look for.
+var Virtual = []string{"sluice", "pgbouncer"}
+
+// Query is what a client has said, and where it comes from.
+type Query struct {
+	User, Database string
+	From           netip.Addr
+	TLS            bool
+	// Replication says that it asks for physical replication, which concerns no database.
+	Replication bool
+}
+
+// Found is what holds for a client.
+type Found struct {
+	Account codec.Account
+	// Ask says that nothing is stored here of the user's secret, but the servers may know it: ask them
+	// and call Answer.
+	Ask bool
+	// Console says that the database is a virtual one. Admin and Stats say what the user may do
+	// there: command, or look.
+	Console, Admin, Stats bool
+
+	Database Database // by its name and its target, also if it is not configured
+	User     User     // by its name, also if it is not configured
+	// Limits are those that hold. PoolMin is at most PoolSize.
+	Limits Limits
+	// MaxUserConnections limits the clients of this user, MaxDatabaseConnections those of this
+	// database; 0 = no limit.
+	MaxUserConnections, MaxDatabaseConnections int
+
+	open bool // the user may use the database
+}
+
+// Find tells what holds for a client.
+func (t *Table) Find(q Query) Found {
+	q.From = q.From.Unmap().WithZone("") // networks hold no addresses with a zone
+	f := Found{Account: codec.Account{Method: t.method(&q)}}
+	f.User, _ = t.User(q.User)
+	f.User.Name = q.User
+	f.find(t, &q)
+	f.limit(t)
+	if f.Account.Method == codec.AuthReject || !f.open {
+		return f
+	}
+	if f.proves(f.User.Secret) && t.has(q.User) {
+		f.Account.Known, f.Account.Secret = true, f.User.Secret
+		return f
+	}
+	f.Ask = t.opt.Ask
+	return f
+}
+
+func (t *Table) has(user string) bool {
+	_, ok := t.users[user]
+	return ok
+}
+
+// method is how that client has to prove who it is.
+func (t *Table) method(q *Query) codec.AuthMethod {
+	if len(t.opt.Rules) == 0 {
+		return t.opt.Method
+	}
+	for i := range t.opt.Rules {
+		if r := &t.opt.Rules[i]; r.fits(q) {
+			return r.Method
+		}
+	}
+	return codec.AuthReject
+}
+
+// find looks the database up.
+func (f *Found) find(t *Table, q *Query) {
+	if slices.Contains(Virtual, q.Database) && !q.Replication {
+		f.Database = Database{Name: q.Database}
+		f.Console = true
+		f.Admin = slices.Contains(t.opt.Admins, q.User)
+		f.Stats = f.Admin || slices.Contains(t.opt.Stats, q.User)
+		f.open = f.Stats
+		return
+	}
+	f.Database, f.open = t.Database(q.Database)
+	f.open = f.open || q.Replication
+}
+
+// limit finds the limits that hold.
+func (f *Found) limit(t *Table) {
+	base := t.opt.Limits
+	ofDatabase := f.Database.Limits
+	ofDatabase.QueryTimeout, ofDatabase.TransactionTimeout, ofDatabase.TransactionIdleTimeout = 0, 0, 0
+	f.Limits = f.User.Limits.over(ofDatabase.over(base))
+	if t.opt.One {
+		f.Limits.PoolSize, f.Limits.PoolReserve = 1, 0
+	}
+	f.Limits.PoolMin = min(f.Limits.PoolMin, f.Limits.PoolSize)
+	f.MaxUserConnections = cmp.Or(f.User.MaxConnections, t.opt.MaxUserConnections)
+	f.MaxDatabaseConnections = cmp.Or(f.Database.MaxConnections, t.opt.MaxDatabaseConnections)
+}
+
+// proves tells whether a login can succeed with that secret: most methods need one.
+func (f *Found) proves(s codec.Secret) bool {
+	return f.Account.Method == codec.AuthTrust || f.Account.Method == codec.AuthCert || !s.Zero()
+}
+
+// Answer takes what the servers said of the user.
+func (f *Found) Answer(s codec.Secret, known bool) {
+	f.Ask = false
+	if known && f.open && f.proves(s) {
+		f.User.Secret = s
+		f.Account.Known, f.Account.Secret = true, s
+	}
+}
+
+// Login returns who is to log in at the servers for this client, and with what. learned is what the
+// client's proof has shown of its secret.
+func (f *Found) Login(learned codec.Secret) (user string, s codec.Secret) {
+	if f.Database.User != "" {
+		return f.Database.User, f.Database.Secret
+	}
+	s = f.User.Secret
+	s.Password = cmp.Or(s.Password, learned.Password)
+	if len(learned.ClientKey) > 0 {
+		s.ClientKey, s.ServerKey = learned.ClientKey, learned.ServerKey
+	}
+	return f.User.Name, s
+}
