@@ -51,6 +51,7 @@ var mayImport = map[string]may{
 	"engine":         {libraries: []string{buffers, gnet, sys}},
 	"engine/session": {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
 	"upstream":       {folders: []string{"codec", "engine", "router"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
+	"upstream/pool":  {},
 	"conf":           {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
