@@ -11,10 +11,12 @@ import (
 //
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
 const (
-	authOk        = 0
-	authCleartext = 3 // asks for the password as it is
-	authSASL      = 10
-	authSASLFinal = 12 // says something that needs no answer
+	authOk           = 0
+	authCleartext    = 3 // asks for the password as it is
+	authMD5          = 5
+	authSASL         = 10
+	authSASLContinue = 11
+	authSASLFinal    = 12 // says something that needs no answer
 )
 
 // readTLSAnswer takes the one byte with which a server answers SSLRequest.

@@ -26,6 +26,9 @@ const (
 	msgNegotiate = 'v'
 	msgPassword  = 'p'
 	msgTerminate = 'X'
+	msgParameter = 'S' // ParameterStatus
+	msgKey       = 'K' // BackendKeyData
+	msgReady     = 'Z' // ReadyForQuery
 )
 
 // rule says what is known of one type of message before its body is looked at.

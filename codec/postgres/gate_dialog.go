@@ -1,0 +1,186 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"sluice/codec"
+)
+
+// dialog is how one client proves who it is. Where nothing is known of the user, it goes the same
+// way with an invented secret, and fails at its end as it does with a wrong password.
+type dialog struct {
+	method codec.AuthMethod // AuthClear, AuthMD5 or AuthSCRAM
+	known  bool
+	secret codec.Secret
+
+	verifier scramVerifier // of the user, or its salt and iterations alone
+	derive   string        // the password that the verifier's keys are derived from; "" if there is none
+	keys     scramKeys     // what Work has derived from it
+
+	md5Salt   [4]byte
+	given     string // the clear password
+	scram     scramServer
+	mechanism string // SCRAM: chosen by the client; "" until then
+	begun     bool   // SCRAM: client-first was read
+}
+
+// Identified begins the dialog.
+func (g *gate) Identified(a codec.Account) codec.Op {
+	if g.stage != gateIdentify {
+		return g.follow(codec.OpClose)
+	}
+	d := &g.dialog
+	d.known = a.Known
+	if a.Known {
+		d.secret = a.Secret
+	}
+	stored := d.verify(g.cfg.Salt, g.user)
+	switch d.method = chooseMethod(a.Method, d, stored); d.method {
+	case codec.AuthTrust:
+		if !d.known {
+			return g.follow(g.wrong())
+		}
+		return g.welcome()
+	case codec.AuthCert:
+		return g.follow(g.certified())
+	case codec.AuthClear:
+		if !g.peer.TLS {
+			return g.follow(g.refuse(codec.Error{Cond: codec.ClearPassword,
+				Text: "a clear password is not accepted over a connection without TLS",
+				Hint: "Set sslmode=require or stricter."}))
+		}
+		g.out = append(g.out, msgAuth, 0, 0, 0, 8, 0, 0, 0, authCleartext)
+	case codec.AuthMD5:
+		g.random(d.md5Salt[:])
+		g.out = append(g.out, msgAuth, 0, 0, 0, 12, 0, 0, 0, authMD5)
+		g.out = append(g.out, d.md5Salt[:]...)
+	case codec.AuthSCRAM:
+		g.offerSCRAM()
+	default:
+		return g.follow(g.reject())
+	}
+	g.stage = gatePassword
+	return g.readPassword() // the answer may be at hand already
+}
+
+// verify prepares what the client is checked against. stored tells that a SCRAM verifier is stored.
+func (d *dialog) verify(salt [32]byte, user string) (stored bool) {
+	if d.verifier, stored = parseVerifier(d.secret.Verifier); stored {
+		return true
+	}
+	// The same for a known password and for nothing, so that they look alike.
+	d.verifier = scramVerifier{salt: inventedSalt(salt, user), iterations: iterationsOwn}
+	d.derive = d.secret.Password
+	return false
+}
+
+// chooseMethod settles what the account's method comes to with the secret at hand.
+func chooseMethod(m codec.AuthMethod, d *dialog, stored bool) codec.AuthMethod {
+	switch {
+	case m == codec.AuthSecret && d.secret.Password == "" && isMD5(d.secret.Verifier):
+		return codec.AuthMD5
+	case m == codec.AuthSecret:
+		return codec.AuthSCRAM
+	case m == codec.AuthMD5 && d.secret.Password == "" && stored:
+		return codec.AuthSCRAM
+	}
+	return m
+}
+
+// certified lets in who has shown a certificate with its user's name.
+func (g *gate) certified() codec.Op {
+	if g.dialog.known && g.peer.Name != "" && g.peer.Name == g.user {
+		return g.welcome()
+	}
+	return g.refuseAs("28000", codec.Error{Cond: codec.AuthFailed,
+		Text: fmt.Sprintf("certificate authentication failed for user %q", g.user)})
+}
+
+// readPassword takes a whole message of the client. Other bytes stay: they belong to the session.
+func (g *gate) readPassword() codec.Op {
+	if len(g.in) > 0 && g.in[0] != msgPassword {
+		return g.follow(g.refuse(codec.Error{Cond: codec.ProtocolError,
+			Text: fmt.Sprintf("expected a password message, got type 0x%02x", g.in[0])}))
+	}
+	if len(g.in) < headerSize {
+		return codec.OpMore
+	}
+	longest := uint32(maxAuthMessage)
+	if g.dialog.method == codec.AuthSCRAM {
+		longest = maxSASL
+	}
+	size := binary.BigEndian.Uint32(g.in[1:])
+	if size < 4 || size > longest {
+		return g.follow(g.refuse(codec.Error{Cond: codec.ProtocolError,
+			Text: "the length of a message during authentication is not valid"}))
+	}
+	if uint32(len(g.in)) < 1+size {
+		return codec.OpMore
+	}
+	body := g.in[headerSize : 1+size]
+	g.in = g.in[1+size:]
+	switch op := g.hear(body); op {
+	case codec.OpMore: // SCRAM goes on, and what it goes on with may be at hand
+		if len(g.in) > 0 {
+			return g.readPassword()
+		}
+		return op
+	default:
+		return g.follow(g.checkEarlyBehind(op))
+	}
+}
+
+// checkEarlyBehind is checkEarly for an op that goes on.
+func (g *gate) checkEarlyBehind(op codec.Op) codec.Op {
+	if op == codec.OpClose {
+		return op
+	}
+	return g.checkEarly(op)
+}
+
+// hear takes the body of a password message.
+func (g *gate) hear(body []byte) codec.Op {
+	if g.dialog.method == codec.AuthSCRAM {
+		return g.hearSCRAM(body)
+	}
+	password, ok := parsePassword(body)
+	if !ok {
+		return g.refuse(codec.Error{Cond: codec.ProtocolError, Text: "invalid password packet"})
+	}
+	if g.dialog.method == codec.AuthMD5 {
+		return g.verdict(g.dialog.checkMD5(g.user, password))
+	}
+	return g.hearClear(password)
+}
+
+// welcome lets the client in.
+func (g *gate) welcome() codec.Op {
+	g.stage = gateWelcome
+	return codec.OpWelcome
+}
+
+// verdict ends the dialog.
+func (g *gate) verdict(ok bool) codec.Op {
+	if !ok {
+		return g.wrong()
+	}
+	return g.welcome()
+}
+
+// wrong refuses a client whose proof does not fit, or whose user or database is not known. It has
+// the server's words, which drivers look for.
+func (g *gate) wrong() codec.Op {
+	return g.refuse(codec.Error{Cond: codec.AuthFailed,
+		Text: fmt.Sprintf("password authentication failed for user \"%s\"", g.user)})
+}
+
+// reject refuses a client that may not come from where it comes from.
+func (g *gate) reject() codec.Op {
+	how := "without TLS"
+	if g.peer.TLS {
+		how = "with TLS"
+	}
+	return g.refuse(codec.Error{Cond: codec.AuthDenied, Text: fmt.Sprintf(
+		"no rule admits user \"%s\" to database \"%s\" %s", g.user, g.database, how)})
+}
