@@ -8,6 +8,7 @@ type Config struct {
 	Log      Log        `toml:"log"`
 	Cluster  []Cluster  `toml:"cluster"`
 	Listener []Listener `toml:"listener"`
+	User     []User     `toml:"user"`
 
 	at map[string]position // where each value came from, by its path ("listener.0.tls.mode")
 }
@@ -81,10 +82,12 @@ type Cluster struct {
 	Keepalive Duration `toml:"keepalive" range:"0|1s..9h"`
 	// TCPUserTimeout is how long sent bytes may stay unacknowledged by a backend before the kernel
 	// gives the connection up; 0 = the kernel's own limit.
-	TCPUserTimeout Duration  `toml:"tcp-user-timeout" range:"0|100ms..24h"`
-	Health         Health    `toml:"health"`
-	TLS            ServerTLS `toml:"tls"`
-	Control        Control   `toml:"control"`
+	TCPUserTimeout Duration `toml:"tcp-user-timeout" range:"0|100ms..24h"`
+	// MaxServerConnections limits the connections of all pools to one backend; 0 = no limit.
+	MaxServerConnections int       `toml:"max-server-connections" range:"0..1000000"`
+	Health               Health    `toml:"health"`
+	TLS                  ServerTLS `toml:"tls"`
+	Control              Control   `toml:"control"`
 }
 
 // Backend is one database server.
@@ -129,56 +132,4 @@ type ServerTLS struct {
 type Control struct {
 	User     string `toml:"user"`
 	Password Secret `toml:"password"`
-}
-
-// Listener is a listening side: an address, and what happens to who connects there.
-type Listener struct {
-	Name string `toml:"name" name:"need"`
-	// Listen is the address; port 0 = any free one.
-	Listen string `toml:"listen" addr:"listen"`
-	// Cluster is the name of the cluster that it leads to.
-	Cluster string `toml:"cluster"`
-	// Mode is how clients share server connections: not at all.
-	Mode string `toml:"mode" oneof:"proxy" later:"fifo funnel"`
-	// Roles are the roles a backend may have to be used from here.
-	Roles []string `toml:"roles" oneof:"leader sync async any"`
-	// MaxConnections limits the clients of this listener; 0 = no limit.
-	MaxConnections int `toml:"max-connections" range:"0..10000000"`
-	// Allow are the networks that may connect; none = all.
-	Allow []CIDR `toml:"allow"`
-	// Deny are the networks that may not connect, also where Allow holds them.
-	Deny []CIDR `toml:"deny"`
-	// IPv6Only keeps IPv4 clients off an IPv6 address.
-	IPv6Only bool `toml:"ipv6-only"`
-	// Backlog is the length of the kernel's queue of connections yet to be accepted; 0 = the
-	// kernel's greatest.
-	Backlog int `toml:"backlog" range:"0..65535"`
-	// LoginTimeout limits the time from the connect to the end of the login.
-	LoginTimeout Duration `toml:"login-timeout" range:"100ms..1h"`
-	// IdleTimeout ends a session without traffic; 0 = never.
-	IdleTimeout Duration `toml:"idle-timeout" range:"0|100ms..720h"`
-	// Keepalive is the idle time after which TCP probes a client; 0 = never.
-	Keepalive Duration `toml:"keepalive" range:"0|1s..9h"`
-	// TCPUserTimeout is how long sent bytes may stay unacknowledged by a client before the kernel
-	// gives the connection up; 0 = the kernel's own limit.
-	TCPUserTimeout Duration `toml:"tcp-user-timeout" range:"0|100ms..24h"`
-	// RequestLog says which requests get a line in the log.
-	RequestLog RequestLog `toml:"request-log"`
-	// RequestText is how many bytes of a statement's text such a line holds at most.
-	RequestText Size      `toml:"request-text" range:"0..4KiB"`
-	TLS         ClientTLS `toml:"tls"`
-}
-
-// ClientTLS is about TLS between the clients and Sluice.
-type ClientTLS struct {
-	// Mode is how much TLS is wanted. verify-ca asks clients for a certificate of a trusted
-	// authority, verify-full also for one whose common name is the user that logs in.
-	Mode string `toml:"mode" oneof:"disable prefer require verify-ca verify-full"`
-	// Cert and Key are the certificate that clients are shown, as PEM files.
-	Cert string `toml:"cert" file:"pem"`
-	Key  string `toml:"key" file:"pem"`
-	// CA is a PEM file with the authorities that verify-ca and verify-full trust.
-	CA string `toml:"ca" file:"pem"`
-	// MinVersion is the least version of TLS that is spoken.
-	MinVersion string `toml:"min-version" oneof:"1.2 1.3"`
 }

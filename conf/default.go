@@ -38,15 +38,54 @@ func DefaultCluster() Cluster {
 func DefaultBackend() Backend { return Backend{Role: "leader"} }
 
 // DefaultListener is a listener in which no key is given. Name, listen and cluster have no default;
-// that of roles depends on the protocol and is filled in by Config.Check.
+// that of roles depends on the protocol, and that of pool-size on the mode; both are filled in by
+// Config.Check.
 func DefaultListener() Listener {
 	return Listener{
 		Mode:         "proxy",
 		LoginTimeout: Duration(30 * time.Second),
 		Keepalive:    Duration(time.Minute),
 		TLS:          ClientTLS{Mode: "disable", MinVersion: "1.2"},
+
+		Unit:             "transaction",
+		PoolSize:         20,
+		PoolReserveAfter: Duration(5 * time.Second),
+		PoolWaitTimeout:  Duration(2 * time.Minute),
+		PoolWaitNotify:   Duration(5 * time.Second),
+		PoolConnects:     4,
+
+		ServerIdleTimeout: Duration(10 * time.Minute),
+		ServerLifetime:    Duration(time.Hour),
+		ServerCheckAfter:  Duration(30 * time.Second),
+		ServerResetQuery:  "DISCARD ALL",
+		ServerRetryMin:    Duration(100 * time.Millisecond),
+		ServerRetryMax:    Duration(15 * time.Second),
+
+		PreparedMax:          200,
+		StatementMax:         1 << 20,
+		SharedListen:         true,
+		SchemaWatch:          true,
+		TrackApplicationName: true,
+
+		AbandonTimeout: Duration(5 * time.Second),
+		CancelTimeout:  Duration(10 * time.Second),
+		DatabasesAny:   true,
+		Auth: Auth{
+			Method:           "secret",
+			QueryCache:       Duration(time.Minute),
+			QueryCacheFailed: Duration(5 * time.Second),
+		},
 	}
 }
+
+// DefaultRule is a rule in which no key is given: it fits every client.
+func DefaultRule() Rule { return Rule{TLS: "any", Method: inherit} }
+
+// DefaultDatabase is a database in which no key is given. Name has no default.
+func DefaultDatabase() Database { return Database{Unit: inherit} }
+
+// DefaultUser is a user in which no key is given. Name has no default.
+func DefaultUser() User { return User{Unit: inherit} }
 
 // defaultRoles are a listener's roles where none are given: a PostgreSQL replica refuses writes, so
 // its clients are sent to the leader unless they ask for something else.

@@ -44,6 +44,7 @@ type Changes struct {
 	Clusters  Diffs            // by name; not for a change in the backends alone
 	Backends  map[string]Diffs // of clusters that are in both, by the cluster's name; by address
 	Listeners Diffs            // by name
+	Users     Diffs            // by name
 }
 
 // Diffs says how a set of named things has changed. Each list is sorted.
@@ -65,7 +66,8 @@ func (d Diffs) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) 
 
 // Empty tells that nothing differs.
 func (c Changes) Empty() bool {
-	return len(c.Settings)+len(c.Fixed)+len(c.Backends) == 0 && c.Clusters.Empty() && c.Listeners.Empty()
+	return len(c.Settings)+len(c.Fixed)+len(c.Backends) == 0 && c.Clusters.Empty() &&
+		c.Listeners.Empty() && c.Users.Empty()
 }
 
 // Diff compares two configurations that have been checked. A cluster or listener with another name is
@@ -85,6 +87,7 @@ func Diff(old, new *Config) Changes {
 	}
 	ch.Clusters = diff(old.Cluster, new.Cluster, func(c Cluster) string { return c.Name })
 	ch.Listeners = diff(old.Listener, new.Listener, func(l Listener) string { return l.Name })
+	ch.Users = diff(old.User, new.User, func(u User) string { return u.Name })
 	for _, was := range old.Cluster {
 		for _, is := range new.Cluster {
 			if was.Name != is.Name {
@@ -124,16 +127,20 @@ func diff[T any](old, new []T, name func(T) string) Diffs {
 }
 
 // changedKeys lists the keys of a table whose values differ, those of the tables in it with a dot.
-// Arrays of tables are left out: they are compared by name.
+// Backends are left out: they are compared by address.
 func changedKeys(old, new reflect.Value) []string {
 	var keys []string
 	for _, f := range fieldsOf(old.Type()) {
 		o, n := old.Field(f.index), new.Field(f.index)
 		switch {
-		case isTables(f.typ):
+		case f.typ == backendsType:
 		case isTable(f.typ):
 			for _, key := range changedKeys(o, n) {
 				keys = append(keys, join(f.key, key))
+			}
+		case isTables(f.typ):
+			if !sameTables(o, n) {
+				keys = append(keys, f.key)
 			}
 		case o.Kind() == reflect.Slice && o.Len() == 0 && n.Len() == 0:
 		case !reflect.DeepEqual(o.Interface(), n.Interface()):
@@ -141,6 +148,19 @@ func changedKeys(old, new reflect.Value) []string {
 		}
 	}
 	return keys
+}
+
+// sameTables tells whether two arrays of tables are equal, in their order too.
+func sameTables(old, new reflect.Value) bool {
+	if old.Len() != new.Len() {
+		return false
+	}
+	for i := range old.Len() {
+		if len(changedKeys(old.Index(i), new.Index(i))) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // String returns the changes as one line for a log.
@@ -161,6 +181,7 @@ func (c Changes) String() string {
 		c.Backends[name].say(fmt.Sprintf("backends of %s", name), say)
 	}
 	c.Listeners.say("listeners", say)
+	c.Users.say("users", say)
 	return strings.Join(parts, "; ")
 }
 

@@ -24,10 +24,16 @@ func (c *Config) JSON() ([]byte, error) {
 	return json.MarshalIndent(m, "", "  ")
 }
 
-// masked returns a copy of c with stars for the passwords: for the encoder a Secret is a plain string.
+// masked returns a copy of c with stars for the secrets, down to each table that holds one: for the
+// encoder a Secret is a plain string.
 func (c *Config) masked() *Config {
 	m := *c
 	m.Cluster = slices.Clone(c.Cluster)
+	m.User = slices.Clone(c.User)
+	m.Listener = slices.Clone(c.Listener)
+	for i := range m.Listener {
+		m.Listener[i].Database = slices.Clone(m.Listener[i].Database)
+	}
 	walk("", valueOf(&m), func(_ string, _ field, v reflect.Value) {
 		if s, ok := v.Interface().(Secret); ok {
 			v.SetString(s.String())

@@ -29,6 +29,24 @@ listen = "127.0.0.1:6033"
 cluster = "db"
 allow = ["10.0.0.0/8", "::1"]
 request-log = "1s"
+[[cluster]]
+name = "pg"
+protocol = "postgres"
+backends = [{addr = "10.0.0.3:5432"}]
+[[listener]]
+name = "pool"
+listen = "127.0.0.1:6432"
+cluster = "pg"
+mode = "fifo"
+auth = {query = "select $1", query-user = "asker", query-password = "geheim"}
+database = [{name = "a", user = "u", password = "geheim"}, {name = "b"}]
+rule = [{from = ["10.0.0.0/8"], method = "md5"}]
+[[user]]
+name = "one"
+password = "geheim"
+[[user]]
+name = "two"
+verifier = "md50123456789abcdef0123456789abcdef"
 `
 
 func parseEverything(t *testing.T) *Config {
@@ -51,7 +69,8 @@ func TestTOMLComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	const want = "settings changed: admin.password; clusters changed: db (control.password)"
+	const want = "settings changed: admin.password; clusters changed: db (control.password); " +
+		"listeners changed: pool (auth.query-password, database); users changed: one (password), two (verifier)"
 	if got := Diff(c, back).String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -76,7 +95,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		"TOML": string(text), "JSON": string(object), "json.Marshal": string(direct),
 		"%v": fmt.Sprintf("%v", *c), "%+v": fmt.Sprintf("%+v", *c), "%#v": fmt.Sprintf("%#v", *c),
 	} {
-		if strings.Contains(s, "geheim") {
+		if strings.Contains(s, "geheim") || strings.Contains(s, "0123456789abcdef") {
 			t.Errorf("%s shows a password", what)
 		}
 		if !strings.Contains(s, stars) {
@@ -85,6 +104,9 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	if got := string(c.Admin.Password); got != "geheim" {
 		t.Errorf("showing it changed the password to %q", got)
+	}
+	if got := string(c.Listener[1].Database[0].Password); got != "geheim" {
+		t.Errorf("showing it changed a database's password to %q", got)
 	}
 }
 

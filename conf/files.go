@@ -4,10 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os"
 	"strconv"
 )
 
-// CheckFiles returns what is wrong with the certificates and keys that c names, as Errors, or nil. It
+// CheckFiles returns what is wrong with the certificates, keys and user lists that c names, as Errors, or nil. It
 // is apart from Check since files change while a configuration stays.
 func (c *Config) CheckFiles() error {
 	k := &checker{at: c.at, bad: map[string]bool{}}
@@ -20,6 +21,9 @@ func (c *Config) CheckFiles() error {
 		path := join(join("listener", strconv.Itoa(i)), "tls")
 		k.pair(path, l.TLS.Cert, l.TLS.Key)
 		k.authorities(join(path, "ca"), l.TLS.CA)
+		if l.Auth.Userlist != "" {
+			k.opens(join(join("listener", strconv.Itoa(i)), "auth.userlist"), l.Auth.Userlist)
+		}
 	}
 	return k.found.sorted()
 }
@@ -45,6 +49,19 @@ func (k *checker) readable(path, file string) bool {
 		k.problem(path, "%s", err)
 	}
 	return err == nil
+}
+
+// opens finds out whether a file is there to be read: what is in it is not known here.
+func (k *checker) opens(path, file string) {
+	f, err := os.Open(file)
+	if err != nil {
+		k.problem(path, "%s", err)
+		return
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		k.problem(path, "%s is a folder", file)
+	}
 }
 
 func (k *checker) authorities(path, file string) {

@@ -97,7 +97,7 @@ func TestProblems(t *testing.T) {
 		{"no protocol", listen + "[[cluster]]\nname = \"c\"\nbackends = [{addr = \"a:1\"}]", `f:13:3: cluster.protocol: is missing: one of postgres, mysql, tcp`},
 		{"unknown protocol", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"postgre\"\nbackends = [{addr = \"a:1\"}]", `f:15:1: cluster.protocol: "postgre" is not one of postgres, mysql, tcp, did you mean postgres?`},
 		{"no backends", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"", `f:13:3: cluster.backends: is missing: with discovery "static" a cluster has at least one backend`},
-		{"single brackets", listen + "[user]\nname = \"x\"", `f:13:2: user: has no use in this version: in mode "proxy" the servers check who logs in`},
+		{"single brackets", listen + "[user]\nname = \"x\"", `f:13:2: user: wants tables in double brackets, as there can be several, not a table`},
 
 		{"role", listen + `roles = ["leder"]`, `f:13:10: listener.roles: "leder" is not one of leader, sync, async, any, did you mean leader?`},
 		{"role twice", listen + `roles = ["sync", "sync"]`, `f:13:18: listener.roles: "sync" is there twice`},
@@ -134,16 +134,11 @@ func TestProblems(t *testing.T) {
 		{"admin off", listen + "[admin]\nlisten = \"\"", ""},
 		{"admin user alone", listen + "[admin]\nuser = \"u\"", `f:14:1: admin.user: user and password belong together`},
 
-		{"mode of later", listen + `mode = "funnel"`, `f:13:1: listener.mode: mode "funnel" is not available in this version`},
-		{"another mode of later", listen + `mode = "fifo"`, `f:13:1: listener.mode: mode "fifo" is not available in this version`},
 		{"discovery of later", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\ndiscovery = \"patroni\"", `f:16:1: cluster.discovery: discovery "patroni" is not available in this version`},
 		{"another discovery of later", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\ndiscovery = \"pd\"", `f:16:1: cluster.discovery: discovery "pd" is not available in this version`},
 		{"Patroni", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\n[cluster.patroni]\nhosts = []", `f:17:10: cluster.patroni: is not available in this version`},
 		{"PD", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\n[cluster.pd]\naddrs = []", `f:17:10: cluster.pd: is not available in this version`},
-		{"unit", listen + `unit = "session"`, `f:13:1: listener.unit: is not available in this version: it belongs to mode "funnel"`},
-		{"pool size", listen + `pool-size = 2`, `f:13:1: listener.pool-size: is not available in this version: it belongs to mode "funnel"`},
 		{"lag", listen + `max-lag = "16MiB"`, `f:13:1: listener.max-lag: is not available with discovery "static": the lag of its backends is not known`},
-		{"users", listen + "[[user]]\nname = \"app\"", `f:13:3: user: has no use in this version: in mode "proxy" the servers check who logs in`},
 
 		{"several, in their order", listen + "backlog = -1\nmode = 7\n[log]\nlevel = \"loud\"\nfrmat = \"json\"",
 			"f:13:1: listener.backlog: -1 is not in 0 to 65535\n" +

@@ -24,13 +24,9 @@ func (r *reader) problem(path, text string) {
 
 // unavailable are keys that the format has a place for and this version has no use for yet.
 var unavailable = map[string]string{
-	"user": `has no use in this version: in mode "proxy" the servers check who logs in`,
-
-	"cluster.patroni":    "is not available in this version",
-	"cluster.pd":         "is not available in this version",
-	"listener.unit":      `is not available in this version: it belongs to mode "funnel"`,
-	"listener.pool-size": `is not available in this version: it belongs to mode "funnel"`,
-	"listener.max-lag":   `is not available with discovery "static": the lag of its backends is not known`,
+	"cluster.patroni":  "is not available in this version",
+	"cluster.pd":       "is not available in this version",
+	"listener.max-lag": `is not available with discovery "static": the lag of its backends is not known`,
 }
 
 // table reads the keys of m into the struct v.
@@ -122,6 +118,12 @@ func appendItem(v reflect.Value) reflect.Value {
 		*p = DefaultBackend()
 	case *Listener:
 		*p = DefaultListener()
+	case *Rule:
+		*p = DefaultRule()
+	case *Database:
+		*p = DefaultDatabase()
+	case *User:
+		*p = DefaultUser()
 	}
 	v.Set(reflect.Append(v, item))
 	return v.Index(v.Len() - 1)

@@ -19,6 +19,8 @@ func (k *checker) rules(c *Config) {
 	for i := range c.Listener {
 		k.listener(join("listener", strconv.Itoa(i)), &c.Listener[i], c, names)
 	}
+	k.users(c)
+	k.unshared(c)
 	k.addresses(c)
 }
 
@@ -109,6 +111,7 @@ func (k *checker) listener(path string, l *Listener, c *Config, names map[string
 	if l.TLS.Mode == "verify-full" && protocol == "tcp" {
 		k.problem(join(path, "tls.mode"), `"verify-full" can't be had with protocol "tcp": it has no user to compare with`)
 	}
+	k.mode(path, l, c, protocol)
 }
 
 // clusterOf finds the listener's cluster and returns its protocol, "" if it is not known.

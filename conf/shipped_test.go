@@ -1,11 +1,11 @@
 package conf
 
 import (
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-
-	"reflect"
 )
 
 // TestShippedIsDefault: the file as it comes says what holds without any file.
@@ -50,6 +50,26 @@ func TestShippedExamples(t *testing.T) {
 	if keys := changedKeys(reflect.ValueOf(l), reflect.ValueOf(c.Listener[0])); keys != nil {
 		t.Errorf("[[listener]]: not the default: %v", keys)
 	}
+	l.Name, l.Listen, l.Mode = c.Listener[1].Name, c.Listener[1].Listen, c.Listener[1].Mode
+	keys := changedKeys(reflect.ValueOf(l), reflect.ValueOf(c.Listener[1]))
+	if want := []string{"rule", "database", "warm"}; !slices.Equal(keys, want) {
+		t.Errorf("[[listener]] that shares: not the default: %v, want %v", keys, want)
+	}
+	r := DefaultRule()
+	r.User, r.Database, r.From = c.Listener[1].Rule[0].User, c.Listener[1].Rule[0].Database, c.Listener[1].Rule[0].From
+	if keys := changedKeys(reflect.ValueOf(r), reflect.ValueOf(c.Listener[1].Rule[0])); keys != nil {
+		t.Errorf("[[listener.rule]]: not the default: %v", keys)
+	}
+	d := DefaultDatabase()
+	d.Name, d.PoolMin = c.Listener[1].Database[0].Name, c.Listener[1].Database[0].PoolMin
+	if keys := changedKeys(reflect.ValueOf(d), reflect.ValueOf(c.Listener[1].Database[0])); keys != nil {
+		t.Errorf("[[listener.database]]: not the default: %v", keys)
+	}
+	u := DefaultUser()
+	u.Name = c.User[0].Name
+	if keys := changedKeys(reflect.ValueOf(u), reflect.ValueOf(c.User[0])); keys != nil {
+		t.Errorf("[[user]]: not the default: %v", keys)
+	}
 }
 
 // TestShippedSaysEverything holds the comments of the shipped file to the tags of the fields: each key
@@ -64,6 +84,9 @@ func TestShippedSaysEverything(t *testing.T) {
 	keys = func(path string, typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
 			key := join(path, f.key)
+			if f.tag.Get("only") == "sharing" {
+				key = strings.Replace(key, "listener.0.", "listener.1.", 1)
+			}
 			if isTable(f.typ) {
 				keys(key, f.typ)
 				continue

@@ -1,0 +1,51 @@
+package conf
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// verifierForm is a secret as PostgreSQL stores it,
+// https://www.postgresql.org/docs/17/catalog-pg-authid.html.
+var verifierForm = regexp.MustCompile(
+	`^(SCRAM-SHA-256\$[1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=|md5[0-9a-fA-F]{32})$`)
+
+// users checks who may log in.
+func (k *checker) users(c *Config) {
+	names := map[string]bool{}
+	for i := range c.User {
+		u, at := &c.User[i], join("user", strconv.Itoa(i))
+		k.named(join(at, "name"), u.Name, names)
+		if u.Password != "" && u.Verifier != "" {
+			k.problem(join(at, "verifier"), "stands beside a password: there is one or the other")
+		}
+		// Stars stand where a configuration was shown.
+		if v := string(u.Verifier); v != "" && v != stars && !verifierForm.MatchString(v) {
+			k.problem(join(at, "verifier"), `is neither "SCRAM-SHA-256$<iterations>:<salt>$<key>:<key>" nor "md5" and 32 hexadecimal digits`)
+		}
+	}
+}
+
+// unshared refuses what concerns shared server connections where there are none.
+func (k *checker) unshared(c *Config) {
+	leadsTo := map[string]bool{}
+	for i := range c.Listener {
+		if l := &c.Listener[i]; l.Shares() {
+			leadsTo[l.Cluster] = true
+		}
+	}
+	bad := slices.ContainsFunc(c.Listener, func(l Listener) bool { return l.Mode != "proxy" && !l.Shares() })
+	if bad {
+		return // which is known to be wrong, and might have been one that shares
+	}
+	if len(c.User) > 0 && len(leadsTo) == 0 {
+		k.problem("user.0", `has no use: no listener has mode "fifo" or "funnel"`)
+	}
+	for i, cl := range c.Cluster {
+		if cl.MaxServerConnections != 0 && !leadsTo[cl.Name] {
+			k.problem(join(join("cluster", strconv.Itoa(i)), "max-server-connections"),
+				`has no use: no listener with mode "fifo" or "funnel" leads here`)
+		}
+	}
+}
