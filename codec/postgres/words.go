@@ -1,0 +1,329 @@
+package postgres
+
+import (
+	"bytes"
+	"strings"
+)
+
+// words are reasons to look at the state of a server's session after a client's work, and hints on
+// what a statement's text holds. The first ones are the sections of a look (look.go).
+type words uint32
+
+const (
+	wordSettings words = 1 << iota // settings, role and session user
+	wordLocks                      // advisory locks that outlive their transaction
+	wordTemp                       // temporary tables and other things in pg_temp
+	wordCursors                    // cursors WITH HOLD
+	wordPrepared                   // statements by SQL's PREPARE
+	wordListen                     // channels listened to
+	wordSequence                   // currval or lastval is called: they speak of the session's past
+	wordExecute                    // the word EXECUTE
+	wordUnsure                     // settings are changed whose names can't be told
+	wordParams                     // names of settings come in parameters
+
+	// wordLook are the sections of a look.
+	wordLook = wordSettings | wordLocks | wordTemp | wordCursors | wordPrepared | wordListen
+	// wordAny is for text that may hold anything.
+	wordAny = wordLook | wordSequence | wordExecute
+)
+
+// watched are the words that say more of a statement than the tag of its answer does. Any schema may
+// stand before them. The functions are those of
+// https://www.postgresql.org/docs/current/functions-admin.html (set_config, advisory locks) and
+// https://www.postgresql.org/docs/current/functions-sequence.html; an update of the view pg_settings
+// is a SET: https://www.postgresql.org/docs/current/view-pg-settings.html.
+var watched = []struct {
+	word string
+	says words
+}{
+	{"set_config", wordSettings},
+	{"pg_settings", wordSettings},
+	{"pg_advisory_lock", wordLocks},
+	{"pg_advisory_lock_shared", wordLocks},
+	{"pg_advisory_unlock", wordLocks},
+	{"pg_advisory_unlock_all", wordLocks},
+	{"pg_advisory_unlock_shared", wordLocks},
+	{"pg_try_advisory_lock", wordLocks},
+	{"pg_try_advisory_lock_shared", wordLocks},
+	{"temp", wordTemp},
+	{"temporary", wordTemp},
+	{"hold", wordCursors},
+	{"currval", wordSequence},
+	{"lastval", wordSequence},
+	{"execute", wordExecute},
+}
+
+// watchedPrefix begins the names of schemas for temporary things, pg_temp and pg_temp_3.
+const watchedPrefix = "pg_temp"
+
+// wordSet is a set of words to watch for. It is not changed once made.
+//
+// A text is not taken apart into words. It is looked at in every third place: is there a pair of
+// letters there that a watched word has in its middle? Each word has three such pairs in a row, so that
+// one of them is met. They are chosen to be rare, and only there the word around is looked at.
+type wordSet struct {
+	pairs [1 << 10]bool       // by pairIndex
+	every bool                // there are words too short for that: each word is looked at
+	first [maxName + 1]uint32 // by length: the first letters of such words, a bit for each by letterBit
+	words map[string]words
+}
+
+// pairStep is the distance of the places, and the number of pairs in a row for a word; so many letters
+// and one has the shortest word.
+const pairStep = 3
+
+// pairIndex numbers pairs of letters, upper and lower case alike. Other bytes have the numbers of
+// letters too: they cost a second look.
+func pairIndex(a, b byte) uint { return uint(a&31)<<5 | uint(b&31) }
+
+// letters in the order of their frequency in statements, roughly.
+const letters = "etaonisrlcdupmhgb_fywvkxjqz"
+
+// builtinWords are the watched words alone.
+var builtinWords = newWordSet(nil)
+
+// newWordSet adds names of functions after which everything has to be looked at. Of a name with a
+// schema only the last part counts.
+func newWordSet(functions []string) *wordSet {
+	s := &wordSet{words: make(map[string]words)}
+	for _, w := range watched {
+		s.put(w.word, w.says)
+	}
+	s.putPairs(watchedPrefix)
+	for n := len(watchedPrefix); n <= maxName; n++ {
+		s.first[n] |= letterBit(watchedPrefix[0])
+	}
+	for _, f := range functions {
+		f = strings.Trim(f[strings.LastIndexByte(f, '.')+1:], `" `)
+		if f != "" {
+			s.put(strings.Map(lowerRune, f), wordLook|wordUnsure)
+		}
+	}
+	return s
+}
+
+func (s *wordSet) put(word string, says words) {
+	if len(word) > maxName {
+		word = word[:maxName]
+	}
+	s.words[word] |= says
+	s.first[len(word)] |= letterBit(word[0])
+	s.putPairs(word)
+}
+
+// letterBit is the same for a letter in upper and lower case.
+func letterBit(c byte) uint32 { return 1 << (c & 31) }
+
+// putPairs chooses the rarest of the word's pairs that stand in a row.
+func (s *wordSet) putPairs(word string) {
+	if len(word) <= pairStep {
+		s.every = true
+		return
+	}
+	best, at := 0, 0
+	for i := range len(word) - pairStep {
+		cost := 0
+		for j := i; j < i+pairStep; j++ {
+			cost += frequency(word[j]) * frequency(word[j+1])
+		}
+		if i == 0 || cost < best {
+			best, at = cost, i
+		}
+	}
+	for j := at; j < at+pairStep; j++ {
+		s.pairs[pairIndex(word[j], word[j+1])] = true
+	}
+}
+
+// frequency is higher for letters that are met more often.
+func frequency(c byte) int {
+	if i := strings.IndexByte(letters, c); i >= 0 {
+		return len(letters) - i
+	}
+	return 1
+}
+
+// says tells what a whole word stands for.
+func (s *wordSet) says(word []byte) (w words) {
+	if len(word) > maxName {
+		word = word[:maxName] // as the server does
+	}
+	if len(word) == 0 || s.first[len(word)]&letterBit(word[0]) == 0 {
+		return 0
+	}
+	var folded [maxName]byte
+	for i, c := range word {
+		folded[i] = lowerByte(c)
+	}
+	name := folded[:len(word)]
+	if len(name) >= len(watchedPrefix) && string(name[:len(watchedPrefix)]) == watchedPrefix {
+		w = wordTemp
+	}
+	return w | s.words[string(name)]
+}
+
+// scan looks for words in p, whose first and last words are whole.
+func (s *wordSet) scan(p []byte) (w words) {
+	if s.every {
+		return s.scanEvery(p)
+	}
+	done := 0 // no word that begins before this is of interest any more
+	for i := 0; i+1 < len(p); {
+		n := s.next(p[i:])
+		if i += n; i+1 >= len(p) {
+			break
+		}
+		start := wordStart(p, done, i)
+		done = i + wordLength(p[i:])
+		w |= s.says(p[start:done])
+		i = max(done, i+1)
+	}
+	return w
+}
+
+// wordStart goes back from at to where its word begins, but not below from.
+func wordStart(p []byte, from, at int) int {
+	for at > from && isWordByte(p[at-1]) {
+		at--
+	}
+	return at
+}
+
+// next returns the first of the places in p, in steps, that has a pair of a watched word; or a place at
+// or behind the last byte.
+func (s *wordSet) next(p []byte) int {
+	i := 0
+	for ; i+1 < len(p); i += pairStep {
+		if s.pairs[pairIndex(p[i], p[i+1])] {
+			break
+		}
+	}
+	return i
+}
+
+// scanEvery looks at each word.
+func (s *wordSet) scanEvery(p []byte) (w words) {
+	for len(p) > 0 {
+		n := wordLength(p)
+		w |= s.says(p[:n])
+		p = p[max(n, 1):]
+	}
+	return w
+}
+
+// wordLength is the length of the word that p begins with: letters, digits, '_' and what is not ASCII.
+// A '$' is no part of it, though it can be inside a name: name$temp is a false alarm, that is all.
+func wordLength(p []byte) int {
+	for i, c := range p {
+		if !isWordByte(c) {
+			return i
+		}
+	}
+	return len(p)
+}
+
+func isWordByte(c byte) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c >= 0x80
+}
+
+// lowerByte folds ASCII letters.
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+func lowerRune(r rune) rune {
+	if r < 0x80 {
+		return rune(lowerByte(byte(r)))
+	}
+	return r
+}
+
+// maxName is the length, in bytes, to which the server cuts identifiers (NAMEDATALEN - 1):
+// https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+const maxName = 63
+
+// wordScanner looks for words in a text that comes in pieces, cut anywhere. It does not tell code from
+// comments and strings, so that it need not know the text's encoding: a word too many costs a look,
+// one too few would be a fault.
+type wordScanner struct {
+	set   *wordSet
+	found words
+	n     int               // length of the word at the end of the last piece, or more than maxName
+	word  [maxName + 1]byte // that word: it may go on
+}
+
+// start begins a text; a nil set means the built-in words.
+func (s *wordScanner) start(set *wordSet) {
+	if set == nil {
+		set = builtinWords
+	}
+	s.set, s.found, s.n = set, 0, 0
+}
+
+// feed takes the next piece.
+func (s *wordScanner) feed(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	n := wordLength(p)
+	s.keep(p[:n])
+	if n == len(p) {
+		return
+	}
+	if p[n] == '&' && s.n == 1 && s.word[0]|0x20 == 'u' {
+		s.found = wordAny
+	}
+	s.settle()
+	p = p[n:]
+	last := wordStart(p, 0, len(p))
+	s.found |= s.set.scan(p[:last]) | escapes(p[:last])
+	s.keep(p[last:])
+}
+
+// keep adds to the word that may go on.
+func (s *wordScanner) keep(p []byte) {
+	if s.n += copy(s.word[min(s.n, len(s.word)):], p); s.n > maxName {
+		s.n = len(s.word)
+	}
+}
+
+// settle looks at the kept word, which has ended.
+func (s *wordScanner) settle() {
+	if s.n > 0 {
+		s.found |= s.set.says(s.word[:s.n])
+		s.n = 0
+	}
+}
+
+// result returns what was found, at the end of the text.
+func (s *wordScanner) result() words {
+	s.settle()
+	return s.found
+}
+
+// escapes finds U&"…": such a name may spell anything.
+//
+// https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS-UESCAPE
+func escapes(p []byte) words {
+	for {
+		i := bytes.IndexByte(p, '&')
+		if i < 0 {
+			return 0
+		}
+		if i > 0 && p[i-1]|0x20 == 'u' && (i == 1 || !isWordByte(p[i-2])) {
+			return wordAny
+		}
+		p = p[i+1:]
+	}
+}
+
+// scanText looks for words in a whole text; a nil set means the built-in words.
+func scanText(text []byte, extra *wordSet) words {
+	if extra == nil {
+		extra = builtinWords
+	}
+	return extra.scan(text) | escapes(text)
+}
