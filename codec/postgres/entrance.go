@@ -136,7 +136,11 @@ func (e *entrance) refuse(err codec.Error) codec.Op { return e.refuseAs(sqlState
 
 // refuseAs is refuse with an SQLSTATE that is not the condition's own.
 func (e *entrance) refuseAs(state string, err codec.Error) codec.Op {
-	e.out = appendFatal(e.out, state, err)
+	if words, ok := asFatal(err.Raw); ok {
+		e.out = append(e.out, words...)
+	} else {
+		e.out = appendFatal(e.out, state, err)
+	}
 	e.refusal = err
 	return codec.OpClose
 }
@@ -149,12 +153,10 @@ func (e *entrance) hangUp(why string) codec.Op {
 	return codec.OpClose
 }
 
-// checkEarly refuses a client that has sent more ahead of its turn than is kept for it, and is op
-// otherwise.
-func (e *entrance) checkEarly(op codec.Op) codec.Op {
-	if len(e.in) > maxEarly {
-		return e.refuse(codec.Error{Cond: codec.ProtocolError,
-			Text: "too much was sent before the login was over"})
-	}
-	return op
+// isTooEarly tells that the client has sent more ahead of its turn than is kept for it.
+func (e *entrance) isTooEarly() bool { return len(e.in) > maxEarly }
+
+var tooEarly = codec.Error{
+	Cond: codec.ProtocolError,
+	Text: "too much was sent before the login was over",
 }

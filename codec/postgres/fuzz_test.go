@@ -190,10 +190,10 @@ func logIn(t *testing.T, cfg *codec.LoginConfig, steps script, cut cutting) (log
 			} else {
 				op = carry(l.Server(piece))
 			}
-			if n := len(l.in[codec.Client]); n > maxEarly+len(piece) {
+			if n := len(l.in); n > maxEarly+len(piece) {
 				t.Fatalf("%d bytes of the client are kept", n)
 			}
-			if n := len(l.in[codec.Server]); n > maxAuthMessage+1+len(piece) {
+			if n := len(l.serverIn); n > maxAuthMessage+1+len(piece) {
 				t.Fatalf("%d bytes of the server are kept", n)
 			}
 		}

@@ -75,13 +75,31 @@ func (g *gate) Client(p []byte) codec.Op {
 		g.in = nil
 		return codec.OpClose
 	}
-	return g.follow(g.checkEarly(codec.OpMore))
+	return g.checkEarly(codec.OpMore)
 }
 
-// follow takes note of an op that ends the login.
-func (g *gate) follow(op codec.Op) codec.Op {
-	if op == codec.OpClose {
-		g.stage = gateClosed
+// close ends the login.
+func (g *gate) close() codec.Op {
+	g.stage = gateClosed
+	return codec.OpClose
+}
+
+// refuse tells the client e and ends the login.
+func (g *gate) refuse(e codec.Error) codec.Op {
+	g.stage = gateClosed
+	return g.entrance.refuse(e)
+}
+
+// refuseAs is refuse with an SQLSTATE that is not the condition's own.
+func (g *gate) refuseAs(state string, e codec.Error) codec.Op {
+	g.stage = gateClosed
+	return g.entrance.refuseAs(state, e)
+}
+
+// checkEarly returns op, unless the client has sent more ahead of its turn than is kept for it.
+func (g *gate) checkEarly(op codec.Op) codec.Op {
+	if op != codec.OpClose && g.isTooEarly() {
+		return g.refuse(tooEarly)
 	}
 	return op
 }
@@ -97,16 +115,16 @@ func (g *gate) enter() codec.Op {
 		g.stage = gateTLS
 	case codec.OpCancel:
 		g.stage = gateCancel
-	case codec.OpIdentify:
-		g.stage = gateIdentify
+	case codec.OpClose:
+		g.stage = gateClosed
 	}
-	return g.follow(op)
+	return op
 }
 
 // ClientSecured goes on with the startup packets inside TLS.
 func (g *gate) ClientSecured(peer codec.Peer) codec.Op {
 	if g.stage != gateTLS {
-		return g.follow(codec.OpClose)
+		return g.close()
 	}
 	g.securedNow()
 	g.peer = peer

@@ -28,7 +28,7 @@ type dialog struct {
 // Identified begins the dialog.
 func (g *gate) Identified(a codec.Account) codec.Op {
 	if g.stage != gateIdentify {
-		return g.follow(codec.OpClose)
+		return g.close()
 	}
 	d := &g.dialog
 	d.known = a.Known
@@ -39,16 +39,16 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 	switch d.method = chooseMethod(a.Method, d, stored); d.method {
 	case codec.AuthTrust:
 		if !d.known {
-			return g.follow(g.wrong())
+			return g.wrong()
 		}
 		return g.welcome()
 	case codec.AuthCert:
-		return g.follow(g.certified())
+		return g.certified()
 	case codec.AuthClear:
 		if !g.peer.TLS {
-			return g.follow(g.refuse(codec.Error{Cond: codec.ClearPassword,
+			return g.refuse(codec.Error{Cond: codec.ClearPassword,
 				Text: "a clear password is not accepted over a connection without TLS",
-				Hint: "Set sslmode=require or stricter."}))
+				Hint: "Set sslmode=require or stricter."})
 		}
 		g.out = append(g.out, msgAuth, 0, 0, 0, 8, 0, 0, 0, authCleartext)
 	case codec.AuthMD5:
@@ -58,7 +58,7 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 	case codec.AuthSCRAM:
 		g.offerSCRAM()
 	default:
-		return g.follow(g.reject())
+		return g.reject()
 	}
 	g.stage = gatePassword
 	return g.readPassword() // the answer may be at hand already
@@ -100,8 +100,8 @@ func (g *gate) certified() codec.Op {
 // readPassword takes a whole message of the client. Other bytes stay: they belong to the session.
 func (g *gate) readPassword() codec.Op {
 	if len(g.in) > 0 && g.in[0] != msgPassword {
-		return g.follow(g.refuse(codec.Error{Cond: codec.ProtocolError,
-			Text: fmt.Sprintf("expected a password message, got type 0x%02x", g.in[0])}))
+		return g.refuse(codec.Error{Cond: codec.ProtocolError,
+			Text: fmt.Sprintf("expected a password message, got type 0x%02x", g.in[0])})
 	}
 	if len(g.in) < headerSize {
 		return codec.OpMore
@@ -112,29 +112,17 @@ func (g *gate) readPassword() codec.Op {
 	}
 	size := binary.BigEndian.Uint32(g.in[1:])
 	if size < 4 || size > longest {
-		return g.follow(g.refuse(codec.Error{Cond: codec.ProtocolError,
-			Text: "the length of a message during authentication is not valid"}))
+		return g.refuse(codec.Error{Cond: codec.ProtocolError,
+			Text: "the length of a message during authentication is not valid"})
 	}
 	if uint32(len(g.in)) < 1+size {
 		return codec.OpMore
 	}
 	body := g.in[headerSize : 1+size]
 	g.in = g.in[1+size:]
-	switch op := g.hear(body); op {
-	case codec.OpMore: // SCRAM goes on, and what it goes on with may be at hand
-		if len(g.in) > 0 {
-			return g.readPassword()
-		}
-		return op
-	default:
-		return g.follow(g.checkEarlyBehind(op))
-	}
-}
-
-// checkEarlyBehind is checkEarly for an op that goes on.
-func (g *gate) checkEarlyBehind(op codec.Op) codec.Op {
-	if op == codec.OpClose {
-		return op
+	op := g.hear(body)
+	if op == codec.OpMore && len(g.in) > 0 {
+		return g.readPassword() // SCRAM goes on, and what it goes on with is at hand
 	}
 	return g.checkEarly(op)
 }

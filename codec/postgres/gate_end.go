@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"sluice/codec"
 )
@@ -11,7 +12,7 @@ import (
 // once, so that until now the client could still be told an error.
 func (g *gate) Welcomed(in codec.Introduction, key codec.Key) codec.Op {
 	if g.stage != gateWelcome {
-		return g.follow(codec.OpClose)
+		return g.close()
 	}
 	g.out = append(g.out, g.final...)
 	g.out = append(g.out, msgAuth, 0, 0, 0, 8, 0, 0, 0, authOk)
@@ -39,15 +40,43 @@ func (g *gate) Refuse(e codec.Error) codec.Op {
 	case gateEntrance:
 		g.refusal = e
 		if e.Cond == codec.LoginTimeout {
-			return g.follow(codec.OpClose)
+			return g.close()
 		}
 		g.pending = &e
 		return codec.OpMore
 	case gateTLS:
 		g.refusal = e
-		return g.follow(codec.OpClose)
+		return g.close()
 	case gateReady, gateCancel, gateClosed:
-		return g.follow(codec.OpClose)
+		return g.close()
 	}
-	return g.follow(g.refuse(e))
+	return g.refuse(e)
+}
+
+// asFatal returns a server's ErrorResponse as one of severity FATAL, whatever it was to the server:
+// here it ends the client's connection. ok is false if raw is no such message.
+func asFatal(raw string) (msg []byte, ok bool) {
+	if len(raw) < headerSize || raw[0] != msgError ||
+		int64(binary.BigEndian.Uint32([]byte(raw[1:headerSize]))) != int64(len(raw)-1) {
+		return nil, false
+	}
+	severity := parseError([]byte(raw[headerSize:])).severity
+	if severity == "FATAL" || severity == "PANIC" {
+		return []byte(raw), true
+	}
+	msg = appendField([]byte{msgError, 0, 0, 0, 0}, 'S', "FATAL")
+	msg = appendField(msg, 'V', "FATAL")
+	for rest := raw[headerSize:]; len(rest) > 1 && rest[0] != 0; {
+		value, behind, whole := strings.Cut(rest[1:], "\x00")
+		if !whole {
+			return nil, false
+		}
+		if field := rest[0]; field != 'S' && field != 'V' {
+			msg = appendField(msg, field, value)
+		}
+		rest = behind
+	}
+	msg = append(msg, 0)
+	binary.BigEndian.PutUint32(msg[1:], uint32(len(msg)-1))
+	return msg, true
 }

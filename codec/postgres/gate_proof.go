@@ -126,7 +126,7 @@ func (g *gate) Worked() codec.Op {
 	if g.stage != gateWork {
 		return codec.OpMore
 	}
-	return g.follow(g.checkEarlyBehind(g.worked()))
+	return g.checkEarly(g.worked())
 }
 
 func (g *gate) worked() codec.Op {

@@ -52,6 +52,7 @@ func (g *gate) begin(packet []byte) codec.Op {
 		g.database = g.user
 	}
 	g.agree(binary.BigEndian.Uint16(packet[6:]), unknown)
+	g.stage = gateIdentify
 	return g.checkEarly(codec.OpIdentify)
 }
 
@@ -72,23 +73,6 @@ func (g *gate) agree(minor uint16, unknown []string) {
 		g.out = append(append(g.out, name...), 0)
 	}
 	binary.BigEndian.PutUint32(g.out[start+1:], uint32(len(g.out)-start-1))
-}
-
-// parseParams reads the names and values of a whole StartupMessage. ok is false if they are not well
-// formed.
-func parseParams(packet []byte) (params []codec.Param, ok bool) {
-	rest := packet[8:]
-	for len(rest) > 0 && rest[0] != 0 {
-		var name, value []byte
-		if name, rest, ok = bytes.Cut(rest, []byte{0}); !ok {
-			return nil, false
-		}
-		if value, rest, ok = bytes.Cut(rest, []byte{0}); !ok {
-			return nil, false
-		}
-		params = append(params, codec.Param{Name: string(name), Value: string(value)})
-	}
-	return params, len(rest) == 1 // the terminator must be the last byte
 }
 
 // replication reads that parameter: a truth value in the server's many spellings, or "database".

@@ -39,22 +39,16 @@ const (
 
 // login is PostgreSQL's connection phase in which the server authenticates and Sluice relays.
 //
-// Bytes gathered of one side stand in in, bytes to be written in out. Another server is tried only
-// while nothing of the last one was relayed.
+// Another server is tried only while nothing of the last one was relayed.
 type login struct {
+	entrance
 	cfg   *codec.LoginConfig
 	stage stage
 
-	in  [2][]byte
-	out [2][]byte
+	serverIn, serverOut []byte // as in and out of the entrance, for the server
 
 	startup        []byte // the StartupMessage, as it goes to each server that is tried
 	user, database string
-	target         codec.Key
-	askedTLS       bool // the client has sent its one SSLRequest
-	askedGSS       bool // the client has sent its one GSSENCRequest
-	direct         bool // the client began with TLS; in[Client] is what came of its handshake
-	clientSecured  bool
 	clientCert     []byte // what Sluice showed; nil if not known
 
 	serverCert []byte // nil without TLS
@@ -62,28 +56,28 @@ type login struct {
 	asked      bool   // the server waits for one message of the client
 	stripped   bool   // that message answers an offer from which channel binding was taken
 
-	kept    []byte       // the refusal that Refused tells
-	pending *codec.Error // a refusal that waits for the client's startup
-	refusal error
+	kept []byte // the refusal that Refused tells
 }
 
 var _ codec.Login = (*login)(nil)
 
-func newLogin(cfg *codec.LoginConfig) *login { return &login{cfg: cfg} }
+func newLogin(cfg *codec.LoginConfig) *login {
+	return &login{entrance: entrance{tls: cfg.ClientTLS}, cfg: cfg}
+}
 
 // Start waits for the client, which speaks first.
 func (l *login) Start() codec.Op { return codec.OpMore }
 
 // Client takes bytes that the client sent.
 func (l *login) Client(p []byte) codec.Op {
-	l.in[codec.Client] = append(l.in[codec.Client], p...)
+	l.in = append(l.in, p...)
 	switch l.stage {
 	case stageStartup:
-		return l.readStartup()
+		return l.enter()
 	case stageAuth:
 		return l.relayClient()
 	case stageCancel, stageClosed:
-		l.in[codec.Client] = nil
+		l.in = nil
 		return codec.OpClose
 	}
 	return l.checkEarly(codec.OpMore)
@@ -91,14 +85,14 @@ func (l *login) Client(p []byte) codec.Op {
 
 // Server takes bytes that the server sent.
 func (l *login) Server(p []byte) codec.Op {
-	l.in[codec.Server] = append(l.in[codec.Server], p...)
+	l.serverIn = append(l.serverIn, p...)
 	switch l.stage {
 	case stageTLSAnswer:
 		return l.readTLSAnswer()
 	case stageAuth:
 		return l.relayServer()
 	}
-	l.in[codec.Server] = nil
+	l.serverIn = nil
 	return codec.OpClose
 }
 
@@ -108,11 +102,11 @@ func (l *login) Connected() codec.Op {
 	if l.stage < stageDialing || l.stage > stageAuth || l.relayed {
 		return codec.OpClose
 	}
-	l.in[codec.Server], l.out[codec.Server] = nil, nil
+	l.serverIn, l.serverOut = nil, nil
 	l.serverCert = nil
 	l.kept, l.refusal = nil, nil
 	if l.cfg.ServerTLS >= codec.TLSPrefer {
-		l.out[codec.Server] = append(l.out[codec.Server], sslRequest...)
+		l.serverOut = append(l.serverOut, sslRequest...)
 		l.stage = stageTLSAnswer
 		return codec.OpMore
 	}
@@ -124,9 +118,7 @@ func (l *login) ClientSecured(cert []byte) codec.Op {
 	if l.stage != stageClientTLS {
 		return codec.OpClose
 	}
-	l.in[codec.Client] = nil // the handshake of direct TLS, which the caller has taken with Rest
-	l.direct = false
-	l.clientSecured = true
+	l.securedNow()
 	l.clientCert = bytes.Clone(cert)
 	l.stage = stageStartup
 	return codec.OpMore
@@ -149,8 +141,12 @@ func (l *login) Worked() codec.Op { return codec.OpMore }
 
 // Take returns the bytes to write to that side and forgets them.
 func (l *login) Take(s codec.Side) []byte {
-	b := l.out[s]
-	l.out[s] = nil
+	b := l.out
+	if s == codec.Server {
+		b, l.serverOut = l.serverOut, nil
+	} else {
+		l.out = nil
+	}
 	return b
 }
 
@@ -173,8 +169,11 @@ func (l *login) Follower(w codec.Watcher) codec.Follower { return newFollower(w)
 // OpClientTLS for a client that began with TLS at once, Rest(Client) is what was gathered of its
 // handshake.
 func (l *login) Rest(s codec.Side) []byte {
-	if l.stage == stageReady || l.direct && s == codec.Client {
-		return l.in[s]
+	switch {
+	case s == codec.Client && (l.stage == stageReady || l.direct):
+		return l.in
+	case s == codec.Server && l.stage == stageReady:
+		return l.serverIn
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ const (
 
 // readTLSAnswer takes the one byte with which a server answers SSLRequest.
 func (l *login) readTLSAnswer() codec.Op {
-	in := l.in[codec.Server]
+	in := l.serverIn
 	if len(in) == 0 {
 		return codec.OpMore
 	}
@@ -30,13 +30,13 @@ func (l *login) readTLSAnswer() codec.Op {
 		return l.refuse(codec.Error{Cond: codec.TLSFailed,
 			Text: "received unencrypted data from the server after its answer to the TLS request"})
 	case in[0] == 'S':
-		l.in[codec.Server] = nil
+		l.serverIn = nil
 		l.stage = stageServerTLS
 		return codec.OpServerTLS
 	case in[0] == 'N' && l.cfg.ServerTLS.Required():
 		return l.refuse(codec.Error{Cond: codec.TLSFailed, Text: "the server does not offer TLS"})
 	case in[0] == 'N':
-		l.in[codec.Server] = in[1:]
+		l.serverIn = in[1:]
 		l.sendStartup()
 		return l.relayServer()
 	case in[0] == 'E':
@@ -54,7 +54,7 @@ var noTLSAnswer = codec.Error{
 
 // sendStartup passes on the client's StartupMessage, byte for byte.
 func (l *login) sendStartup() codec.Op {
-	l.out[codec.Server] = append(l.out[codec.Server], l.startup...)
+	l.serverOut = append(l.serverOut, l.startup...)
 	l.stage = stageAuth
 	return codec.OpMore
 }
@@ -62,7 +62,7 @@ func (l *login) sendStartup() codec.Op {
 // relayServer passes on whole messages up to AuthenticationOk.
 func (l *login) relayServer() codec.Op {
 	for {
-		in := l.in[codec.Server]
+		in := l.serverIn
 		if len(in) > 0 && !mayAuthenticate(in[0]) {
 			return l.refuse(codec.Error{Cond: codec.ServerNotSupport,
 				Text: fmt.Sprintf("the server sent type 0x%02x during authentication", in[0])})
@@ -80,7 +80,7 @@ func (l *login) relayServer() codec.Op {
 		}
 		msg := in[:1+size]
 		op := l.serverMessage(msg)
-		l.in[codec.Server] = in[len(msg):]
+		l.serverIn = in[len(msg):]
 		if op != codec.OpMore {
 			return op
 		}
@@ -140,7 +140,7 @@ func (l *login) authentication(msg []byte) codec.Op {
 		l.tell(msg)
 		return codec.OpMore
 	case authCleartext:
-		if l.clientSecured && l.serverCert == nil {
+		if l.secured && l.serverCert == nil {
 			return l.refuse(codec.Error{Cond: codec.ClearPassword,
 				Text: "the server asks for a clear password over a connection without TLS",
 				Hint: "Give the proxy TLS to the server, or have the server use scram-sha-256."})
@@ -157,6 +157,6 @@ func (l *login) authentication(msg []byte) codec.Op {
 
 // tell relays a message of the server to the client.
 func (l *login) tell(msg []byte) {
-	l.out[codec.Client] = append(l.out[codec.Client], msg...)
+	l.out = append(l.out, msg...)
 	l.relayed = true
 }

@@ -31,7 +31,7 @@ func (l *login) Refuse(e codec.Error) codec.Op {
 // Refused ends the login with the words of the last server that refused it.
 func (l *login) Refused() codec.Op {
 	if l.stage == stageDialing {
-		l.out[codec.Client] = append(l.out[codec.Client], l.kept...)
+		l.out = append(l.out, l.kept...)
 	}
 	l.stage = stageClosed
 	return codec.OpClose
@@ -42,17 +42,6 @@ func (l *login) refuse(e codec.Error) codec.Op { return l.refuseAs(sqlState(e.Co
 
 // refuseAs is refuse with an SQLSTATE that is not the condition's own.
 func (l *login) refuseAs(state string, e codec.Error) codec.Op {
-	l.out[codec.Client] = appendFatal(l.out[codec.Client], state, e)
-	l.refusal = e
 	l.stage = stageClosed
-	return codec.OpClose
-}
-
-// hangUp ends the login without a word: the peer would not understand any.
-func (l *login) hangUp(why string) codec.Op {
-	if l.pending == nil { // or else the reason is known already
-		l.refusal = codec.Error{Cond: codec.ProtocolError, Text: why}
-	}
-	l.stage = stageClosed
-	return codec.OpClose
+	return l.entrance.refuseAs(state, e)
 }

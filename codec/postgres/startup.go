@@ -48,32 +48,39 @@ func parseCancel(packet []byte) (codec.Key, bool) {
 	}, true
 }
 
-// parseStartup reads user and database of a whole StartupMessage. The database is the user's name
-// if the client named none. ok is false if the list of parameters is not well formed.
-func parseStartup(packet []byte) (user, database string, ok bool) {
+// parseParams reads the names and values of a whole StartupMessage. ok is false if they are not well
+// formed.
+func parseParams(packet []byte) (params []codec.Param, ok bool) {
 	rest := packet[8:]
 	for len(rest) > 0 && rest[0] != 0 {
 		var name, value []byte
 		if name, rest, ok = bytes.Cut(rest, []byte{0}); !ok {
-			return "", "", false
+			return nil, false
 		}
 		if value, rest, ok = bytes.Cut(rest, []byte{0}); !ok {
-			return "", "", false
+			return nil, false
 		}
-		switch string(name) {
-		case "user":
-			user = string(value)
-		case "database":
-			database = string(value)
-		}
+		params = append(params, codec.Param{Name: string(name), Value: string(value)})
 	}
-	if len(rest) != 1 {
-		return "", "", false // the terminator must be the last byte
+	return params, len(rest) == 1 // the terminator must be the last byte
+}
+
+// parseStartup reads user and database of a whole StartupMessage. The database is the user's name
+// if the client named none. ok is false if the list of parameters is not well formed.
+func parseStartup(packet []byte) (user, database string, ok bool) {
+	params, ok := parseParams(packet)
+	for _, p := range params {
+		switch p.Name {
+		case "user":
+			user = p.Value
+		case "database":
+			database = p.Value
+		}
 	}
 	if database == "" {
 		database = user
 	}
-	return user, database, true
+	return user, database, ok
 }
 
 // appendStartup appends a StartupMessage of protocol 3.0. params are names and values in turn.
