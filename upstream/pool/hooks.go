@@ -8,11 +8,11 @@ import (
 // Hooks are what a Part has its user do. But for Run they are called on the Part's loop alone. None may
 // call a method of the Part before it returns, except that Close may call Lost.
 type Hooks interface {
-	// Connect begins to open a connection for e; Part.Connected or Part.ConnectFailed follows, on this
-	// loop.
-	Connect(p *Part, e *Entry)
+	// Connect begins to open a connection and returns its entry, a new one, which the Part fills in.
+	// Part.Connected or Part.ConnectFailed follows, on this loop.
+	Connect(p *Part) *Entry
 	// Close tells that the entry has left the pool, and why, in a short constant word ("idle",
-	// "lifetime", "reconnect", "evicted", "surplus", "dropped", "replaced", "check", "unmovable"). The
+	// "lifetime", "reconnect", "evicted", "surplus", "dropped", "check", "unmovable"). The
 	// connection is to be closed; Part.Lost follows when it has ended. Until then it counts: the server
 	// never sees more connections than it should.
 	Close(e *Entry, why string)
@@ -31,15 +31,6 @@ type Hooks interface {
 	After(d time.Duration, f func()) (stop func())
 }
 
-// Entry is one server connection of a pool. The pool makes it, its user puts the connection in User.
-type Entry struct {
-	User any // for the user
-
-	Opened   int64  // when its opening began, by Hooks.Now
-	LastUsed int64  // when it last came free, or was opened
-	Uses     uint64 // how often it was handed out
-}
-
 // Waiter is somebody who waits for an entry. It can be used again and again: a wait allocates nothing.
 type Waiter struct {
 	// Grant hands over the entry. It is called on the Part's loop, from inside Put, Connected and the
@@ -49,6 +40,10 @@ type Waiter struct {
 	// Disable, or why no connection could be opened. It is never called from inside Get.
 	Fail func(err error)
 	User any // for the user
+
+	part       *Part // where it waits; nil = it does not
+	since      int64 // when it began to
+	next, prev *Waiter
 }
 
 var (

@@ -4,6 +4,7 @@ import "time"
 
 // Key names a pool: what its server connections have in common.
 type Key struct {
+	Listener string
 	Backend  string // the cluster's name, "/", the address
 	Database string
 	User     string
@@ -43,8 +44,14 @@ const (
 	defaultRetryMax = 15 * time.Second
 )
 
+// settings are Options in force, with what follows from them.
+type settings struct {
+	Options
+	loops []int // see Pool.Loops
+}
+
 // normal returns a copy with the defaults filled in.
-func (o Options) normal() *Options {
+func (o Options) normal() Options {
 	o.Size = max(o.Size, 1)
 	o.Reserve = max(o.Reserve, 0)
 	o.Min = min(max(o.Min, 0), o.Size)
@@ -58,13 +65,5 @@ func (o Options) normal() *Options {
 		o.RetryMax = defaultRetryMax
 	}
 	o.RetryMax = max(o.RetryMax, o.RetryMin)
-	return &o
-}
-
-// Caps bound the server connections that are open, or being opened, over all pools of a Group. Each may
-// be nil, and may return 0 for no bound. They are called from any goroutine.
-type Caps struct {
-	PerBackend  func(backend string) int
-	PerDatabase func(database string) int
-	PerUser     func(user string) int
+	return o
 }
