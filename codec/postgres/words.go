@@ -222,9 +222,15 @@ func wordLength(p []byte) int {
 	return len(p)
 }
 
-func isWordByte(c byte) bool {
-	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c >= 0x80
-}
+func isWordByte(c byte) bool { return wordBytes[c] }
+
+var wordBytes = func() (t [256]bool) {
+	for i := range t {
+		c := byte(i)
+		t[c] = 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c >= 0x80
+	}
+	return t
+}()
 
 // lowerByte folds ASCII letters.
 func lowerByte(c byte) byte {
