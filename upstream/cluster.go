@@ -30,6 +30,8 @@ type Options struct {
 	// ServerName may be empty, the backend's host is then meant.
 	TLSMode codec.TLSMode
 	TLS     *tls.Config
+	// MaxServerConnections limits the connections of all pools to one backend; 0 = no limit.
+	MaxServerConnections int
 	// ControlUser may end other users' work on the backends (MySQL's KILL); "" = nobody.
 	ControlUser, ControlPassword string
 }

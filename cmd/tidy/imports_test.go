@@ -22,7 +22,7 @@ const (
 	tomlLib = "github.com/pelletier/go-toml/v2"
 	zstd    = "github.com/klauspost/compress"
 	netpoll = "github.com/cloudwego/netpoll"
-	pgx     = "github.com/jackc/pgx/v5"        // likewise: the auth query, the listening connections
+	pgx     = "github.com/jackc/pgx/v5"        // for what Sluice itself asks and hears
 	driver  = "github.com/go-sql-driver/mysql" // for the control account alone
 	zap     = "go.uber.org/zap"
 	cobra   = "github.com/spf13/cobra"
@@ -50,7 +50,7 @@ var mayImport = map[string]may{
 	"router/access":  {folders: []string{"codec"}},
 	"engine":         {libraries: []string{buffers, gnet, sys}},
 	"engine/session": {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
-	"upstream":       {folders: []string{"codec", "engine", "router"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
+	"upstream":       {folders: []string{"codec", "engine", "router", "router/access"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
 	"upstream/pool":  {},
 	"conf":           {libraries: []string{tomlLib}},
 	"cmd/sluice": {

@@ -1,0 +1,200 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+
+	"sluice/codec"
+)
+
+// run is the goroutine of a Hub: it keeps a connection as long as there is something to hear.
+func (h *Hub) run() {
+	h.pause = hubRetryMin
+	for {
+		began := time.Now()
+		err := h.connect()
+		if err == nil {
+			return
+		}
+		if h.ctx.Err() == nil {
+			h.log.Warn("a shared listening connection can't be had", zap.String("cluster", h.cluster.name),
+				zap.String("backend", h.backend.addr), zap.String("database", h.database), zap.Error(err))
+		}
+		if h.failed(err) {
+			return
+		}
+		h.rest(time.Until(began.Add(h.pause)), true)
+		h.rest(time.Until(began.Add(hubRetryMin)), false)
+		h.pause = min(2*h.pause, hubRetryMax)
+	}
+}
+
+// failed takes note that there is no connection, tells those who wait, and says whether that is the end.
+func (h *Hub) failed(err error) (over bool) {
+	told := told(err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changed = false
+	for name, c := range h.channels {
+		c.heard = false
+		c.answer(told)
+		if len(c.sinks) == 0 {
+			delete(h.channels, name)
+		}
+	}
+	h.running = len(h.channels) > 0 && h.ctx.Err() == nil
+	return !h.running
+}
+
+// rest waits for d; short says that a new subscription ends the wait.
+func (h *Hub) rest(d time.Duration, short bool) {
+	ctx, cancel := context.WithTimeout(h.ctx, d)
+	defer cancel()
+	if short {
+		h.mu.Lock()
+		if h.changed {
+			cancel()
+		}
+		h.wake = cancel
+		h.mu.Unlock()
+	}
+	<-ctx.Done()
+	h.mu.Lock()
+	h.wake = nil
+	h.mu.Unlock()
+}
+
+// connect opens a connection and serves it until it is lost, which is an error, or there is nothing to
+// hear.
+func (h *Hub) connect() error {
+	h.mu.Lock()
+	login := h.login
+	h.mu.Unlock()
+	conn, err := h.cluster.talk(h.ctx, h.backend, login, func(n *pgconn.Notification) {
+		h.dispatch(n.PID, n.Channel, n.Payload)
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	for {
+		command, c, wait, cancel := h.next()
+		if command == "" {
+			err = h.hear(wait, conn)
+			cancel()
+			if errors.Is(err, errNothing) {
+				return nil
+			}
+		} else {
+			err = h.command(conn, command, c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next returns what has to be told the server, or, with the command empty, the context of the wait for
+// notifications.
+func (h *Hub) next() (command string, c *hubChannel, wait context.Context, cancel context.CancelFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changed = false
+	for name, c := range h.channels {
+		switch {
+		case len(c.sinks) > 0 && !c.heard:
+			return "listen " + quoteName(name), c, nil, nil
+		case len(c.sinks) == 0 && c.heard:
+			c.heard = false // who comes now has to wait until it is heard again
+			return "unlisten " + quoteName(name), c, nil, nil
+		case len(c.sinks) == 0:
+			delete(h.channels, name)
+		}
+	}
+	if len(h.channels) == 0 {
+		wait, cancel = context.WithTimeout(h.ctx, hubIdle)
+	} else {
+		wait, cancel = context.WithCancel(h.ctx)
+	}
+	h.wake = cancel
+	return "", nil, wait, cancel
+}
+
+// quoteName writes a name as an identifier that can't be taken for anything else,
+// https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// errNothing says that there was no channel for a while.
+var errNothing = errors.New("there is nothing to hear")
+
+// hear waits for notifications until the end of wait.
+func (h *Hub) hear(wait context.Context, conn *pgconn.PgConn) error {
+	var err error
+	for err == nil {
+		err = conn.WaitForNotification(wait)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wake = nil
+	switch {
+	case h.ctx.Err() != nil:
+		return errHubClosed
+	case wait.Err() == nil || conn.IsClosed():
+		return err
+	case len(h.channels) == 0 && !h.changed:
+		h.running = false
+		return errNothing
+	}
+	return nil
+}
+
+// command carries out a LISTEN or UNLISTEN. An error means that the connection is of no use.
+func (h *Hub) command(conn *pgconn.PgConn, command string, c *hubChannel) error {
+	ctx, cancel := context.WithTimeout(h.ctx, hubCommand)
+	defer cancel()
+	err := conn.Exec(ctx, command).Close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, said := errors.AsType[*pgconn.PgError](err); said && !conn.IsClosed() {
+		// The server knows no such channel, or takes none. Those who have heard it before, on another
+		// connection, can only try again.
+		c.answer(told(err))
+		if len(c.sinks) > 0 {
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.pause = hubRetryMin // the connection is of use
+	if strings.HasPrefix(command, "listen") {
+		c.heard = true
+		c.answer(nil)
+	}
+	return nil
+}
+
+// told is err for a client: a server's words as they are.
+func told(err error) error {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	raw, encodeErr := (&pgproto3.ErrorResponse{Severity: said.Severity, SeverityUnlocalized: said.SeverityUnlocalized,
+		Code: said.Code, Message: said.Message, Detail: said.Detail, Hint: said.Hint}).Encode(nil)
+	if encodeErr != nil {
+		return err
+	}
+	return codec.Error{Cond: codec.NoBackend, Text: said.Message, Raw: string(raw)}
+}
