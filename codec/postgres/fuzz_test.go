@@ -132,7 +132,7 @@ func (s loginScript) turns(t testing.TB) script {
 	var steps script
 	side := codec.Client
 	m := meeting{t: t, login: Protocol{}.NewLogin(&codec.LoginConfig{}), op: codec.OpClose}
-	for _, word := range words(s.script) {
+	for _, word := range scriptWords(s.script) {
 		name, arg := cutWord(word)
 		switch {
 		case word == ">":

@@ -56,7 +56,7 @@ func newVisit(t testing.TB, mode codec.TLSMode, cut cutting) *visit {
 func (s visitScript) hold(t testing.TB, cut cutting) *visit {
 	t.Helper()
 	v := newVisit(t, s.tls, cut)
-	for i, word := range words(s.script) {
+	for i, word := range scriptWords(s.script) {
 		name, arg := cutWord(word)
 		switch {
 		case word == ">":

@@ -45,7 +45,7 @@ func (s loginScript) hold(t testing.TB, cut cutting) *meeting {
 	m.login = Protocol{}.NewLogin(&codec.LoginConfig{ClientTLS: s.client, ServerTLS: s.server})
 	m.done(m.login.Start())
 	side := codec.Client
-	for i, word := range words(s.script) {
+	for i, word := range scriptWords(s.script) {
 		name, arg := cutWord(word)
 		switch {
 		case word == ">":

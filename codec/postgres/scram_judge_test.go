@@ -32,7 +32,8 @@ func judgeOf(t testing.TB, password string) *judge.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _ := judges.LoadOrStore(password, client.WithMinIterations(1))
+	client.WithMinIterations(1).WithNonceGenerator(func() string { return "theclientsnonce" })
+	c, _ := judges.LoadOrStore(password, client)
 	return c.(*judge.Client)
 }
 

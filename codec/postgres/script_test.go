@@ -33,7 +33,7 @@ func parseScript(t testing.TB, text string) script {
 	t.Helper()
 	var steps script
 	side := codec.Client
-	for _, word := range words(text) {
+	for _, word := range scriptWords(text) {
 		switch {
 		case word == ">":
 			side = codec.Client
@@ -48,8 +48,8 @@ func parseScript(t testing.TB, text string) script {
 	return steps
 }
 
-// words cuts at spaces, but for those in parentheses.
-func words(text string) []string {
+// scriptWords cuts at spaces, but for those in parentheses.
+func scriptWords(text string) []string {
 	depth := 0
 	return strings.FieldsFunc(text, func(r rune) bool {
 		switch r {
