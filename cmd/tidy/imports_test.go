@@ -49,13 +49,14 @@ var mayImport = map[string]may{
 	"router":         {},
 	"router/access":  {folders: []string{"codec"}},
 	"engine":         {libraries: []string{buffers, gnet, sys}},
+	"engine/console": {folders: []string{"codec"}},
 	"engine/session": {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
 	"upstream":       {folders: []string{"codec", "engine", "router", "router/access"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
 	"upstream/pool":  {},
 	"conf":           {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
-			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/session",
+			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/console", "engine/session",
 			"router", "router/access", "upstream", "upstream/pool",
 		},
 		libraries: []string{buffers, cobra, metrics, sys, zap},
