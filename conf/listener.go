@@ -45,7 +45,7 @@ type Listener struct {
 	PoolMin int `toml:"pool-min" range:"0..100000" only:"sharing"`
 	// PoolReserve is how many more there may be when a client has waited for PoolReserveAfter.
 	PoolReserve      int      `toml:"pool-reserve" range:"0..100000" only:"sharing"`
-	PoolReserveAfter Duration `toml:"pool-reserve-after" range:"0s..1h" only:"sharing"`
+	PoolReserveAfter Duration `toml:"pool-reserve-after" range:"1ms..1h" only:"sharing"`
 	// PoolWaitTimeout ends the session of a client that has waited so long for a server connection; 0
 	// = never.
 	PoolWaitTimeout Duration `toml:"pool-wait-timeout" range:"0|100ms..24h" only:"sharing"`
