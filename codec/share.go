@@ -274,6 +274,10 @@ type Guest interface {
 	Mid() bool
 	// AppendError appends e as a message that ends the session, for the client.
 	AppendError(dst []byte, e Error) []byte
+	// AppendNotice appends a message that tells the client's user something, for Notify.
+	AppendNotice(dst []byte, text string) []byte
+	// AppendNotification appends a notification of a channel, for Notify; from is the id of the sender.
+	AppendNotification(dst []byte, from uint32, channel, payload string) []byte
 	// Close gives back what the guest holds on its shelf.
 	Close()
 }

@@ -1,0 +1,235 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"sluice/codec"
+)
+
+// Limits of what a guest gathers of one message, in bytes.
+const (
+	maxQueryHead = 16 << 10 // a Query up to this is looked at as a whole, a longer one passes by
+	maxNames     = 16 << 10 // the names at the front of Bind, Describe and Close
+)
+
+// guest is the client's side of a shared session: it reads the client's stream and writes it to the
+// host at hand, with the names of statements changed into those that the servers know.
+//
+// A message is either passed on as it comes, or gathered until there is enough of it to act on. It is
+// acted on once, by the method of its type, and only if nothing has to be waited for.
+type guest struct {
+	shelf *shelf
+	cfg   *codec.GuestConfig
+	watch codec.Watcher // nil: nobody listens
+	words *wordSet
+	host  *host
+
+	buf     []byte // the front of a message that was not enough to act on
+	want    int    // bytes of it that are needed
+	left    uint32 // bytes of the message that has been acted on that are still to come
+	drop    bool   // those are not for the server
+	scan    bool   // those are text for scanner
+	scanner wordScanner
+
+	names   map[string]*named // the client's prepared statements
+	unnamed unnamedStmt
+
+	group    bool // messages of the extended protocol have come since the last Sync
+	quit     bool // the client has said goodbye
+	told     *report
+	startup  *settings // the client's own, from its login
+	settings *settings // those in force for it
+	custom   customNames
+	suspect  words  // what has to be looked at when the transaction is over
+	pins     words  // what binds the session to its host
+	blind    bool   // the last look has failed
+	batch    uint64 // number of the last batch on the hosts so far
+	large    bool   // a statement that is not shared is on the host: as the unnamed one
+	unsure   bool   // settings may have changed in this transaction: settings is not to be relied on
+
+	await    uint64 // NeedTurn: the batch of the host that has to be over
+	forsaken bool   // the answer to NeedSame
+	aside    codec.Aside
+	fail     error // what ends the session
+	role     string
+	user     string
+
+	asked    []codec.Param // what the client asked for at its login
+	special  bool          // a connection for replication
+	intro    *introduction
+	introErr error
+}
+
+// named is a prepared statement of a client by its name.
+type named struct {
+	name  string
+	st    *stmt
+	batch uint64 // in which it was made; see host.settled
+}
+
+// unnamedStmt is a client's unnamed statement.
+type unnamedStmt struct {
+	st    *stmt // nil: there is none, or it is not known
+	batch uint64
+}
+
+var _ codec.Guest = (*guest)(nil)
+
+// NewGuest returns the guest for a client that has shown who it is.
+func (s *shelf) NewGuest(gate codec.Gate, cfg *codec.GuestConfig, w codec.Watcher) codec.Guest {
+	return &guest{shelf: s, cfg: cfg, watch: w, words: s.wordSet(cfg), asked: gate.Settings(), special: gate.Special().Name != ""}
+}
+
+// source is a piece of the client's stream that is being read: bytes from up to the message at hand
+// are to be passed on unchanged.
+type source struct {
+	p    []byte
+	from int
+	kept bool // p does not live until the turn's end
+	t    *codec.Turn
+}
+
+// cut passes on what is in front of to.
+func (s *source) cut(to int) {
+	if to > s.from {
+		if s.kept {
+			s.t.Server.Append(s.p[s.from:to]...)
+		} else {
+			s.t.Server.Pass(s.p[s.from:to])
+		}
+		s.from = to
+	}
+}
+
+// skip passes on what is in front of from, and leaves out what is between from and to.
+func (s *source) skip(from, to int) {
+	s.cut(from)
+	s.from = to
+}
+
+// Client reads the client's stream.
+func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err error) {
+	if g.fail != nil {
+		return 0, codec.NeedBytes, g.fail
+	}
+	if g.quit {
+		return 0, codec.NeedEnd, nil
+	}
+	s := source{p: p, t: t}
+	for need == codec.NeedBytes && err == nil {
+		switch {
+		case g.left > 0:
+			if n == len(p) {
+				s.cut(n)
+				return n, codec.NeedBytes, nil
+			}
+			k := min(int(g.left), len(p)-n)
+			g.rest(&s, n, n+k)
+			n += k
+		case g.want > 0:
+			k := min(max(g.want-len(g.buf), 0), len(p)-n)
+			g.buf = append(g.buf, p[n:n+k]...)
+			s.skip(n, n+k)
+			n += k
+			if len(g.buf) < g.want {
+				return n, codec.NeedBytes, nil
+			}
+			need, err = g.gathered(t)
+		default:
+			if n == len(p) {
+				s.cut(n)
+				return n, codec.NeedBytes, nil
+			}
+			used, more := 0, 0
+			used, more, need, err = g.message(&s, n)
+			if more > 0 {
+				g.want = more
+				continue
+			}
+			n += used
+		}
+	}
+	s.cut(n)
+	return n, need, err
+}
+
+// gathered acts on the message in buf, or finds that more of it is needed.
+func (g *guest) gathered(t *codec.Turn) (codec.Need, error) {
+	s := source{p: g.buf, kept: true, t: t}
+	used, more, need, err := g.message(&s, 0)
+	if more > 0 {
+		g.want = more
+	}
+	if more > 0 || need != codec.NeedBytes && used == 0 || err != nil {
+		return need, err
+	}
+	s.cut(used)
+	g.want = 0
+	if g.buf = g.buf[:0]; cap(g.buf) > maxQueryHead {
+		g.buf = nil
+	}
+	return need, nil
+}
+
+// rest takes bytes of a message that has been acted on.
+func (g *guest) rest(s *source, from, to int) {
+	if g.scan {
+		g.scanner.feed(s.p[from:to])
+	}
+	if g.drop {
+		s.skip(from, to)
+	}
+	if g.left -= uint32(to - from); g.left == 0 {
+		if g.scan {
+			g.suspect |= g.scanned()
+		}
+		g.drop, g.scan = false, false
+	}
+}
+
+// scanned returns what a text that passed by says. What settings it names is not known.
+func (g *guest) scanned() words {
+	w := g.scanner.result()
+	if w&wordSettings != 0 {
+		w |= wordUnsure
+	}
+	return w
+}
+
+var errClientName = errors.New("postgres: a message of the client holds no name where one has to be")
+
+// message acts on the message at s.p[at:]. It is used up to what is at hand, unless more bytes or
+// something else is needed first.
+func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err error) {
+	m := s.p[at:]
+	if len(m) < headerSize {
+		return 0, headerSize, codec.NeedBytes, nil
+	}
+	typ, size := m[0], binary.BigEndian.Uint32(m[1:])
+	if !clientRules[typ].allows(size) {
+		return 0, 0, codec.NeedBytes, ruleError(codec.Client, typ, size)
+	}
+	total := 1 + int(size)
+	if len(m) > total {
+		m = m[:total]
+	}
+	msg := request{s: s, at: at, m: m, total: total}
+	if g.host != nil && g.host.deaf && typ != 'S' && typ != 'X' {
+		s.skip(at, at+len(m)) // the server ignores it
+		g.drop = true
+	} else {
+		more, need, err = g.act(typ, &msg)
+		if more > 0 {
+			return 0, min(more, total), codec.NeedBytes, nil
+		}
+		if err != nil || need != codec.NeedBytes && need != codec.NeedEnd {
+			return 0, 0, need, err
+		}
+	}
+	g.left = uint32(total - len(m))
+	if g.left == 0 {
+		g.drop, g.scan = false, false
+	}
+	return len(m), 0, need, nil
+}

@@ -1,0 +1,183 @@
+package postgres
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"sluice/codec"
+)
+
+// request is a message of the client that is being acted on.
+type request struct {
+	s     *source
+	at    int    // where it begins in the source
+	m     []byte // its header and what is at hand of its body
+	total int    // bytes of it, header included
+}
+
+// whole tells whether all of it is at hand.
+func (r *request) whole() bool { return len(r.m) == r.total }
+
+// cstring returns the string at m[at:], and where what follows begins; 0 if its end is not at hand.
+func (r *request) cstring(at int) (b []byte, next int) {
+	if at >= len(r.m) {
+		return nil, 0
+	}
+	end := bytes.IndexByte(r.m[at:], 0)
+	if end < 0 {
+		return nil, 0
+	}
+	return r.m[at : at+end], at + end + 1
+}
+
+// act acts on a message. more > 0: that many bytes of it are needed first.
+func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error) {
+	switch typ {
+	case 'X':
+		g.quit = true
+		r.s.skip(r.at, r.at+len(r.m))
+		return 0, codec.NeedEnd, nil
+	case 'c', 'd', 'f':
+		return 0, codec.NeedBytes, g.copyData(typ, r)
+	case 'H':
+		if g.host == nil {
+			r.s.skip(r.at, r.at+len(r.m))
+		}
+		return 0, codec.NeedBytes, nil
+	case 'S':
+		return 0, codec.NeedBytes, g.sync(r)
+	case 'Q':
+		return g.query(r)
+	}
+	if g.host == nil {
+		return 0, codec.NeedHost, nil
+	}
+	if g.host.doubt > 0 && g.host.copying == copyNone {
+		return 0, codec.NeedTurn, nil
+	}
+	if typ == 'F' {
+		flag := g.leaveGroup(kindFunction, nil)
+		return 0, codec.NeedBytes, g.host.ask(debt{Code: oweFunction, Flag: flag})
+	}
+	switch typ {
+	case 'P':
+		return g.parse(r)
+	case 'B':
+		return g.bind(r)
+	case 'D', 'C':
+		return g.describeOrClose(typ, r)
+	}
+	g.enterGroup(nil)
+	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute}) // 'E'
+}
+
+// enterGroup notes a message of the extended protocol.
+func (g *guest) enterGroup(text []byte) {
+	if !g.group {
+		g.group = true
+		if g.watch != nil {
+			g.watch.OnCommand(kindExtended, text)
+		}
+	}
+}
+
+// leaveGroup notes a command that has its ReadyForQuery without a Sync. It returns the flag of its
+// debt.
+func (g *guest) leaveGroup(k codec.Kind, text []byte) (flag byte) {
+	if g.group {
+		g.group = false
+		flag = flagGroup
+	}
+	if g.watch != nil {
+		g.watch.OnCommand(k, text)
+	}
+	return flag
+}
+
+// sync acts on a Sync. Without a host there is nothing to be synchronised.
+func (g *guest) sync(r *request) error {
+	if !g.group && g.watch != nil {
+		g.watch.OnCommand(kindExtended, nil)
+	}
+	g.group = false
+	if g.host == nil {
+		r.s.skip(r.at, r.at+len(r.m))
+		r.s.t.Client.AppendString(readyIdle)
+		if g.watch != nil {
+			g.watch.OnReply(kindExtended)
+			g.watch.OnDone(kindExtended, false)
+		}
+		return nil
+	}
+	g.host.deaf = false
+	return g.host.ask(debt{Code: oweSync})
+}
+
+// readyIdle is a ReadyForQuery outside a transaction.
+const readyIdle = "Z\x00\x00\x00\x05I"
+
+// copyData acts on CopyData, CopyDone and CopyFail. Those that come when their COPY is over, because
+// it has failed, are for nobody: the server would throw them away.
+func (g *guest) copyData(typ byte, r *request) error {
+	h := g.host
+	if h == nil || h.copying == copyNone && h.owed.Len() == 0 {
+		r.s.skip(r.at, r.at+len(r.m))
+		g.drop = true
+		return nil
+	}
+	if typ != 'd' && h.copying != copyBoth {
+		return h.ask(debt{Code: oweCopyEnd})
+	}
+	return nil
+}
+
+// query acts on a Query. A short one is looked at as a whole.
+func (g *guest) query(r *request) (more int, need codec.Need, err error) {
+	if !r.whole() && r.total <= maxQueryHead && !g.cfg.Lasting {
+		return r.total, 0, nil
+	}
+	text := r.m[headerSize:]
+	if r.whole() && len(text) > 0 {
+		text = text[:len(text)-1]
+	}
+	var w words
+	if !g.cfg.Lasting && r.whole() {
+		w = scanText(text, g.words)
+		w = findSettings(text, w, &g.custom)
+		done, need, err := g.command(r, text, w)
+		if done || need != codec.NeedBytes || err != nil {
+			return 0, need, err
+		}
+	}
+	if g.host == nil {
+		return 0, codec.NeedHost, nil
+	}
+	if g.host.doubt > 0 && g.host.copying == copyNone {
+		return 0, codec.NeedTurn, nil
+	}
+	if !g.cfg.Lasting && !r.whole() {
+		g.scan = true
+		g.scanner.start(g.words)
+		g.scanner.feed(text)
+	}
+	g.suspect |= w & (wordLook | wordUnsure)
+	return 0, codec.NeedBytes, g.pass(r, text)
+}
+
+// pass has the server run a Query.
+func (g *guest) pass(_ *request, text []byte) error {
+	flag := g.leaveGroup(kindQuery, text)
+	prev := g.unnamed.st
+	g.forgetUnnamed()
+	return g.host.ask(debt{Code: oweQuery, Flag: flag, Ref: owing{prev: prev}})
+}
+
+// appendNamed appends a message whose body is a name and what follows it.
+func appendNamed(dst []byte, typ byte, front []byte, name string, rest []byte, more int) []byte {
+	n := 4 + len(front) + len(name) + 1 + len(rest) + more
+	dst = append(dst, typ)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(n))
+	dst = append(dst, front...)
+	dst = append(append(dst, name...), 0)
+	return append(dst, rest...)
+}

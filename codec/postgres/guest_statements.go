@@ -1,0 +1,363 @@
+package postgres
+
+import (
+	"bytes"
+
+	"sluice/codec"
+)
+
+var errNames = codec.Error{Cond: codec.LimitOfClient, Text: "a name in a message is longer than 16384 bytes"}
+
+// parse acts on a Parse: the statement is the shelf's one of that text, and prepared on the host at
+// hand unless it is there already.
+func (g *guest) parse(r *request) (more int, need codec.Need, err error) {
+	name, next := r.cstring(headerSize)
+	if next == 0 {
+		return g.moreOfNames(r)
+	}
+	if g.cfg.Lasting {
+		g.enterGroup(statement('P', r.m[headerSize:]))
+		return 0, codec.NeedBytes, g.host.ask(debt{Code: oweParse})
+	}
+	if !r.whole() && r.total-next <= g.cfg.StatementMax {
+		return r.total, 0, nil
+	}
+	if !r.whole() || r.total-next > g.cfg.StatementMax || g.host.prepared() == 0 && len(name) > 0 {
+		return 0, codec.NeedBytes, g.parseAlone(r, name, next)
+	}
+	tail := r.m[next:]
+	if bytes.IndexByte(tail, 0) < 0 {
+		return 0, codec.NeedBytes, errClientName
+	}
+	if len(name) == 0 {
+		return 0, codec.NeedBytes, g.parseUnnamed(r, tail)
+	}
+	return g.parseNamed(r, name, tail)
+}
+
+// moreOfNames asks for more bytes of a message whose names are not whole.
+func (g *guest) moreOfNames(r *request) (more int, need codec.Need, err error) {
+	switch {
+	case r.whole():
+		return 0, codec.NeedBytes, errClientName
+	case len(r.m) > 2*maxNames:
+		return 0, codec.NeedBytes, errNames
+	}
+	return min(r.total, 2*len(r.m)+64), codec.NeedBytes, nil
+}
+
+// parseAlone passes a Parse on that is not shared: it is too long, or nothing is. Its name on the
+// server is the client's own, so that the session is bound to the host; the look finds it.
+func (g *guest) parseAlone(r *request, name []byte, next int) error {
+	if bytes.HasPrefix(name, []byte(namePrefix)) {
+		return codec.Error{Cond: codec.LimitOfClient, Text: `names of prepared statements that begin with "` + namePrefix + `" are reserved here`}
+	}
+	g.enterGroup(statement('P', r.m[headerSize:]))
+	if len(name) > 0 {
+		g.suspect |= wordPrepared
+	} else {
+		g.forgetUnnamed()
+		g.large = true
+	}
+	g.scan = !r.whole()
+	g.scanner.start(g.words)
+	g.scanner.feed(r.m[next:])
+	if !g.scan {
+		g.suspect |= g.scanned() & (wordLook | wordUnsure)
+	}
+	return g.host.ask(debt{Code: oweParse})
+}
+
+// parseUnnamed acts on a Parse of the unnamed statement.
+func (g *guest) parseUnnamed(r *request, tail []byte) error {
+	h := g.host
+	st := g.shelf.intern(tail, g.print(), g.words)
+	g.enterGroup(r.m[len(r.m)-len(tail) : len(r.m)-st.typesLen()])
+	prev := g.unnamed
+	g.unnamed = unnamedStmt{st, h.sent}
+	g.large = false
+	if prev.st != nil {
+		g.shelf.release(prev.st)
+	}
+	d := debt{Code: oweParse, Ref: owing{st: st, prev: prev.st}, Flag: flagUnnamed}
+	if h.unnamed.st == st && h.sure(h.unnamed.batch) {
+		r.s.skip(r.at, r.at+r.total)
+		d.Act = codec.OwedInvent
+		return h.invent(d, r.s.t)
+	}
+	h.unnamed = unnamedStmt{st, h.sent}
+	return h.ask(d)
+}
+
+// print returns the fingerprint of the settings in force. While they can't be relied on, nothing that
+// is prepared is shared.
+func (g *guest) print() digest {
+	if g.unsure || g.suspect&wordSettings != 0 {
+		return g.shelf.own()
+	}
+	return g.settings.prints()
+}
+
+// parseNamed acts on a Parse with a name.
+func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.Need, err error) {
+	h := g.host
+	if old := g.names[string(name)]; old != nil {
+		if !h.sure(old.batch) {
+			return 0, g.wait(old.batch), nil
+		}
+		return g.parseAgain(r, old)
+	}
+	st := g.shelf.intern(tail, g.print(), g.words)
+	d := h.hold(st)
+	if d != nil && !h.sure(d.batch) {
+		g.shelf.release(st)
+		return 0, g.wait(d.batch), nil
+	}
+	g.enterGroup(r.m[r.total-len(tail) : r.total-st.typesLen()])
+	n := &named{name: string(name), st: st, batch: h.sent}
+	if g.names == nil {
+		g.names = make(map[string]*named)
+	}
+	g.names[n.name] = n
+	reply := debt{Code: oweParse, Ref: owing{named: n, st: st}}
+	if d != nil && !d.old() {
+		r.s.skip(r.at, r.at+r.total)
+		reply.Act = codec.OwedInvent
+		return 0, codec.NeedBytes, h.invent(reply, r.s.t)
+	}
+	r.s.skip(r.at, r.at+r.total)
+	if err := h.makeRoom(st, d, r.s.t); err != nil {
+		return 0, codec.NeedBytes, err
+	}
+	h.keep(st)
+	h.writeParse(st, r.s.t)
+	return 0, codec.NeedBytes, h.ask(reply)
+}
+
+// parseAgain acts on a Parse with a name that is taken. The server itself has to say so, and fail: the
+// statement is prepared under its name a second time.
+func (g *guest) parseAgain(r *request, old *named) (more int, need codec.Need, err error) {
+	st, need, err := g.ready(old, r)
+	if need != codec.NeedBytes || err != nil {
+		return 0, need, err
+	}
+	g.enterGroup(nil)
+	r.s.skip(r.at, r.at+r.total)
+	g.host.writeParse(st, r.s.t)
+	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweParse, Ref: owing{named: old, st: st}, Flag: flagTaken})
+}
+
+// ready has a client's statement prepared on the host, in front of the message at hand.
+func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
+	h := g.host
+	if !h.sure(n.batch) {
+		return nil, g.wait(n.batch), nil
+	}
+	d := h.hold(n.st)
+	if d != nil && !h.sure(d.batch) {
+		return nil, g.wait(d.batch), nil
+	}
+	if d != nil && !d.old() {
+		return n.st, codec.NeedBytes, nil
+	}
+	if print := g.print(); n.st.print != print {
+		// It would be parsed under settings that are not those of its fingerprint.
+		st := g.shelf.variant(n.st, print, g.words)
+		if d = h.hold(st); d != nil && !h.sure(d.batch) {
+			g.shelf.release(st)
+			return nil, g.wait(d.batch), nil
+		}
+		g.shelf.release(n.st)
+		n.st = st
+		if d != nil && !d.old() {
+			return st, codec.NeedBytes, nil
+		}
+	}
+	r.s.cut(r.at)
+	if err := h.makeRoom(n.st, d, r.s.t); err != nil {
+		return nil, codec.NeedBytes, err
+	}
+	h.keep(n.st)
+	h.writeParse(n.st, r.s.t)
+	return n.st, codec.NeedBytes, h.ask(debt{Act: codec.OwedSwallow, Code: oweParse, Ref: owing{named: n, st: n.st}})
+}
+
+// readyUnnamed has the client's unnamed statement prepared on the host.
+func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
+	h := g.host
+	st := g.unnamed.st
+	if st == nil {
+		return codec.NeedBytes, nil // the server says that there is none
+	}
+	if !h.sure(g.unnamed.batch) {
+		return g.wait(g.unnamed.batch), nil
+	}
+	if h.unnamed.st == st {
+		if !h.sure(h.unnamed.batch) {
+			return g.wait(h.unnamed.batch), nil
+		}
+		return codec.NeedBytes, nil
+	}
+	if print := g.print(); st.print != print {
+		st = g.shelf.variant(st, print, g.words)
+		g.shelf.release(g.unnamed.st)
+		g.unnamed.st = st
+	}
+	r.s.cut(r.at)
+	h.unnamed = unnamedStmt{st, h.sent}
+	out := r.s.t.Server.Begin()
+	r.s.t.Server.End(appendParse(out, "", st.tail))
+	return codec.NeedBytes, h.ask(debt{Act: codec.OwedSwallow, Code: oweParse, Ref: owing{st: st}, Flag: flagUnnamed})
+}
+
+// forgetUnnamed notes that the unnamed statement is gone, on both sides: a Query drops it.
+func (g *guest) forgetUnnamed() {
+	if g.unnamed.st != nil {
+		g.shelf.release(g.unnamed.st)
+		g.unnamed.st = nil
+	}
+	g.host.unnamed.st = nil
+	g.large = false
+}
+
+// wait has the client's bytes wait until a batch is over.
+func (g *guest) wait(batch uint64) codec.Need {
+	g.await = batch
+	return codec.NeedTurn
+}
+
+// bind acts on a Bind: the statement's name is changed.
+func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
+	_, at := r.cstring(headerSize)
+	if at == 0 {
+		return g.moreOfNames(r)
+	}
+	name, next := r.cstring(at)
+	if next == 0 {
+		return g.moreOfNames(r)
+	}
+	n := g.names[string(name)]
+	switch {
+	case g.cfg.Lasting:
+	case len(name) == 0:
+		if g.unnamed.st != nil {
+			w := g.unnamed.st.words
+			if more, need := g.bound(r, g.unnamed.st, next); more > 0 || need != codec.NeedBytes {
+				return more, need, nil
+			}
+			g.suspect |= w & (wordLook | wordUnsure)
+		}
+		if need, err := g.readyUnnamed(r); need != codec.NeedBytes || err != nil {
+			return 0, need, err
+		}
+	case n != nil:
+		if more, need := g.bound(r, n.st, next); more > 0 || need != codec.NeedBytes {
+			return more, need, nil
+		}
+		st, need, err := g.ready(n, r)
+		if need != codec.NeedBytes || err != nil {
+			return 0, need, err
+		}
+		g.suspect |= st.words & (wordLook | wordUnsure)
+		g.rename(r, 'B', at, next, st.name)
+	default:
+		n = g.unknown(r, 'B', at, next, name)
+	}
+	g.enterGroup(nil)
+	d := debt{Code: oweBind, Ref: owing{named: n}}
+	if n != nil {
+		d.Ref.st = n.st
+	}
+	return 0, codec.NeedBytes, g.host.ask(d)
+}
+
+// rename writes the message at hand with another name at m[at:next-1].
+func (g *guest) rename(r *request, typ byte, at, next int, name string) {
+	r.s.skip(r.at, r.at+len(r.m))
+	out := r.s.t.Server.Begin()
+	rest := r.m[next:]
+	r.s.t.Server.End(appendNamed(out, typ, r.m[headerSize:at], name, rest, r.total-len(r.m)))
+}
+
+// unknown passes a message on that speaks of a statement the client does not have: the server says so,
+// unless Sluice itself uses that name.
+func (g *guest) unknown(r *request, typ byte, at, next int, name []byte) *named {
+	if !bytes.HasPrefix(name, []byte(namePrefix)) {
+		return nil
+	}
+	n := &named{name: string(name)}
+	g.rename(r, typ, at, next, namePrefix+"?")
+	return n
+}
+
+// describeOrClose acts on Describe and Close, which are short.
+func (g *guest) describeOrClose(typ byte, r *request) (more int, need codec.Need, err error) {
+	if !r.whole() {
+		return r.total, codec.NeedBytes, nil
+	}
+	const at = headerSize + 1
+	name, next := r.cstring(at)
+	if next == 0 {
+		return 0, codec.NeedBytes, errClientName
+	}
+	d := debt{Code: oweDescribe}
+	if typ == 'C' {
+		d.Code = oweClose
+	}
+	if g.cfg.Lasting || r.m[headerSize] != 'S' {
+		g.enterGroup(nil)
+		return 0, codec.NeedBytes, g.host.ask(d)
+	}
+	if typ == 'C' {
+		return g.closeStatement(r, name)
+	}
+	n := g.names[string(name)]
+	switch {
+	case len(name) == 0:
+		if need, err = g.readyUnnamed(r); need != codec.NeedBytes || err != nil {
+			return 0, need, err
+		}
+	case n != nil:
+		st, need, err := g.ready(n, r)
+		if need != codec.NeedBytes || err != nil {
+			return 0, need, err
+		}
+		g.rename(r, 'D', at, next, st.name)
+		d.Ref = owing{named: n, st: st}
+	default:
+		d.Ref.named = g.unknown(r, 'D', at, next, name)
+	}
+	g.enterGroup(nil)
+	return 0, codec.NeedBytes, g.host.ask(d)
+}
+
+// closeStatement acts on a Close of a statement. Only the client's name for it goes: the statement
+// stays prepared, for whoever wants it next.
+func (g *guest) closeStatement(r *request, name []byte) (more int, need codec.Need, err error) {
+	d := debt{Code: oweClose}
+	n := g.names[string(name)]
+	switch {
+	case len(name) == 0:
+		g.enterGroup(nil)
+		d.Ref.prev, d.Flag = g.unnamed.st, flagUnnamed
+		g.forgetUnnamed()
+		return 0, codec.NeedBytes, g.host.ask(d)
+	case n != nil:
+		if !g.host.sure(n.batch) {
+			return 0, g.wait(n.batch), nil
+		}
+		delete(g.names, n.name)
+		d.Ref.named = n
+	case !bytes.HasPrefix(name, []byte(namePrefix)):
+		// It may be one that is not shared.
+		if g.pins&wordPrepared != 0 {
+			g.suspect |= wordPrepared
+		}
+		g.enterGroup(nil)
+		return 0, codec.NeedBytes, g.host.ask(d)
+	}
+	g.enterGroup(nil)
+	r.s.skip(r.at, r.at+r.total)
+	d.Act = codec.OwedInvent
+	return 0, codec.NeedBytes, g.host.invent(d, r.s.t)
+}

@@ -1,0 +1,59 @@
+package postgres
+
+// held is a statement that is prepared on a host, or will be as soon as the server has read what was
+// sent to it.
+type held struct {
+	st    *stmt
+	batch uint64 // in which its Parse was sent; see host.settled
+	made  uint32 // st.made at that time
+	stale bool   // has to be made anew before its next use
+
+	older, newer *held // by use
+}
+
+// hold returns what the host holds of a statement and makes it the newest; nil if there is nothing.
+func (h *host) hold(st *stmt) *held {
+	d := h.stmts[st]
+	if d != nil && h.uses.older != d {
+		d.older.newer, d.newer.older = d.newer, d.older
+		h.putNewest(d)
+	}
+	return d
+}
+
+// keep notes that a statement is being prepared, by the present batch.
+func (h *host) keep(st *stmt) *held {
+	d := h.stmts[st]
+	if d == nil {
+		d = &held{st: st}
+		h.stmts[st] = d
+		h.putNewest(d)
+	}
+	d.batch, d.made, d.stale = h.sent, st.made, false
+	return d
+}
+
+// lose forgets a statement.
+func (h *host) lose(st *stmt) {
+	if d := h.stmts[st]; d != nil {
+		d.older.newer, d.newer.older = d.newer, d.older
+		delete(h.stmts, st)
+	}
+}
+
+// putNewest links d in as the statement that was used last.
+func (h *host) putNewest(d *held) {
+	d.older, d.newer = h.uses.older, &h.uses
+	d.older.newer, d.newer.older = d, d
+}
+
+// oldest returns the statement whose last use is the longest ago and that the present batch does not
+// use; nil if there is none.
+func (h *host) oldest() *held {
+	for d := h.uses.newer; d != &h.uses; d = d.newer {
+		if d.batch != h.sent {
+			return d
+		}
+	}
+	return nil
+}

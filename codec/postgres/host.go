@@ -1,0 +1,263 @@
+package postgres
+
+import (
+	"sluice/codec"
+)
+
+// debt is a reply that a host's server owes.
+type debt = codec.Debt[owing]
+
+// owing is what has to be known when a reply comes, or does not.
+type owing struct {
+	named *named // the client's statement that the message spoke of
+	st    *stmt  // the statement that the server prepares or drops
+	prev  *stmt  // the unnamed statement before
+}
+
+// What is owed, by the message that asked for it.
+const (
+	oweParse byte = 1 + iota
+	oweBind
+	oweDescribe
+	oweExecute
+	oweClose
+	oweSync
+	oweQuery
+	oweFunction
+	oweCopyEnd // CopyDone and CopyFail have no answer of their own
+	oweSwitch  // a Query of Sluice's own: settings
+	oweLook    // a look at the session's state
+	oweProbe   // an empty Query, see host_copy.go
+	oweOwn     // Reset, Check and what Abandon does
+	oweTag     // a CommandComplete and its ReadyForQuery that are invented
+)
+
+// Flags of a debt.
+const (
+	flagGroup   byte = 1 << iota // a group of extended messages without a Sync ends with it
+	flagUnnamed                  // it is about the unnamed statement
+	flagTaken                    // a Parse that must fail
+	flagStale                    // a Close of a statement that is made anew
+	flagEvict                    // a Close of a statement that makes room
+	flagSoft                     // a statement of Sluice's own that may fail
+)
+
+// Limits of what a host gathers of one message, in bytes. Longer ones pass by unread.
+const (
+	maxGathered = 64 << 10 // ErrorResponse and ParameterStatus
+	maxTag      = 64       // of a CommandComplete
+)
+
+// host is a server connection behind its login.
+type host struct {
+	cfg   *codec.OpenerConfig
+	key   codec.Key
+	guest *guest // at hand; nil: none
+
+	in     cutter
+	run    run
+	fate   fate   // of the message that is coming in
+	body   []byte // its body, where that has to be read; valid while it is acted on
+	gather []byte // the same if it came in pieces
+	fatal  fatal
+
+	owed    codec.Debts[owing]
+	sent    uint64 // batches whose end has been sent: the number of the present one
+	done    uint64 // batches whose ReadyForQuery has come
+	tx      codec.Tx
+	copying copyState
+	doubt   int  // Syncs that a COPY that failed may have taken
+	empty   bool // the answer to a probe has begun
+	deaf    bool // the server ignores everything up to a Sync that has not been sent
+	replied bool // the answer to the oldest command has begun
+	erred   bool // that answer held an error
+
+	report   *report
+	settings *settings // in force
+	stmts    map[*stmt]*held
+	uses     held // ring of stmts, its newer is the oldest
+	unnamed  unnamedStmt
+	looking  lookReader
+	looked   words     // sections of the look on its way
+	next     *settings // that a change on its way will bring
+	changing bool
+	ownError string // what went wrong with a Query of Sluice's own: the message
+
+	started bool // something of the guest's has been sent to the server
+	altered bool // the schema has changed
+	gone    bool // the guest's client has gone: see host_ends.go
+	ending  bool
+	said    []byte
+	failed  error
+	parses  uint64
+}
+
+var _ codec.Host = (*host)(nil)
+
+// newHost returns the host for a connection whose login is over.
+func newHost(cfg *codec.OpenerConfig, key codec.Key, reported []codec.Param) *host {
+	h := &host{cfg: cfg, key: key, report: &report{params: reported}, stmts: map[*stmt]*held{}}
+	h.uses.older, h.uses.newer = &h.uses, &h.uses
+	return h
+}
+
+var errDeep = codec.Error{Cond: codec.LimitOfClient, Text: "too many requests without an answer"}
+
+// ask notes that a message of the client's, or in front of it, is on its way to the server.
+func (h *host) ask(d debt) error {
+	h.started = true
+	if !h.owed.Push(d) {
+		return errDeep
+	}
+	if endsBatch(d.Code) {
+		h.sent++
+	}
+	return nil
+}
+
+// endsBatch tells whether a ReadyForQuery answers that message.
+func endsBatch(code byte) bool {
+	switch code {
+	case oweSync, oweQuery, oweFunction, oweSwitch, oweLook, oweProbe, oweOwn:
+		return true
+	}
+	return false
+}
+
+// invent has the client told in the server's place, behind what is owed before.
+func (h *host) invent(d debt, t *codec.Turn) error {
+	d.Act = codec.OwedInvent
+	if h.owed.Len() == 0 {
+		h.tell(&d, t)
+		return nil
+	}
+	return h.ask(d)
+}
+
+// tell writes an invented reply.
+func (h *host) tell(d *debt, t *codec.Turn) {
+	switch d.Code {
+	case oweParse:
+		t.Client.AppendString("1\x00\x00\x00\x04")
+	case oweClose:
+		t.Client.AppendString("3\x00\x00\x00\x04")
+		if n := d.Ref.named; n != nil && h.guest != nil {
+			h.guest.shelf.release(n.st)
+		}
+	}
+}
+
+// sure tells whether it is certain, in the present batch, how that batch has ended or that it is the
+// same.
+func (h *host) sure(batch uint64) bool { return batch == h.sent || batch < h.done }
+
+// prepared is the number of statements that may be kept.
+func (h *host) prepared() int { return h.cfg.PreparedMax }
+
+// makeRoom has the server drop a statement: d if there is one, which is old, or the one that has not
+// been used for the longest time if there are too many.
+func (h *host) makeRoom(st *stmt, d *held, t *codec.Turn) error {
+	flag := flagStale
+	if d == nil {
+		if len(h.stmts) < h.cfg.PreparedMax {
+			return nil
+		}
+		if d = h.uses.newer; d == &h.uses {
+			return nil
+		}
+		flag = flagEvict
+		h.lose(d.st)
+	}
+	out := t.Server.Begin()
+	out = appendHeader(out, 'C', 1+len(d.st.name)+1)
+	out = append(append(append(out, 'S'), d.st.name...), 0)
+	t.Server.End(out)
+	return h.ask(debt{Act: codec.OwedSwallow, Code: oweClose, Flag: flag, Ref: owing{st: d.st}})
+}
+
+// writeParse has the server prepare a statement under its shared name.
+func (h *host) writeParse(st *stmt, t *codec.Turn) {
+	h.parses++
+	t.Server.End(appendParse(t.Server.Begin(), st.name, st.tail))
+}
+
+// appendParse appends a Parse.
+func appendParse(dst []byte, name, tail string) []byte {
+	dst = appendHeader(dst, 'P', len(name)+1+len(tail))
+	dst = append(append(dst, name...), 0)
+	return append(dst, tail...)
+}
+
+// appendQuery appends a Query.
+func appendQuery(dst []byte, text string) []byte {
+	dst = appendHeader(dst, 'Q', len(text)+1)
+	return append(append(dst, text...), 0)
+}
+
+// write has the server run a Query of Sluice's own.
+func (h *host) write(code, flag byte, text string, t *codec.Turn) {
+	t.Server.End(appendQuery(t.Server.Begin(), text))
+	h.own(code, flag)
+}
+
+// own notes a Query of Sluice's own. It is asked when nothing is owed, so there is room.
+func (h *host) own(code, flag byte) {
+	h.unnamed.st = nil
+	h.owed.Push(debt{Act: codec.OwedSwallow, Code: code, Flag: flag})
+	h.sent++
+}
+
+// Key is the key by which the server knows the connection.
+func (h *host) Key() codec.Key { return h.key }
+
+// Reported are the parameters that the server has reported.
+func (h *host) Reported() []codec.Param { return h.report.params }
+
+// Prepared is the number of statements kept.
+func (h *host) Prepared() int { return len(h.stmts) }
+
+// Counts is the number of statements that the server was asked to prepare.
+func (h *host) Counts() (parses uint64) { return h.parses }
+
+// Started tells that something of the guest's present unit of work has been sent.
+func (h *host) Started() bool { return h.started }
+
+// Failed is what makes the host unfit for others.
+func (h *host) Failed() error { return h.failed }
+
+// Ending tells that the server has announced the connection's end.
+func (h *host) Ending() (ending bool, said []byte) { return h.ending, h.said }
+
+// Mid tells that the stream from the server stands inside a message.
+func (h *host) Mid() bool { return h.in.mid() }
+
+// AppendGoodbye appends Terminate.
+func (h *host) AppendGoodbye(dst []byte) []byte { return append(dst, msgTerminate, 0, 0, 0, 4) }
+
+// SchemaChanged tells that a command of the client has changed the schema, once.
+func (h *host) SchemaChanged() bool {
+	was := h.altered
+	h.altered = false
+	return was
+}
+
+// Forget has all statements prepared anew before their next use.
+func (h *host) Forget() {
+	for _, d := range h.stmts {
+		d.stale = true
+	}
+	h.unnamed.st = nil
+}
+
+// old tells that a statement has to be made anew.
+func (d *held) old() bool { return d.stale || d.made != d.st.made }
+
+// Free tells that the guest at hand can be parted from.
+func (h *host) Free() bool {
+	if h.owed.Len() > 0 || h.tx != codec.TxIdle || h.copying != copyNone || h.doubt > 0 || h.deaf ||
+		h.gone || h.ending || h.failed != nil || h.in.mid() {
+		return false
+	}
+	g := h.guest
+	return g == nil || !g.group && g.left == 0 && g.pins == 0 && !g.large && g.suspect&wordLook == 0
+}

@@ -1,0 +1,124 @@
+package postgres
+
+import "sluice/codec"
+
+// While the server reads COPY data it ignores Sync, for the good of clients that send it with the
+// Execute and again behind CopyDone (copy.go tells it at length). If the COPY succeeds, it has read
+// CopyDone, and ignored every Sync in front of it. If it fails, its answers do not say whether it did so
+// before it came to those Syncs or behind them. They are in doubt then:
+//
+//   - a ReadyForQuery that comes before the client has sent a Sync behind the end of its data answers
+//     the first of them: there is no other;
+//   - one that comes later answers the Sync behind. For each of those in front another ReadyForQuery
+//     may be on its way. An empty Query behind ends the doubt: what comes before its
+//     EmptyQueryResponse belongs to them.
+
+// copyDone takes a CommandComplete: if it ends a COPY from the client, the Syncs in front of CopyDone
+// have been ignored.
+func (h *host) copyDone() {
+	was := h.copying
+	h.copying = copyNone
+	if was != copyIn {
+		return
+	}
+	at, syncs := h.copyEnd()
+	if at == h.owed.Len() || h.owed.At(at).Code != oweCopyEnd {
+		return
+	}
+	h.owed.Remove(at)
+	h.ignored(syncs)
+}
+
+// copyEnd returns the place of the first message behind that at the front that is no Sync, and the
+// number of Syncs before it.
+func (h *host) copyEnd() (at, syncs int) {
+	for at = 1; at < h.owed.Len() && h.owed.At(at).Code == oweSync; at++ {
+		syncs++
+	}
+	return at, syncs
+}
+
+// ignored takes n Syncs out that stand behind the front.
+func (h *host) ignored(n int) {
+	for ; n > 0; n-- {
+		h.owed.Remove(1)
+		h.done++
+		if g := h.guest; g != nil && g.watch != nil && !h.gone {
+			g.watch.OnDone(kindExtended, false)
+		}
+	}
+}
+
+// copyFailed takes the failure of a statement that may be a COPY from the client. It returns true if
+// there is doubt, so that the debts stay until a ReadyForQuery tells more.
+func (h *host) copyFailed() bool {
+	was := h.copying
+	h.copying = copyNone
+	if was != copyIn {
+		return false
+	}
+	_, syncs := h.copyEnd()
+	if syncs == 0 {
+		return false
+	}
+	h.copying = copyFailed
+	h.doubt = syncs
+	return true
+}
+
+// readyInDoubt takes a ReadyForQuery while Syncs are in doubt. done is false if it is to be taken as
+// usual.
+func (h *host) readyInDoubt(t *codec.Turn) (done bool) {
+	d := h.owed.Front()
+	switch {
+	case d.Code == oweProbe && !h.empty:
+		h.doubt-- // one that the server has answered after all
+		h.client(t)
+		return true
+	case d.Code == oweProbe:
+		h.doubt, h.empty = 0, false
+		return false
+	case h.copying != copyFailed:
+		return false
+	}
+	at, syncs := h.copyEnd()
+	if d.Code == oweQuery {
+		h.doubt = syncs
+		h.ignored(syncs)
+		h.copying = copyNone
+		h.probe(t)
+		return false
+	}
+	last := at
+	for last < h.owed.Len() && h.owed.At(last).Code != oweSync {
+		last++
+	}
+	h.copying = copyNone
+	if last == h.owed.Len() {
+		// There is no Sync behind: this answers the first in front.
+		h.doubt = 0
+		h.popFailed(1)
+		return false
+	}
+	h.ignored(syncs)
+	h.doubt = syncs
+	h.popFailed(last - syncs)
+	h.probe(t)
+	return false
+}
+
+// popFailed takes off the n oldest debts, whose COPY has failed.
+func (h *host) popFailed(n int) {
+	for i := n - 1; i >= 0; i-- {
+		h.undo(h.owed.At(i), h.done, i == 0)
+	}
+	for ; n > 0; n-- {
+		h.owed.Pop()
+	}
+}
+
+// probe has the server answer an empty Query.
+func (h *host) probe(t *codec.Turn) {
+	h.empty = false
+	h.write(oweProbe, 0, "", t)
+}

@@ -1,0 +1,211 @@
+package postgres
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"sluice/codec"
+)
+
+// cutString cuts a string off the front of a body.
+func cutString(b []byte) (s, rest []byte, ok bool) {
+	return bytes.Cut(b, []byte{0})
+}
+
+// failure takes an ErrorResponse.
+//
+// https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+func (h *host) failure(t *codec.Turn) error {
+	h.fatal = fatal{}
+	dying := h.fatal.look(h.body)
+	if dying {
+		h.ending = true
+		h.said = append(appendHeader(nil, msgError, len(h.body)), h.body...)
+	}
+	if h.owed.Len() == 0 {
+		if h.guest != nil && !h.gone && h.fate == fateKeep {
+			h.tellError(nil, t)
+		}
+		return nil
+	}
+	d := h.owed.Front()
+	if ownCode(d.Code) {
+		h.ownFailed(*d)
+		if dying && h.guest != nil && !h.gone && d.Code != oweSwitch {
+			h.tellError(nil, t)
+		}
+		return nil
+	}
+	if !h.replied {
+		h.onReply(d.Code)
+	}
+	h.erred = true
+	if h.fate == fateKeep {
+		if h.guest != nil && !h.gone {
+			h.tellError(d.Ref.named, t)
+		}
+	}
+	if dying {
+		return nil
+	}
+	switch d.Code {
+	case oweSync:
+	case oweQuery, oweFunction:
+		h.copyFailed()
+	default:
+		if h.copying == copyIn && h.copyFailed() {
+			return nil
+		}
+		h.skip(t)
+	}
+	return nil
+}
+
+// skip takes off what the server skips behind an error: everything up to a Sync.
+func (h *host) skip(t *codec.Turn) {
+	n, batches := 0, uint64(0)
+	for n < h.owed.Len() && h.owed.At(n).Code != oweSync {
+		if endsBatch(h.owed.At(n).Code) {
+			batches++
+		}
+		n++
+	}
+	batch := h.done + batches
+	for i := n - 1; i >= 0; i-- {
+		d := h.owed.At(i)
+		if endsBatch(d.Code) {
+			batch--
+		}
+		h.undo(d, batch, i == 0)
+	}
+	if h.deaf = n == h.owed.Len(); h.deaf {
+		h.copying = copyNone
+	}
+	for ; n > 0; n-- {
+		d := *h.owed.Front()
+		h.owed.Pop()
+		if endsBatch(d.Code) {
+			h.done++
+			h.skipped(d)
+		}
+	}
+	h.copying = copyNone
+}
+
+// skipped tells of a command that was skipped.
+func (h *host) skipped(d debt) {
+	if g := h.guest; g != nil && g.watch != nil && !h.gone {
+		if d.Flag&flagGroup != 0 {
+			g.watch.OnDone(kindExtended, true)
+		}
+		g.watch.OnDone(kindOf(d.Code), true)
+	}
+}
+
+// undo takes back what was noted of a message when it was sent: the server has not acted on it, or (if
+// it failed) not done it.
+func (h *host) undo(d *debt, batch uint64, failed bool) {
+	g := h.guest
+	switch d.Code {
+	case oweParse:
+		h.undoParse(d, batch, failed)
+	case oweClose:
+		switch {
+		case d.Flag&(flagEvict|flagStale) != 0:
+			if h.stmts[d.Ref.st] == nil {
+				kept := h.keep(d.Ref.st)
+				kept.batch, kept.stale = 0, d.Flag&flagStale != 0
+			}
+		case d.Ref.named != nil && g != nil:
+			if g.names[d.Ref.named.name] == nil {
+				g.names[d.Ref.named.name] = d.Ref.named
+			}
+		case d.Flag&flagUnnamed != 0:
+			h.undoUnnamed(d.Ref.prev)
+		}
+	case oweQuery:
+		h.undoUnnamed(d.Ref.prev)
+	}
+}
+
+// undoParse takes back a Parse.
+func (h *host) undoParse(d *debt, batch uint64, failed bool) {
+	g := h.guest
+	if d.Flag&flagTaken != 0 {
+		return
+	}
+	if d.Flag&flagUnnamed != 0 {
+		if d.Act != codec.OwedInvent && h.unnamed.batch <= batch {
+			h.unnamed.st = nil
+		}
+		if d.Act != codec.OwedSwallow && g != nil && g.unnamed.st == d.Ref.st && g.unnamed.batch <= batch {
+			g.shelf.release(g.unnamed.st)
+			g.unnamed.st = nil
+			if !failed {
+				h.undoUnnamed(d.Ref.prev)
+			}
+		}
+		return
+	}
+	if held := h.stmts[d.Ref.st]; held != nil && held.batch == batch && d.Act != codec.OwedInvent {
+		h.lose(d.Ref.st)
+	}
+	if n := d.Ref.named; n != nil && d.Act != codec.OwedSwallow && g != nil && g.names[n.name] == n {
+		delete(g.names, n.name)
+		g.shelf.release(n.st)
+	}
+}
+
+// undoUnnamed gives the client the unnamed statement back that it had.
+func (h *host) undoUnnamed(prev *stmt) {
+	if g := h.guest; g != nil && prev != nil && g.unnamed.st == nil {
+		g.shelf.use(prev)
+		g.unnamed = unnamedStmt{st: prev, batch: 0}
+	}
+}
+
+// tellError passes an ErrorResponse on, with the shared name of a statement in it, if there is one,
+// put back to the client's.
+func (h *host) tellError(n *named, t *codec.Turn) {
+	out := h.client(t)
+	b := out.Begin()
+	start := len(b)
+	b = appendHeader(b, msgError, len(h.body))
+	b = h.appendOwnNames(b, n)
+	binary.BigEndian.PutUint32(b[start+1:], uint32(len(b)-start-1))
+	out.End(b)
+}
+
+// appendOwnNames appends the body of an ErrorResponse with the client's own names in it.
+func (h *host) appendOwnNames(dst []byte, n *named) []byte {
+	body := h.body
+	for {
+		i := bytes.Index(body, []byte(`"`+namePrefix))
+		if i < 0 {
+			return append(dst, body...)
+		}
+		end := bytes.IndexAny(body[i+1:], "\"\x00")
+		if end < 0 || body[i+1+end] == 0 {
+			return append(dst, body...)
+		}
+		name := body[i+1 : i+1+end]
+		dst = append(dst, body[:i+1]...)
+		dst = append(dst, h.clientName(name, n)...)
+		body = body[i+1+end:]
+	}
+}
+
+// clientName returns the client's name for a statement that the server knows by name.
+func (h *host) clientName(name []byte, n *named) string {
+	if n != nil && (n.st == nil || n.st.name == string(name)) {
+		return n.name
+	}
+	if h.guest != nil {
+		for _, n := range h.guest.names {
+			if n.st != nil && n.st.name == string(name) {
+				return n.name
+			}
+		}
+	}
+	return string(name)
+}

@@ -1,0 +1,127 @@
+package postgres
+
+import "sluice/codec"
+
+// settle is called when nothing is owed any more. If a transaction is over in which the session's state
+// may have changed, the server is asked for it; if it is not what the client is to have, it is changed.
+func (h *host) settle(t *codec.Turn) {
+	g := h.guest
+	switch {
+	case h.gone:
+		h.leave(t)
+	case g == nil || h.tx != codec.TxIdle || g.group || g.left > 0 || g.fail != nil || g.cfg.Lasting || h.failed != nil:
+	case g.suspect&wordLook != 0:
+		h.look(t, g.suspect&wordLook)
+	default:
+		g.unsure = false
+		if !sameSettings(h.settings, g.settings) {
+			h.change(g.settings, t)
+		}
+	}
+}
+
+// look asks the server for parts of the session's state.
+func (h *host) look(t *codec.Turn, w words) {
+	g := h.guest
+	h.looked = w
+	h.looking.start(w, &g.custom)
+	h.write(oweLook, 0, string(appendLook(nil, w, &g.custom)), t)
+}
+
+// change gives the session other settings, all of them or none.
+func (h *host) change(to *settings, t *codec.Turn) {
+	h.next = to
+	h.changing = true
+	h.write(oweSwitch, 0, string(appendSwitch(nil, h.settings, to)), t)
+}
+
+// ownFailed takes an error in answer to a Query of Sluice's own.
+func (h *host) ownFailed(d debt) {
+	if d.Flag&flagSoft == 0 {
+		h.ownError = string(appendHeader(nil, msgError, len(h.body))) + string(h.body)
+	}
+}
+
+// ownDone takes the end of the answer to a Query of Sluice's own.
+func (h *host) ownDone(d debt, t *codec.Turn) {
+	said := h.ownError
+	h.ownError = ""
+	switch d.Code {
+	case oweSwitch:
+		h.changed(said, t)
+	case oweLook:
+		h.seen(said)
+	case oweOwn:
+		if said != "" {
+			h.failed = codec.Error{Cond: codec.BackendLost, Text: "a statement of Sluice's own failed: " + parseError([]byte(said)[headerSize:]).Error(), Raw: said}
+		}
+	}
+}
+
+// changed takes the end of a change of settings.
+func (h *host) changed(said string, t *codec.Turn) {
+	to := h.next
+	h.next, h.changing = nil, false
+	g := h.guest
+	if said != "" {
+		if g != nil {
+			g.refused(codec.Error{Cond: codec.ProtocolError, Text: "the session's settings were refused by the server", Raw: said})
+		}
+		return
+	}
+	h.settings = to
+	if g == nil || h.gone {
+		return
+	}
+	g.unsure = false
+	if g.intro == nil {
+		h.look(t, wordSettings)
+		return
+	}
+	h.news(t)
+}
+
+// news tells the client of what the server reports otherwise than the client was told.
+func (h *host) news(t *codec.Turn) {
+	g := h.guest
+	if g.told == h.report || g.told == nil {
+		return
+	}
+	out := h.client(t)
+	out.End(h.report.appendNews(out.Begin(), g.told))
+	g.told = h.report
+}
+
+// seen takes the end of a look. If it has failed, there is another one after the next transaction.
+func (h *host) seen(said string) {
+	g, w := h.guest, h.looked
+	h.looked = 0
+	if g == nil || h.gone {
+		return
+	}
+	if said != "" {
+		g.blind = true
+		return
+	}
+	res := h.looking.result()
+	g.blind = false
+	g.suspect &^= w
+	g.pins = g.pins&^w | res.pins
+	if w&wordSettings == 0 {
+		return
+	}
+	h.settings = res.settings
+	g.unsure = false
+	if g.intro == nil {
+		g.introduced(h, res)
+		return
+	}
+	g.settings = res.settings.over(g.startup)
+	g.pins &^= pinRole
+	if res.role != g.role || res.user != g.user {
+		g.pins |= pinRole
+	}
+}
+
+// pinRole is the pin of a session that acts in another role than that of its login.
+const pinRole words = 1 << 31

@@ -1,0 +1,387 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+
+	"sluice/codec"
+)
+
+// fate is what becomes of a message of the server.
+type fate uint8
+
+const (
+	fatePass    fate = iota // it goes to the client as it is
+	fateCopy                // it goes to the client, and is read as well
+	fateKeep                // it is read first, and then told or not
+	fateSwallow             // it is thrown away
+)
+
+// run is a piece of the server's stream that is being read: p[from:at] goes to the client unchanged.
+type run struct {
+	p        []byte
+	from, at int
+}
+
+// client returns the outlet to the client, behind what has been passed so far.
+func (h *host) client(t *codec.Turn) *codec.Outlet {
+	if r := &h.run; r.at > r.from {
+		t.Client.Pass(r.p[r.from:r.at])
+		r.from = r.at
+	}
+	return &t.Client
+}
+
+// Server reads the server's stream. What goes to the client unchanged goes by runs of messages.
+func (h *host) Server(p []byte, t *codec.Turn) error {
+	h.run = run{p: p}
+	err := h.read(t)
+	h.client(t)
+	h.run = run{}
+	return err
+}
+
+// read reads the present run to its end.
+func (h *host) read(t *codec.Turn) error {
+	c, r := &h.in, &h.run
+	for r.at < len(r.p) {
+		if c.left == 0 {
+			if h.replied && c.have == 0 && h.passesRows() {
+				if r.at = len(r.p) - len(skipRows(r.p[r.at:])); r.at == len(r.p) {
+					return nil
+				}
+			}
+			if ok, err := h.header(t); !ok || err != nil {
+				return err
+			}
+		}
+		body := c.body(r.p[r.at:])
+		c.left -= uint32(len(body))
+		r.at += len(body)
+		if h.fate >= fateKeep {
+			r.from = r.at
+		}
+		if h.fate == fateCopy || h.fate == fateKeep {
+			h.take(body)
+		}
+		if c.left > 0 {
+			return nil
+		}
+		if err := h.end(c.head[0], t); err != nil {
+			return err
+		}
+		h.fate, h.body, h.gather = fatePass, nil, h.gather[:0]
+		if cap(h.gather) > maxQueryHead {
+			h.gather = nil
+		}
+	}
+	return nil
+}
+
+// header reads a header, and decides what becomes of the message. ok is false if it is not whole.
+func (h *host) header(t *codec.Turn) (ok bool, err error) {
+	c, r := &h.in, &h.run
+	start, cut := r.at, c.have > 0
+	typ, size, rest, ok := c.header(r.p[r.at:])
+	if !ok {
+		h.client(t)
+		r.from, r.at = len(r.p), len(r.p)
+		return false, nil
+	}
+	if !serverRules[typ].allows(size) {
+		return false, ruleError(codec.Server, typ, size)
+	}
+	if h.fate, err = h.begin(typ, size); err != nil {
+		return false, err
+	}
+	if cut || h.fate >= fateKeep {
+		r.at = start
+		h.client(t)
+		r.from = len(r.p) - len(rest)
+		if cut && h.fate < fateKeep {
+			t.Client.Append(c.head[:]...)
+		}
+	}
+	r.at = len(r.p) - len(rest)
+	c.left = size - 4
+	return true, nil
+}
+
+// passesRows tells whether DataRows go to the client.
+func (h *host) passesRows() bool {
+	return h.owed.Len() > 0 && h.owed.Front().Act == codec.OwedForward
+}
+
+// take keeps a body that has to be read. If it is whole, it is not copied.
+func (h *host) take(body []byte) {
+	if h.in.left == 0 && len(h.gather) == 0 {
+		h.body = body
+		return
+	}
+	h.gather = append(h.gather, body[:min(len(body), maxGathered-len(h.gather))]...)
+	h.body = h.gather
+}
+
+var errLongStatus = errors.New("postgres: the server sent a ParameterStatus that is too long")
+
+// begin decides what becomes of a message.
+func (h *host) begin(typ byte, size uint32) (fate, error) {
+	toClient := h.guest != nil && !h.gone
+	switch typ {
+	case 'A':
+		if toClient {
+			return fatePass, nil
+		}
+		return fateSwallow, nil
+	case 'N':
+		if toClient && (h.owed.Len() == 0 || h.owed.Front().Act == codec.OwedForward) {
+			return fatePass, nil
+		}
+		return fateSwallow, nil
+	case 'S':
+		if size > maxGathered {
+			return 0, errLongStatus
+		}
+		return fateKeep, nil
+	case 'E':
+		if size > maxGathered && toClient && (h.owed.Len() == 0 || !ownCode(h.owed.Front().Code)) {
+			return fateCopy, nil
+		}
+		return fateKeep, nil
+	}
+	if h.owed.Len() == 0 {
+		return 0, fmt.Errorf("postgres: the server sent type %q that nobody asked for", typ)
+	}
+	d := h.owed.Front()
+	if typ == 'Z' && h.doubt > 0 && d.Code == oweProbe && !h.empty {
+		return h.fateOf(toClient), nil
+	}
+	if d.Act == codec.OwedSwallow {
+		if typ == 'Z' || d.Code == oweLook && typ == 'D' {
+			return fateKeep, nil
+		}
+		return fateSwallow, nil
+	}
+	if !h.replied {
+		h.onReply(d.Code)
+	}
+	if typ == 'Z' || typ == 'C' {
+		return fateCopy, nil
+	}
+	return fatePass, nil
+}
+
+// fateOf is that of a message that goes to the client, if there is one, and is read.
+func (h *host) fateOf(toClient bool) fate {
+	if toClient {
+		return fateCopy
+	}
+	return fateKeep
+}
+
+// ownCode tells whether a debt is for a Query of Sluice's own.
+func ownCode(code byte) bool { return code >= oweSwitch }
+
+// onReply tells of the first message of an answer.
+func (h *host) onReply(code byte) {
+	h.replied = true
+	if g := h.guest; g != nil && g.watch != nil && !h.gone {
+		g.watch.OnReply(kindOf(code))
+	}
+}
+
+// kindOf is the kind of command that a debt belongs to.
+func kindOf(code byte) codec.Kind {
+	switch code {
+	case oweQuery:
+		return kindQuery
+	case oweFunction:
+		return kindFunction
+	}
+	return kindExtended
+}
+
+// answers has, for each type of message that ends the answer to a message of the extended protocol,
+// what it may answer.
+var answers = [256]byte{'1': oweParse, '2': oweBind, '3': oweClose, 'n': oweDescribe}
+
+// end acts on a message that is whole.
+func (h *host) end(typ byte, t *codec.Turn) error {
+	switch typ {
+	case 'D':
+		if h.fate == fateKeep {
+			return h.looking.row(h.body)
+		}
+		return nil
+	case 'A', 'N', 'd', 't', 'V':
+		return nil
+	case 'Z':
+		return h.ready(h.body[0], t)
+	case 'E':
+		return h.failure(t)
+	case 'S':
+		return h.status(t)
+	}
+	d := h.owed.Front()
+	switch typ {
+	case '1', '2', '3', 'n':
+		if d.Code != answers[typ] {
+			return fmt.Errorf("postgres: the server sent type %q out of place", typ)
+		}
+		h.pop(t)
+	case 'T':
+		if d.Code == oweDescribe {
+			h.pop(t)
+		}
+	case 'C', 'I', 's':
+		h.complete(typ, d, t)
+	case 'G':
+		h.copying = copyIn
+	case 'H':
+		h.copying = copyOut
+	case 'W':
+		h.copying = copyBoth
+	case 'c':
+		if h.copying == copyOut {
+			h.copying = copyNone
+		}
+	}
+	return nil
+}
+
+// complete takes the end of a statement's answer.
+func (h *host) complete(typ byte, d *debt, t *codec.Turn) {
+	if d.Code == oweProbe {
+		h.empty = true
+	}
+	if typ == 'C' {
+		h.copyDone()
+		if h.fate == fateCopy {
+			h.tagged()
+		}
+		d = h.owed.Front()
+	}
+	if d.Code == oweExecute {
+		h.pop(t)
+	}
+}
+
+// pop takes the oldest debt as paid, and tells the client what was to be invented behind it.
+func (h *host) pop(t *codec.Turn) {
+	h.owed.Pop()
+	for h.owed.Len() > 0 {
+		d := h.owed.Front()
+		if d.Act != codec.OwedInvent && d.Code != oweCopyEnd {
+			return
+		}
+		if d.Act == codec.OwedInvent {
+			h.client(t)
+			h.tell(d, t)
+		}
+		h.owed.Pop()
+	}
+}
+
+// ready takes a ReadyForQuery.
+func (h *host) ready(status byte, t *codec.Turn) error {
+	switch status {
+	case 'I':
+		h.tx = codec.TxIdle
+	case 'T':
+		h.tx = codec.TxOpen
+	case 'E':
+		h.tx = codec.TxFailed
+	default:
+		return fmt.Errorf("postgres: the server sent the unknown transaction status 0x%02x", status)
+	}
+	if h.doubt > 0 {
+		if done := h.readyInDoubt(t); done {
+			return nil
+		}
+	}
+	d := *h.owed.Front()
+	if !endsBatch(d.Code) {
+		return errUnasked
+	}
+	h.copying = copyNone
+	h.done++
+	if ownCode(d.Code) {
+		h.pop(t)
+		h.ownDone(d, t)
+	} else {
+		h.commandDone(d)
+		h.pop(t)
+	}
+	if h.owed.Len() == 0 {
+		h.settle(t)
+	}
+	return nil
+}
+
+// commandDone tells of the end of a client's command.
+func (h *host) commandDone(d debt) {
+	failed := h.erred
+	h.replied, h.erred = false, false
+	g := h.guest
+	if g == nil || h.gone {
+		return
+	}
+	if h.tx == codec.TxIdle && !g.cfg.Lasting {
+		g.suspect |= g.settings.always()
+	}
+	if g.watch == nil {
+		return
+	}
+	if d.Flag&flagGroup != 0 {
+		g.watch.OnDone(kindExtended, false)
+	}
+	g.watch.OnDone(kindOf(d.Code), failed)
+}
+
+// status takes a ParameterStatus. The client hears of it unless Sluice itself has caused it.
+func (h *host) status(t *codec.Turn) error {
+	name, rest, ok := cutString(h.body)
+	value, rest, ok2 := cutString(rest)
+	if !ok || !ok2 || len(rest) > 0 {
+		return errors.New("postgres: the server sent a ParameterStatus that makes no sense")
+	}
+	was := h.report
+	h.report = was.with(string(name), string(value))
+	g := h.guest
+	if g == nil || h.gone || g.told == nil || h.owed.Len() > 0 && h.owed.Front().Act == codec.OwedSwallow {
+		return nil
+	}
+	if g.told != was {
+		g.told = g.told.with(string(name), string(value))
+	} else {
+		g.told = h.report
+	}
+	out := h.client(t)
+	out.End(appendStatus(out.Begin(), codec.Param{Name: string(name), Value: string(value)}))
+	if !g.cfg.Lasting && h.owed.Len() > 0 {
+		g.suspect |= wordSettings
+		g.unsure = true
+	}
+	return nil
+}
+
+// tagged takes the tag of a command of the client's.
+func (h *host) tagged() {
+	g := h.guest
+	if g == nil || g.cfg.Lasting || h.gone {
+		return
+	}
+	tag := h.body
+	if n := len(tag); n > 0 && tag[n-1] == 0 {
+		tag = tag[:n-1]
+	}
+	if w := tagWords(tag, g.pins); w != 0 {
+		g.suspect |= w
+		if w&wordSettings != 0 {
+			g.unsure = true
+		}
+	}
+	if isDDL(tag) {
+		h.altered = true
+	}
+}

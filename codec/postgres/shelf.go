@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"sluice/codec"
+)
+
+// Limits of what a shelf keeps of statements that no client has any more. A client that comes back, or
+// the next one of its kind, then finds the statement prepared.
+const (
+	maxSpare      = 4096     // statements
+	maxSpareBytes = 16 << 20 // bytes of their texts
+)
+
+// namePrefix begins the names by which servers know shared statements. No client's own name that
+// begins so is passed on.
+const namePrefix = "sluice_"
+
+// shelf is what the guests and hosts of one loop share: each statement once, however many clients have
+// prepared it.
+type shelf struct {
+	seed   maphash.Seed
+	stmts  map[uint64]*stmt // by hash; those of one hash are chained
+	prefix string           // of the names of this shelf
+	last   uint64           // number in the newest name
+	alone  uint64           // counts fingerprints that nobody shares
+
+	cfg                    *codec.GuestConfig // the one that set is made for
+	set                    *wordSet
+	count, bytes           int  // of stmts
+	spares                 stmt // head of the ring of stmts without a user; its next is the oldest
+	spareCount, spareBytes int
+}
+
+// NewShelf returns what the guests and hosts of one loop share.
+func (Protocol) NewShelf(cfg codec.ShelfConfig) codec.Shelf {
+	s := &shelf{seed: maphash.MakeSeed(), stmts: map[uint64]*stmt{}}
+	s.prefix = namePrefix + strconv.Itoa(cfg.Loop) + "_"
+	s.spares.older, s.spares.newer = &s.spares, &s.spares
+	return s
+}
+
+// wordSet returns the words to watch for, made once for a configuration.
+func (s *shelf) wordSet(cfg *codec.GuestConfig) *wordSet {
+	if s.cfg != cfg {
+		s.cfg, s.set = cfg, newWordSet(cfg.Functions)
+	}
+	return s.set
+}
+
+// Statements is the number of statements kept and the bytes of their texts.
+func (s *shelf) Statements() (n, bytes int) { return s.count, s.bytes }
+
+// stmt is a statement as it was prepared. What is prepared under other settings is another statement:
+// a server reads constants and looks up names while it parses.
+type stmt struct {
+	tail  string // of its Parse, from behind the name: text, NUL, types of the parameters
+	name  string // by which servers know it
+	words words  // of its text
+	print digest // fingerprint of the settings under which it is parsed
+	hash  uint64
+	twin  *stmt  // the next one with the same hash
+	users int    // names of clients
+	gone  bool   // off the shelf
+	made  uint32 // bumped when servers have to prepare it anew
+
+	older, newer *stmt // among the spares
+}
+
+// text returns the statement's SQL.
+func (st *stmt) text() string { return st.tail[:len(st.tail)-st.typesLen()] }
+
+// typesLen is the length of what stands behind the text.
+func (st *stmt) typesLen() int {
+	for i := 0; i < len(st.tail); i++ {
+		if st.tail[i] == 0 {
+			return len(st.tail) - i
+		}
+	}
+	return 0
+}
+
+// own returns a fingerprint that nobody shares.
+func (s *shelf) own() digest {
+	s.alone++
+	return digest{s.alone, ^uint64(0)}
+}
+
+// intern returns the one statement with that tail and fingerprint. It gains a user; release gives it
+// back.
+func (s *shelf) intern(tail []byte, print digest, extra *wordSet) *stmt {
+	hash := maphash.Bytes(s.seed, tail) ^ print[0]
+	for st := s.stmts[hash]; st != nil; st = st.twin {
+		if st.print == print && st.tail == string(tail) {
+			s.use(st)
+			return st
+		}
+	}
+	return s.add(&stmt{tail: string(tail), print: print, hash: hash}, extra)
+}
+
+// variant returns the statement with the text of st, parsed under other settings.
+func (s *shelf) variant(st *stmt, print digest, extra *wordSet) *stmt {
+	return s.intern([]byte(st.tail), print, extra)
+}
+
+// add puts a statement on the shelf.
+func (s *shelf) add(st *stmt, extra *wordSet) *stmt {
+	s.last++
+	st.name = s.prefix + strconv.FormatUint(s.last, 10)
+	st.words = scanText([]byte(st.text()), extra)
+	st.users = 1
+	st.twin = s.stmts[st.hash]
+	s.stmts[st.hash] = st
+	s.count++
+	s.bytes += len(st.tail)
+	return st
+}
+
+// use gives a statement one more user.
+func (s *shelf) use(st *stmt) {
+	if st.users == 0 && st.older != nil {
+		s.unspare(st)
+	}
+	st.users++
+}
+
+// release takes one user off a statement. Without any it is a spare.
+func (s *shelf) release(st *stmt) {
+	if st.users--; st.users > 0 || st.gone {
+		return
+	}
+	st.older, st.newer = s.spares.older, &s.spares
+	st.older.newer, st.newer.older = st, st
+	s.spareCount++
+	s.spareBytes += len(st.tail)
+	for s.spareCount > maxSpare || s.spareBytes > maxSpareBytes {
+		s.discard(s.spares.newer)
+	}
+}
+
+// unspare takes a statement out of the ring of spares.
+func (s *shelf) unspare(st *stmt) {
+	st.older.newer, st.newer.older = st.newer, st.older
+	st.older, st.newer = nil, nil
+	s.spareCount--
+	s.spareBytes -= len(st.tail)
+}
+
+// discard forgets a spare.
+func (s *shelf) discard(st *stmt) {
+	s.unspare(st)
+	st.gone = true
+	s.count--
+	s.bytes -= len(st.tail)
+	if s.stmts[st.hash] == st {
+		if st.twin != nil {
+			s.stmts[st.hash] = st.twin
+		} else {
+			delete(s.stmts, st.hash)
+		}
+		return
+	}
+	for at := s.stmts[st.hash]; at != nil; at = at.twin {
+		if at.twin == st {
+			at.twin = st.twin
+			return
+		}
+	}
+}
