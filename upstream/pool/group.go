@@ -88,13 +88,16 @@ func (p *Pool) reserve(now int64, d demand) bool {
 	g := p.group
 	g.mu.Lock()
 	ok := p.room(d) && now >= p.retryAt.Load()
-	var victim *Part
+	var (
+		victim  *Part
+		starved bool
+	)
 	if ok {
 		if ok = g.admits(p, now, d); ok {
 			g.count(p, 1, 0)
 			p.open.Add(1)
 			p.opening.Add(1)
-			g.forget(p)
+			starved = g.forget(p)
 		} else if d <= forLong {
 			g.starve(p)
 			victim = g.victim(p)
@@ -104,6 +107,9 @@ func (p *Pool) reserve(now int64, d demand) bool {
 	if victim != nil {
 		victim.line.evict.Add(1)
 		victim.poke()
+	}
+	if starved {
+		p.pokeWaiting(nil) // there may be more room than for one
 	}
 	return ok
 }

@@ -32,6 +32,7 @@ type Part struct {
 	timerFn  func()
 	timerAt  int64 // 0: no timer is set
 	stop     func()
+	fired    bool // settle was called by the timer
 	settleFn func()
 
 	line line

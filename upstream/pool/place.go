@@ -170,8 +170,8 @@ func (p *Part) send(e *Entry, to *Part) bool {
 // makeRoom has a free entry closed that can't be moved to another loop, if nobody here waits for it and
 // the other loop can't open one of its own for want of room.
 func (p *Part) makeRoom(e *Entry, to *Part) bool {
-	if p.queue.n > 0 || p.pool.Open() < p.pool.opt.Load().Size || p.pool.leaving.Load() > 0 ||
-		to.line.opening.Load() > 0 {
+	room := p.pool.Open() < p.pool.opt.Load().Size && !p.pool.refused.Load()
+	if room || p.queue.n > 0 || p.pool.leaving.Load() > 0 || to.line.opening.Load() > 0 {
 		return false
 	}
 	p.close(e, "unmovable")

@@ -20,6 +20,9 @@ func (p *Part) settle() {
 	if p.pool.mode.Load() == 0 {
 		p.serve()
 		p.give()
+		if p.fired && p.need() > 0 {
+			p.pool.refused.Store(false) // see capRetry
+		}
 		p.seek(now)
 		p.ask(now)
 		p.warm(now)
@@ -27,6 +30,7 @@ func (p *Part) settle() {
 	if p.idle.n == 0 && p.line.spare.Load() {
 		p.line.spare.Store(false)
 	}
+	p.fired = false
 	p.armFor(now)
 }
 
@@ -209,8 +213,6 @@ func (p *Part) arm(now, due int64) {
 
 func (p *Part) timerFired() {
 	p.timerAt = 0
-	if p.queue.n > 0 {
-		p.pool.refused.Store(false)
-	}
+	p.fired = true
 	p.settle()
 }
