@@ -73,4 +73,3 @@ func isCustomName(name []byte) bool {
 	dot := bytes.IndexByte(name, '.')
 	return dot > 0 && dot < len(name)-1 && bytes.IndexByte(name, 0) < 0 && len(name) < 1<<10
 }
-
