@@ -47,6 +47,7 @@ type Hub struct {
 	ctx      context.Context
 	stop     context.CancelFunc
 
+	idle  time.Duration // hubIdle but in tests
 	pause time.Duration // before the next attempt to connect; the goroutine's own
 
 	mu       sync.Mutex
@@ -71,7 +72,8 @@ type hubSink struct {
 
 // NewHub returns a hub for a database of b that logs in as user. It has to be closed.
 func NewHub(c *Cluster, b *Backend, database, user string, secret codec.Secret, log *zap.Logger) *Hub {
-	h := &Hub{cluster: c, backend: b, database: database, log: log, channels: map[string]*hubChannel{}}
+	h := &Hub{cluster: c, backend: b, database: database, log: log, idle: hubIdle,
+		channels: map[string]*hubChannel{}}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.Login(user, secret)
 	return h

@@ -122,7 +122,7 @@ func (h *Hub) next() (command string, c *hubChannel, wait context.Context, cance
 		}
 	}
 	if len(h.channels) == 0 {
-		wait, cancel = context.WithTimeout(h.ctx, hubIdle)
+		wait, cancel = context.WithTimeout(h.ctx, h.idle)
 	} else {
 		wait, cancel = context.WithCancel(h.ctx)
 	}

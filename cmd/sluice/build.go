@@ -54,7 +54,8 @@ func engineOptions(c *conf.Config, log engine.Logger) engine.Options {
 	}
 }
 
-// setupOf turns a configuration into what the proxy runs on. It reads the certificates.
+// setupOf turns a configuration into what the proxy runs on. It reads the certificates and the
+// user lists.
 func setupOf(c *conf.Config) (session.Setup, error) {
 	setup := session.Setup{Limits: session.Limits{
 		MaxConnections: c.Engine.MaxConnections,
@@ -77,6 +78,9 @@ func setupOf(c *conf.Config) (session.Setup, error) {
 		if err != nil {
 			return setup, fmt.Errorf("listener %q: %w", l.Name, err)
 		}
+		if set.Sharing, err = sharingOf(l, c.User); err != nil {
+			return setup, fmt.Errorf("listener %q: %w", l.Name, err)
+		}
 		setup.Frontends = append(setup.Frontends, set)
 	}
 	return setup, nil
@@ -95,7 +99,8 @@ func clusterOptions(c *conf.Cluster) (upstream.Options, error) {
 			Interval: c.Health.Interval.Std(), Timeout: c.Health.Timeout.Std(),
 			Rise: c.Health.Rise, Fall: c.Health.Fall, User: c.Health.User},
 		ControlUser: c.Control.User, ControlPassword: string(c.Control.Password),
-		TLSMode: tlsModes[c.TLS.Mode],
+		TLSMode:              tlsModes[c.TLS.Mode],
+		MaxServerConnections: c.MaxServerConnections,
 	}
 	for _, b := range c.Backends {
 		opt.Backends = append(opt.Backends,
