@@ -240,7 +240,7 @@ func TestUnknownUserLooksTheSame(t *testing.T) {
 		{"secret", "> first(no) > final", []string{"clear:pw", "nothing", "unknown"}},
 		{"scram", "> first(no) > final", []string{"clear:pw", "md5:pw", "nothing", "unknown"}},
 		{"md5", "> md5(no)", []string{"clear:pw", "md5:pw", "nothing", "unknown"}},
-		{"clear", "> p(no)", []string{"clear:pw", "scram:pw", "md5:pw", "nothing", "unknown"}},
+		{"clear", "> p(nobody's)", []string{"clear:pw", "scram:pw", "md5:pw", "nothing", "unknown"}},
 	} {
 		want, work := "", 0
 		for i, secret := range tt.secrets {

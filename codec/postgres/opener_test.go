@@ -1,0 +1,376 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"sluice/codec"
+)
+
+// configOf is what an opener of ann's knows.
+func configOf(mode codec.TLSMode, secret codec.Secret) codec.OpenerConfig {
+	return codec.OpenerConfig{User: "ann", Database: "shop", TLS: mode, Secret: secret}
+}
+
+var (
+	noSecret = codec.Secret{}
+	password = codec.Secret{Password: "pw"}
+	wrong    = codec.Secret{Password: "no"}
+	md5Hash  = codec.Secret{Verifier: md5Verifier("pw", "ann")}
+	justKeys = func() codec.Secret {
+		k := deriveKeys("pw", []byte(testSalt), 4096)
+		return codec.Secret{ClientKey: k.client[:], ServerKey: k.server[:]}
+	}()
+	clearAllowed = codec.OpenerConfig{Database: "shop", Secret: password, AuthClear: true}
+)
+
+// errands are logins at a server, held at every cut.
+var errands = []errandScript{
+	{
+		name: "trust", cfg: configOf(disable, noSecret),
+		script: "op=More server=START(user,ann,database,shop) < R(0) op=More S(server_version,15.4) S(TimeZone,UTC) S(TimeZone,CET) K(4) " +
+			`op=More Z(I) op=Ready server= key=7,4 reported=server_version=15.4|TimeZone=CET rest="" refusal=<nil>`,
+	},
+	{
+		name: "parameters, and a connection of another kind",
+		cfg: codec.OpenerConfig{User: "ann", Database: "shop", Special: codec.Param{Name: "replication", Value: "database"},
+			Params: []codec.Param{{Name: "application_name", Value: "x"}, {Name: "options", Value: ""}}},
+		script: "server=START(user,ann,database,shop,replication,database,application_name,x,options,)",
+	},
+	{
+		name: "pitfall 33: a server without a key", cfg: configOf(disable, noSecret),
+		script: "< R(0) Z(I) op=Ready key=0,0",
+	},
+	{
+		name: "pitfall 32: the longest key", cfg: configOf(disable, noSecret),
+		script: "< R(0) K(256) Z(I) op=Ready key=7,256",
+	},
+	{
+		name: "pitfall 32: too long a key", cfg: configOf(disable, noSecret),
+		script: "< R(0) K(257) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "pitfall 32: a key without a secret", cfg: configOf(disable, noSecret),
+		script: "< R(0) K(0) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "notices, and a version that was not asked for", cfg: configOf(disable, noSecret),
+		script: "< N v R(0) N Z(I) op=Ready",
+	},
+	{
+		name: "md5 with the password", cfg: configOf(disable, password),
+		script: "server=START(user,ann,database,shop) < md5-salt op=More server=p(" + md5Answer(md5Verifier("pw", "ann"), [4]byte([]byte("abcd"))) + ") R(0) Z(I) op=Ready",
+	},
+	{
+		name: "md5 with the hash", cfg: configOf(disable, md5Hash),
+		script: "server=START(user,ann,database,shop) < md5-salt server=p(" + md5Answer(md5Verifier("pw", "ann"), [4]byte([]byte("abcd"))) + ")",
+	},
+	{
+		name: "md5, and only keys are known", cfg: configOf(disable, justKeys),
+		script: "< md5-salt op=Close cond=NoBackend",
+	},
+	{
+		name: "md5 with a salt of the wrong length", cfg: configOf(disable, password),
+		script: "< R(5) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a clear password over TLS", cfg: configOf(require, password),
+		script: "server=SSL < raw(S) op=ServerTLS tls server=START(user,ann,database,shop) < R(3) server=p(pw) R(0) Z(I) op=Ready",
+	},
+	{
+		name: "a clear password without TLS", cfg: configOf(disable, password),
+		script: "server=START(user,ann,database,shop) < R(3) op=Close server= cond=ClearPassword",
+	},
+	{
+		name: "a clear password without TLS, as is allowed", cfg: clearAllowed,
+		script: "server=START(user,ann,database,shop) < R(3) server=p(pw)",
+	},
+	{
+		name: "a clear password, and none is known", cfg: configOf(require, md5Hash),
+		script: "< raw(S) tls < R(3) op=Close cond=NoBackend",
+	},
+	{
+		name: "SCRAM with the password", cfg: configOf(disable, password),
+		script: "server=START(user,ann,database,shop) < R(10,SCRAM-SHA-256) server=p(SCRAM-SHA-256:n) challenge server=p(final) proof valid=true op=More R(0) Z(I) op=Ready",
+	},
+	{
+		name: "pitfall 39: SCRAM with the keys alone", cfg: configOf(disable, justKeys),
+		script: "server=START(user,ann,database,shop) < R(10,SCRAM-SHA-256) server=p(SCRAM-SHA-256:n) challenge server=p(final) proof valid=true op=More R(0) Z(I) op=Ready",
+	},
+	{
+		name: "SCRAM with a wrong password", cfg: configOf(disable, wrong),
+		script: "< R(10,SCRAM-SHA-256) challenge proof op=Close valid=false",
+	},
+	{
+		name: "SCRAM, and nothing is known", cfg: configOf(disable, noSecret),
+		script: "< R(10,SCRAM-SHA-256) op=Close cond=NoBackend refusal=the_server_asks_user_\"ann\"_for_SCRAM-SHA-256,_and_nothing_is_known_to_answer_with",
+	},
+	{
+		name: "SCRAM, and only a hash is known", cfg: configOf(disable, md5Hash),
+		script: "< R(10,SCRAM-SHA-256) op=Close cond=NoBackend",
+	},
+	{
+		name: "SCRAM with channel binding", cfg: configOf(require, password),
+		script: "server=SSL < raw(S) tls < R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) server=START(user,ann,database,shop),p(SCRAM-SHA-256-PLUS:p=tls-server-end-point) " +
+			"challenge proof valid=true R(0) Z(I) op=Ready",
+	},
+	{
+		name: "SCRAM with channel binding and the keys alone", cfg: configOf(require, justKeys),
+		script: "< raw(S) tls < R(10,SCRAM-SHA-256-PLUS) challenge proof valid=true R(0) Z(I) op=Ready",
+	},
+	{
+		name: "pitfall 38: TLS, and the server does not offer channel binding", cfg: configOf(require, password),
+		script: "< raw(S) tls < R(10,SCRAM-SHA-256) server=SSL,START(user,ann,database,shop),p(SCRAM-SHA-256:y)",
+	},
+	{
+		name: "pitfall 38: a certificate that can't be bound to", cfg: configOf(require, password),
+		script: "< raw(S) tls-ed25519 < R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) server=SSL,START(user,ann,database,shop),p(SCRAM-SHA-256:n)",
+	},
+	{
+		name: "pitfall 38: channel binding and nothing else, without TLS", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256-PLUS) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "SASL of another kind", cfg: configOf(disable, password),
+		script: "< R(10,OAUTHBEARER) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a server that breaks SCRAM off may be anybody", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256) challenge R(0) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a server that goes over to a clear password in the middle of SCRAM", cfg: clearAllowed,
+		script: "< R(10,SCRAM-SHA-256) R(3) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "SCRAM begins twice", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256) R(10,SCRAM-SHA-256) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a challenge that was not asked for", cfg: configOf(disable, password),
+		script: "< R(11) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "two challenges", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256) challenge R(11) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a proof before the challenge", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256) R(12) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a challenge that takes too many iterations", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256) challenge(x,s=c2FsdA==,i=1000001) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a proof that is wrong", cfg: configOf(disable, password),
+		script: "< R(10,SCRAM-SHA-256) challenge R(12) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "the server refuses", cfg: configOf(disable, password),
+		script: "< E(53300) op=Close server=START(user,ann,database,shop) cond=NoBackend refusal=FATAL_53300:_no",
+	},
+	{
+		name: "the server refuses behind the authentication", cfg: configOf(disable, noSecret),
+		script: "< R(0) S(a,b) E(57P03) op=Close cond=NoBackend refusal=FATAL_57P03:_no",
+	},
+	{
+		name: "TLS is preferred, and the server has none", cfg: configOf(prefer, noSecret),
+		script: "server=SSL < raw(N) op=More server=START(user,ann,database,shop) R(0) Z(I) op=Ready",
+	},
+	{
+		name: "TLS is required, and the server has none", cfg: configOf(require, noSecret),
+		script: "< raw(N) op=Close server=SSL cond=TLSFailed refusal=the_server_does_not_offer_TLS",
+	},
+	{
+		name: "pitfall 35: bytes behind the answer to the TLS request", cfg: configOf(require, noSecret), whole: true,
+		script: "< raw(SX) op=Close cond=TLSFailed",
+	},
+	{
+		name: "pitfall 35: bytes behind a server's no to TLS", cfg: configOf(prefer, noSecret), whole: true,
+		script: "< raw(NX) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "an error in answer to the TLS request: its words are not passed on", cfg: configOf(prefer, noSecret),
+		script: "< raw(E) op=Close cond=NoBackend refusal=the_server_could_not_take_the_connection",
+	},
+	{
+		name: "nonsense in answer to the TLS request", cfg: configOf(prefer, noSecret),
+		script: "< raw(J) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "another method", cfg: configOf(disable, password),
+		script: "< R(7) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a server that is not PostgreSQL", cfg: configOf(disable, noSecret),
+		script: "< raw(J) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "ready before it has asked anything", cfg: configOf(disable, noSecret),
+		script: "< Z(I) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a question behind AuthenticationOk", cfg: configOf(disable, password),
+		script: "< R(0) R(3) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a session that begins in a transaction", cfg: configOf(disable, noSecret),
+		script: "< R(0) Z(T) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a parameter without a value", cfg: configOf(disable, noSecret),
+		script: `< R(0) raw(S\x00\x00\x00\x08abc\x00) op=Close cond=ServerNotSupport`,
+	},
+	{
+		name: "a parameter with something behind it", cfg: configOf(disable, noSecret),
+		script: `< R(0) raw(S\x00\x00\x00\x09a\x00b\x00c) op=Close cond=ServerNotSupport`,
+	},
+	{
+		name: "an authentication request that is too short", cfg: configOf(disable, noSecret),
+		script: `< raw(R\x00\x00\x00\x07abc) op=Close cond=ServerNotSupport`,
+	},
+	{
+		name: "a message that is too long", cfg: configOf(disable, noSecret),
+		script: `< raw(R\x00\x01\x00\x01) op=Close cond=ServerNotSupport`,
+	},
+	{
+		name: "a message that is too short to be one", cfg: configOf(disable, noSecret),
+		script: `< raw(R\x00\x00\x00\x03) op=Close cond=ServerNotSupport`,
+	},
+	{
+		name:   "a NUL in a parameter",
+		cfg:    codec.OpenerConfig{Database: "a\x00b"},
+		script: "op=Close server= cond=Internal",
+	},
+	{
+		name:   "parameters that are too long",
+		cfg:    codec.OpenerConfig{Database: "shop", Params: []codec.Param{{Name: "x", Value: strings.Repeat("x", maxStartup)}}},
+		script: "op=Close server= cond=LimitOfClient",
+	},
+}
+
+func TestOpener(t *testing.T) {
+	for _, s := range errands {
+		t.Run(strings.ReplaceAll(s.name, ":", ""), func(t *testing.T) {
+			size := s.hold(t, whole).size
+			if s.whole {
+				return
+			}
+			for _, cut := range cuttings(size) {
+				s.hold(t, cut)
+			}
+		})
+	}
+}
+
+// TestOpenerRest hands over what stands behind the login.
+func TestOpenerRest(t *testing.T) {
+	e := errandScript{script: "< R(0)"}.hold(t, whole)
+	e.piece(append(message('Z', "I"), "A\x00"...))
+	if got := e.opener.Rest(); e.op != codec.OpReady || string(got) != "A\x00" {
+		t.Errorf("%v: %q", e.op, got)
+	}
+}
+
+// TestOpenerRefusedInTheServersWords keeps them whole for the client.
+func TestOpenerRefusedInTheServersWords(t *testing.T) {
+	words := message('E', "SFATAL\x00VFATAL\x00C3D000\x00Mdatabase \"x\" does not exist\x00\x00")
+	e := errandScript{}.hold(t, every(3))
+	e.give(words)
+	want := codec.Error{Cond: codec.NoBackend, Text: `FATAL 3D000: database "x" does not exist`, Raw: string(words)}
+	if got := e.opener.Refusal(); got != want {
+		t.Errorf("got %#v", got)
+	}
+}
+
+// TestOpenerLimits reaches what is kept of a server's report.
+func TestOpenerLimits(t *testing.T) {
+	tests := []struct {
+		name   string
+		number int
+		value  string
+		closed bool
+	}{
+		{"as many as there may be", maxReported, "", false},
+		{"one more", maxReported + 1, "", true},
+		{"as long as they may be", 2, strings.Repeat("x", maxReportedBytes/2-3), false},
+		{"longer", 2, strings.Repeat("x", maxReportedBytes/2), true},
+	}
+	for _, tt := range tests {
+		e := errandScript{script: "< R(0)"}.hold(t, whole)
+		for i := range tt.number {
+			e.give(message('S', string([]byte{'a' + byte(i&15), 'a' + byte(i>>4), 'x'})+"\x00"+tt.value+"\x00"))
+		}
+		if got := e.op == codec.OpClose; got != tt.closed {
+			t.Errorf("%s: %v, %v", tt.name, e.op, e.opener.Refusal())
+		}
+	}
+}
+
+// TestChallengeLimit takes no longer a message of SCRAM than one can be.
+func TestChallengeLimit(t *testing.T) {
+	for _, n := range []int{maxChallenge, maxChallenge + 1} {
+		e := errandScript{cfg: configOf(disable, password), script: "< R(10,SCRAM-SHA-256)"}.hold(t, whole)
+		begin := "r=" + e.opener.scram.nonce
+		end := ",s=c2FsdA==,i=1"
+		e.give(appendSASL(nil, authSASLContinue, begin+strings.Repeat("x", n-len(begin)-len(end))+end))
+		if got, want := e.op == codec.OpClose, n > maxChallenge; got != want {
+			t.Errorf("%d bytes: %v, %v", n, e.op, e.opener.Refusal())
+		}
+	}
+}
+
+// TestOpenerWaitsForWork keeps what a server sends ahead of its turn, to its limit.
+func TestOpenerWaitsForWork(t *testing.T) {
+	for _, n := range []int{maxEarly, maxEarly + 1} {
+		o := Protocol{}.NewOpener(&codec.OpenerConfig{User: "ann", Secret: codec.Secret{Password: strings.Repeat("slow", n)}}).(*opener)
+		o.Start()
+		o.Server(packet(t, codec.Server, "R", "10,"+scram))
+		if op := o.Server(appendSASL(nil, authSASLContinue, "r="+o.scram.nonce+"x,s=c2FsdA==,i=1")); op != codec.OpWork {
+			t.Fatalf("op %v", op)
+		}
+		if op := o.Server(make([]byte, n)); (op == codec.OpClose) != (n > maxEarly) {
+			t.Errorf("%d bytes: %v", n, op)
+		}
+	}
+}
+
+// TestOneDerivationForManyOpeners leaves the loop for the first login with a password (pitfall 39).
+func TestOneDerivationForManyOpeners(t *testing.T) {
+	worked := 0
+	for range 5 {
+		e := errandScript{cfg: configOf(disable, codec.Secret{Password: "of many openers"}), script: "< R(10,SCRAM-SHA-256) challenge op=More"}.hold(t, whole)
+		worked += e.work
+	}
+	if worked != 1 {
+		t.Errorf("%d derivations", worked)
+	}
+}
+
+// TestOpenerOutOfTurn calls methods that have no place where the login stands.
+func TestOpenerOutOfTurn(t *testing.T) {
+	o := Protocol{}.NewOpener(&codec.OpenerConfig{User: "ann"})
+	o.Start()
+	if o.Work(); o.Worked() != codec.OpMore || o.Rest() != nil || o.Refusal() != nil {
+		t.Error("Worked")
+	}
+	if op := o.ServerSecured(nil); op != codec.OpClose {
+		t.Errorf("ServerSecured: %v", op)
+	}
+	if op := o.Server([]byte("R")); op != codec.OpClose {
+		t.Errorf("Server: %v", op)
+	}
+}
+
+// TestOpenersSecretsStayInside: what is said of a failed login holds no secret.
+func TestOpenersSecretsStayInside(t *testing.T) {
+	for _, script := range []string{"< R(3)", "< R(7)", "< R(10,SCRAM-SHA-256) challenge R(0)", "< R(10,X)"} {
+		e := errandScript{cfg: configOf(disable, codec.Secret{Password: "hunter2"}), script: script}.hold(t, whole)
+		var err codec.Error
+		if !errors.As(e.opener.Refusal(), &err) || strings.Contains(err.Text+err.Hint+err.Raw, "hunter2") {
+			t.Errorf("%s: %#v", script, e.opener.Refusal())
+		}
+	}
+}
