@@ -10,6 +10,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/klauspost/compress v1.20.3
+	github.com/lib/pq v1.12.3
 	github.com/panjf2000/gnet/v2 v2.10.0
 	github.com/sirupsen/logrus v1.10.2
 	golang.org/x/sys v0.48.0
