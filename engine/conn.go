@@ -52,6 +52,8 @@ type Conn struct {
 	deadline *Timer // of the present phase of closing
 	err      error  // for OnClose
 	remote   net.Addr
+
+	departure *departure // to another loop, which its end here is then
 }
 
 // Loop is the loop on which the connection lives.
@@ -59,6 +61,14 @@ func (c *Conn) Loop() *Loop { return c.loop }
 
 // RemoteAddr is the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// LocalAddr is our own address; nil once the connection has ended.
+func (c *Conn) LocalAddr() net.Addr {
+	if c.gc == nil {
+		return nil
+	}
+	return c.gc.LocalAddr()
+}
 
 // SetHandler gives the connection another handler, from the next call on.
 func (c *Conn) SetHandler(h Handler) { c.h = h }
@@ -222,6 +232,11 @@ func (c *Conn) lost(err error) {
 	}
 	c.gc = nil
 	c.loop.turns.forget(c)
+	if c.departure != nil {
+		c.loop.conns.Add(-1)
+		c.loop.ended = append(c.loop.ended, c)
+		return
+	}
 	if c.phase == phaseOpen {
 		if err == io.EOF { // bare: gnet's word for an error that it did not look at
 			err = socketError(c.fd)

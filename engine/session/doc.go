@@ -27,6 +27,29 @@
 // The bytes are passed on from the loop's read buffer; nothing is gathered, copied or allocated. The
 // follower only looks: it counts commands, notes the transaction status and knows the safe points.
 //
+// # Sharing
+//
+// In the modes fifo and funnel a client logs in at Sluice itself (sharedlogin.go) and has a server
+// connection of a pool only while it has work, by default for a transaction (shared.go):
+//
+//	client ─▶ Guest ── needs a Host ─▶ checkout ─▶ Attach ─┐ the unit of work
+//	   ▲        ▲         (or waits, its bytes held)        │
+//	   │        └───────────── Detach ◀── Host.Free() ◀────┘
+//	   └─ Turn ──────────────────────────── Host ◀─ server
+//
+// A serverConn (serverconn.go) is one server connection on one loop; a home (pools.go) is what the loop
+// has of one pool: it carries out what package pool decides. When a server connection comes free it goes
+// to the first who waits. The pool says so from inside its own calls; the session is taken up only when the
+// event at hand is over (loopState.settle), so that no session runs inside another.
+//
+// What of this is a protocol's own is behind codec.Guest and codec.Host. A client that goes away in
+// the middle of something leaves its server connection to the host, which works its way back to a clean
+// state, or is closed when that takes too long. A cancel request that is on its way to a server connection
+// keeps it from being handed out: it may hit nobody else's query.
+//
+// LISTEN is served by one listening connection per database (aside.go), the admin console by a desk in
+// place of a guest (desk.go), what operators order by control.go.
+//
 // # Leaving
 //
 // When a listener, a backend or the process goes away, its sessions are asked to leave (leave.go): each

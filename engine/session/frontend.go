@@ -39,6 +39,8 @@ type Settings struct {
 	RequestMin  time.Duration // only for requests that take at least this long
 	RequestText int           // bytes of the statement's text in it
 
+	Sharing *Sharing // nil: each client has a server connection of its own
+
 	cluster *upstream.Cluster
 }
 
@@ -77,6 +79,9 @@ type Frontend struct {
 	set     atomic.Pointer[Settings]
 	clients atomic.Int64
 	closed  atomic.Bool
+	ask     atomic.Pointer[upstream.AuthQuery] // nil: nobody to ask for users
+	asked   upstream.AuthQueryOptions          // what ask was made of; under the proxy's lock
+	askedOf *upstream.Cluster
 
 	mu   sync.Mutex // of looking at open; it changes only under the proxy's lock
 	open *opening
@@ -119,14 +124,19 @@ func (fe *Frontend) listenAt(o *opening) {
 	o.give(fe)
 }
 
-// retire ends it, and returns the opening it had.
-func (fe *Frontend) retire() *opening {
-	fe.closed.Store(true)
+// detach has it listen no more, and returns the opening it had.
+func (fe *Frontend) detach() *opening {
 	fe.mu.Lock()
 	defer fe.mu.Unlock()
 	o := fe.open
 	fe.open = nil
 	return o
+}
+
+// retire ends it, and returns the opening it had.
+func (fe *Frontend) retire() *opening {
+	fe.closed.Store(true)
+	return fe.detach()
 }
 
 // close stops listening.

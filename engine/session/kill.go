@@ -31,6 +31,10 @@ func (s *Session) cancel(k codec.Key) {
 		s.end(Cancelled, nil, nil)
 		return
 	}
+	if t.shared != nil {
+		s.cancelShared(t.shared)
+		return
+	}
 	if s.p.cancels.Add(1) > cancelsMax {
 		s.p.cancels.Add(-1)
 		s.end(Cancelled, nil, errCancelFlood)

@@ -21,7 +21,7 @@ func (s *Session) expelled() *codec.Error {
 		return &shuttingDown
 	case s.fe.closed.Load():
 		return &listenerGone
-	case s.backend != nil && s.backend.Gone():
+	case s.backend != nil && s.sh == nil && s.backend.Gone():
 		return &backendGone
 	}
 	return nil
@@ -31,6 +31,8 @@ func (s *Session) expelled() *codec.Error {
 // that it has not been given yet. "" at a safe point.
 func (s *Session) busy() string {
 	switch {
+	case s.sh != nil:
+		return s.sharedBusy()
 	case s.killing != killNone:
 		return "kill"
 	case len(s.prefix) > 0:
@@ -45,6 +47,7 @@ func (s *Session) askToLeave(e codec.Error) {
 	switch {
 	case s.stage == stageLogin:
 		s.refuse(Drained, e, nil)
+	case s.sh != nil && e.Cond == codec.BackendGone: // it goes on at another backend
 	case s.stage == stageRelay:
 		s.leaving = &e
 		if s.busy() == "" {
@@ -53,11 +56,15 @@ func (s *Session) askToLeave(e codec.Error) {
 	}
 }
 
-// forceToLeave ends a session that was asked to leave and has not.
-func (s *Session) forceToLeave() {
-	if s.stage == stageRelay && s.leaving != nil {
-		s.leave(Forced)
+// forceToLeave ends a session that should have left by now, with e for its client.
+func (s *Session) forceToLeave(e codec.Error) {
+	if s.stage != stageRelay || s.leaving == nil && s.sh == nil {
+		return
 	}
+	if s.leaving == nil {
+		s.leaving = &e
+	}
+	s.leave(Forced)
 }
 
 // leave ends a session that was asked to.
@@ -72,21 +79,22 @@ func (s *Session) end(o Outcome, tell *codec.Error, cause error) {
 	}
 	was := s.stage
 	s.stage = stageOver
-	if tell != nil && s.follow != nil && !s.follow.Mid(codec.Server) && !s.follow.Ending() {
-		s.on.buf = s.follow.AppendError(s.on.buf[:0], *tell)
-		s.client.Write(s.on.buf)
-	}
+	s.tell(tell)
 	s.report(o, cause)
 	s.on.loop.Disarm(&s.timer)
 	s.stopDialling()
 	s.forgetKey()
-	if was == stageRelay {
+	if was == stageRelay && s.sh == nil {
 		s.on.stats.connected--
-	} else {
+	}
+	if was != stageRelay {
 		s.p.loginOver(s)
 		if s.backend != nil {
 			s.on.stats.pending--
 		}
+	}
+	if s.sh != nil {
+		s.endShared()
 	}
 	if s.backend != nil {
 		s.backend.Release()
@@ -99,6 +107,21 @@ func (s *Session) end(o Outcome, tell *codec.Error, cause error) {
 	s.st.ended[o]++
 	s.on.remove(s)
 	s.in, s.prefix, s.leaving = nil, nil, nil
+}
+
+// tell sends the client the last word, if there is a place for it in its stream.
+func (s *Session) tell(e *codec.Error) {
+	switch {
+	case e == nil:
+		return
+	case s.sh != nil:
+		s.tellShared(*e)
+		return
+	case s.follow == nil || s.follow.Mid(codec.Server) || s.follow.Ending():
+		return
+	}
+	s.on.buf = s.follow.AppendError(s.on.buf[:0], *e)
+	s.client.Write(s.on.buf)
 }
 
 // closeConns closes both connections. The server is let go politely where it waits for nothing else.

@@ -24,6 +24,10 @@ type Info struct {
 	Age      time.Duration `json:"age_ns"`
 	Paused   string        `json:"paused,omitempty"` // whose bytes are not read at present
 	Loop     int           `json:"loop"`
+	Database string        `json:"database,omitempty"`
+	Waiting  time.Duration `json:"waiting_ns,omitempty"` // for a server connection
+	Server   uint64        `json:"server,omitempty"`     // the server connection at hand
+	Pin      string        `json:"pin,omitempty"`        // what binds it to that one
 }
 
 // info describes the session.
@@ -35,6 +39,9 @@ func (s *Session) info() Info {
 	}
 	if s.stage != stageRelay {
 		return i
+	}
+	if s.sh != nil {
+		return s.sharedInfo(i)
 	}
 	i.Stage, i.Busy, i.Owed = "relay", s.busy(), s.follow.Owed()
 	i.Tx = [...]string{codec.TxIdle: "idle", codec.TxOpen: "open", codec.TxFailed: "failed"}[s.follow.Tx()]

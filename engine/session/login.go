@@ -38,6 +38,10 @@ func (s *Session) begin() {
 	if in.refusal == nil {
 		in.refusal = s.expelled()
 	}
+	if s.set.Sharing != nil {
+		s.beginShared()
+		return
+	}
 	in.cfg = codec.LoginConfig{ClientTLS: s.set.TLSMode, ServerTLS: s.cluster.Options().TLSMode,
 		VisibleID: s.visibleID}
 	in.m = s.cluster.Options().Protocol.NewLogin(&in.cfg)
@@ -70,9 +74,12 @@ func (s *Session) loginBytes(side codec.Side, p []byte) {
 		}
 		return
 	}
-	if side == codec.Client {
+	switch {
+	case s.sh != nil:
+		s.gateStep(s.sh.gate.Client(p))
+	case side == codec.Client:
 		s.step(in.m.Client(p))
-	} else {
+	default:
 		s.step(in.m.Server(p))
 	}
 }
@@ -198,7 +205,12 @@ func (s *Session) wrongCertificate() *codec.Error {
 
 // clientTLS shakes hands with the client.
 func (s *Session) clientTLS() {
-	early := s.in.m.Rest(codec.Client)
+	var early []byte
+	if s.sh != nil {
+		early = s.sh.gate.Rest()
+	} else {
+		early = s.in.m.Rest(codec.Client)
+	}
 	direct := len(early) > 0 && len(s.set.TLS.NextProtos) > 0 // protocols without ALPN have no such thing
 	s.client.StartTLS(s.set.TLS, true, early, s.set.LoginTimeout, func(err error) {
 		if s.stage != stageLogin {
@@ -209,6 +221,10 @@ func (s *Session) clientTLS() {
 		}
 		if err != nil {
 			s.end(TLSFailed, nil, err)
+			return
+		}
+		if s.sh != nil {
+			s.gateStep(s.sh.gate.ClientSecured(s.peer()))
 			return
 		}
 		s.step(s.in.m.ClientSecured(s.set.TLSLeaf))
@@ -263,7 +279,7 @@ func (s *Session) ready() {
 	s.follow = in.m.Follower(s)
 	s.kills, _ = s.follow.(codec.Interceptor)
 	if s.keyed { // reserved when the user was not known yet
-		s.p.keys.add(s.key, target{s.backend, s.serverKey(), s.user})
+		s.p.keys.add(s.key, target{backend: s.backend, server: s.serverKey(), user: s.user})
 	}
 	s.stage = stageRelay
 	s.in = nil
@@ -329,6 +345,10 @@ func (s *Session) refuse(o Outcome, e codec.Error, cause error) {
 		cause = e
 	}
 	in := s.in
+	if s.sh != nil {
+		s.refuseShared(o, e, cause)
+		return
+	}
 	if in.op != codec.OpClientTLS && in.op != codec.OpWork && in.op != codec.OpCancel {
 		again := in.objected
 		op := in.m.Refuse(e)
@@ -350,7 +370,7 @@ const refusalWait = time.Second
 
 // loginEnded ends a login that the machine has ended.
 func (s *Session) loginEnded() {
-	err := s.in.m.Refusal()
+	err := s.refusal()
 	var own codec.Error
 	switch {
 	case errors.As(err, &own):

@@ -3,7 +3,9 @@ package session
 import (
 	"time"
 
+	"sluice/codec"
 	"sluice/engine"
+	"sluice/router/access"
 )
 
 // loopState is what the package keeps per loop. Only the loop touches it.
@@ -13,10 +15,23 @@ type loopState struct {
 	count int
 	stats loopStats
 	buf   []byte // for messages of Sluice's own
+
+	// Of sessions that share server connections.
+	turn     codec.Turn
+	busy     int     // events under way that may give server connections to sessions
+	grants   []grant // those that were given one, and go on behind the event
+	homes    map[*poolSpec]*home
+	shelves  map[string]codec.Shelf // by protocol
+	spare    [][]byte               // buffers for bytes that wait
+	kinds    map[kindOf]*access.Found
+	sweeper  engine.Timer
+	watched  int  // sessions whose work is limited in time
+	noticing bool // somebody waits for a server connection
 }
 
 func newLoopState(l *engine.Loop) *loopState {
-	on := &loopState{loop: l, stats: newLoopStats()}
+	on := &loopState{loop: l, stats: newLoopStats(), homes: map[*poolSpec]*home{},
+		shelves: map[string]codec.Shelf{}}
 	on.list.next, on.list.prev = &on.list, &on.list
 	return on
 }
@@ -76,4 +91,28 @@ const latencyInterval = time.Second
 func (on *loopState) probeLatency() {
 	start := engine.Nano()
 	on.loop.Run(func() { on.stats.latency.observe(engine.Nano() - start) })
+}
+
+// spareMax bounds the buffers that a loop keeps, and spareSize, in bytes, what each may hold.
+const (
+	spareMax  = 1024
+	spareSize = 16 << 10
+)
+
+// spareBuffer returns an empty buffer.
+func (on *loopState) spareBuffer() []byte {
+	n := len(on.spare)
+	if n == 0 {
+		return make([]byte, 0, 512)
+	}
+	b := on.spare[n-1]
+	on.spare = on.spare[:n-1]
+	return b
+}
+
+// keepBuffer takes a buffer that is not used any more.
+func (on *loopState) keepBuffer(b []byte) {
+	if cap(b) > 0 && cap(b) <= spareSize && len(on.spare) < spareMax {
+		on.spare = append(on.spare, b[:0])
+	}
 }

@@ -68,6 +68,7 @@ func (p *Proxy) WriteMetrics(w io.Writer) {
 	p.writeFrontends(m, sum)
 	p.writeBackends(m, sum)
 	writeCommands(m, sum)
+	p.writePools(m)
 	writeLoops(m, figures)
 }
 

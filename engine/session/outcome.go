@@ -22,6 +22,9 @@ const (
 	Cancelled                     // not a session: a cancel request, carried out
 	Drained                       // asked to leave, at a safe point
 	Forced                        // asked to leave, the time was over
+	Killed                        // by an operator
+	TimedOut                      // a transaction took too long
+	PoolWait                      // no server connection became free in time
 	outcomes       = iota
 )
 
@@ -29,7 +32,7 @@ const (
 var outcomeNames = [outcomes]string{
 	"client_quit", "client_gone", "server_closed", "server_lost", "login_refused", "login_timeout",
 	"idle_timeout", "limit_reached", "host_denied", "no_backend", "tls_failed", "client_protocol",
-	"server_protocol", "cancel", "drained", "forced",
+	"server_protocol", "cancel", "drained", "forced", "killed", "transaction_timeout", "pool_wait",
 }
 
 // String returns the outcome's metric label.
@@ -53,6 +56,12 @@ func outcomeOf(c codec.Condition) Outcome {
 		return HostDenied
 	case codec.NoBackend:
 		return NoBackend
+	case codec.AuthFailed, codec.AuthDenied:
+		return LoginRefused
+	case codec.PoolWait:
+		return PoolWait
+	case codec.Killed:
+		return Killed
 	case codec.BackendLost:
 		return ServerLost
 	case codec.Shutdown, codec.BackendGone:

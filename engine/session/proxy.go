@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -55,6 +56,15 @@ type Proxy struct {
 	frontends map[string]*Frontend
 	clusters  map[string]*upstream.Cluster
 
+	pools      *pools
+	sharers    shareCounts
+	salt       [32]byte
+	nextServer atomic.Uint64
+	console    Console // nil: there is none
+	deskConfig *codec.DeskConfig
+	consoles   atomic.Int64
+	hubs       hubs
+
 	stop  chan struct{}
 	close sync.Once
 	done  sync.WaitGroup
@@ -66,6 +76,9 @@ func New(eng *engine.Engine, log, requests *zap.Logger) *Proxy {
 	p := &Proxy{eng: eng, log: log, keys: newRegistry(), frontends: map[string]*Frontend{},
 		clusters: map[string]*upstream.Cluster{}, stop: make(chan struct{})}
 	p.limits.Store(&Limits{})
+	p.pools = newPools(len(eng.Loops()))
+	p.sharers = shareCounts{users: map[[2]string]int{}, databases: map[[2]string]int{}}
+	_, _ = rand.Read(p.salt[:]) // never fails
 	p.requests = newRequestLog(requests)
 	for _, l := range eng.Loops() {
 		p.loops = append(p.loops, newLoopState(l))
@@ -115,6 +128,7 @@ func (p *Proxy) Apply(setup Setup) error {
 	gone := p.applyClusters(setup.Clusters)
 	removed := p.applyFrontends(setup.Frontends, socks)
 	gone = append(gone, p.dropClusters(setup.Clusters)...)
+	p.applySharing(&setup)
 	p.leaveBackends(gone, limits.LeaveTimeout)
 	p.leaveFrontends(removed, limits.LeaveTimeout)
 	return nil
@@ -205,8 +219,16 @@ func (p *Proxy) leaveBackends(gone []*upstream.Backend, timeout time.Duration) {
 	for _, b := range gone {
 		in[b] = true
 	}
-	p.leave(func(s *Session) bool { return s.backend != nil && in[s.backend] && s.stage == stageRelay },
-		backendGone, timeout)
+	p.leave(func(s *Session) bool { return s.stage == stageRelay && s.uses(in) }, backendGone, timeout)
+}
+
+// uses tells whether the session can't go on without one of those backends. One that shares server
+// connections leaves a backend by itself, at the end of its unit of work.
+func (s *Session) uses(gone map[*upstream.Backend]bool) bool {
+	if s.sh != nil {
+		return s.sh.at != nil && gone[s.sh.at.home.spec.backend]
+	}
+	return s.backend != nil && gone[s.backend]
 }
 
 // leaveFrontends asks the sessions of those frontends to leave.
@@ -239,7 +261,7 @@ func (p *Proxy) leave(which func(*Session) bool, e codec.Error, timeout time.Dur
 		for _, on := range p.loops {
 			on.each(func(s *Session) {
 				if which(s) {
-					s.forceToLeave()
+					s.forceToLeave(e)
 				}
 			}, nil)
 		}
@@ -267,7 +289,7 @@ func (p *Proxy) Drain(ctx context.Context) (forced int) {
 		on.each(func(s *Session) {
 			left.Add(1)
 			s.leaving = &e
-			s.forceToLeave()
+			s.forceToLeave(e)
 			s.refuse(Forced, e, nil)
 		}, nil)
 	}
@@ -308,7 +330,13 @@ func (p *Proxy) Close() {
 	for _, c := range p.clusters {
 		c.Close()
 	}
+	for _, fe := range p.frontends {
+		if ask := fe.ask.Load(); ask != nil {
+			ask.Close()
+		}
+	}
 	p.mu.Unlock()
+	p.hubs.drop(func(*hub) bool { return true })
 	p.close.Do(func() { close(p.stop) })
 	p.done.Wait()
 }
@@ -318,6 +346,9 @@ func (p *Proxy) Draining() bool { return p.draining.Load() }
 
 // Clients is the number of client connections.
 func (p *Proxy) Clients() int { return int(p.clients.Load()) }
+
+// Logins is the number of logins in progress.
+func (p *Proxy) Logins() int { return int(p.logins.Load()) }
 
 // Clusters returns the clusters.
 func (p *Proxy) Clusters() []*upstream.Cluster {

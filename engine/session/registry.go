@@ -12,6 +12,7 @@ type target struct {
 	backend *upstream.Backend
 	server  codec.Key // the key that is good there
 	user    string    // who logged in; "" until known
+	shared  *Session  // whose server connection is at hand only while it has work; else nil
 }
 
 // registry maps the keys that clients know to where they lead. It is used at the beginning and the end

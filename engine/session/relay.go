@@ -16,6 +16,10 @@ const (
 
 // fromClient passes on what the client sent.
 func (s *Session) fromClient(p []byte) {
+	if s.sh != nil {
+		s.fromGuest(p)
+		return
+	}
 	if s.kills != nil {
 		s.sift(p)
 		return
@@ -99,7 +103,7 @@ func (s *Session) leaveIfSafe() {
 func (s *Session) enterKey() {
 	if k, ok := s.follow.Key(); ok {
 		s.key, s.keyed = k, true
-		s.p.keys.add(k, target{s.backend, k, s.user})
+		s.p.keys.add(k, target{backend: s.backend, server: k, user: s.user})
 	}
 }
 
@@ -137,8 +141,11 @@ func (s *Session) idle() {
 		return
 	}
 	left := int64(s.set.IdleTimeout) - (engine.Nano() - s.active)
-	unsent := s.client.Buffered() + s.server.Buffered()
-	if s.follow.Owed() > 0 || s.killing != killNone || unsent != s.unsent {
+	unsent := s.client.Buffered()
+	if s.server != nil {
+		unsent += s.server.Buffered()
+	}
+	if s.owed() > 0 || s.killing != killNone || unsent != s.unsent {
 		left = int64(s.set.IdleTimeout)
 	}
 	s.unsent = unsent
@@ -147,4 +154,18 @@ func (s *Session) idle() {
 		return
 	}
 	s.end(IdleTimeout, &codec.Error{Cond: codec.IdleTimeout, Text: "the session was idle for too long"}, nil)
+}
+
+// owed is the number of commands whose answer is not complete; one that waits for a server connection
+// is among them.
+func (s *Session) owed() int {
+	switch {
+	case s.sh == nil:
+		return s.follow.Owed()
+	case s.sh.desk != nil:
+		return 0
+	case s.sh.waits():
+		return 1 + s.sh.guest.Owed()
+	}
+	return s.sh.guest.Owed()
 }

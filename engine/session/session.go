@@ -67,6 +67,8 @@ type Session struct {
 	unsent  int               // bytes that waited for a slow peer when the idle timer looked last
 	clock   timing
 
+	sh *shared // nil unless the client shares server connections
+
 	leaving *codec.Error // asked to leave: what to tell the client
 	log     *requestLog  // nil unless requests are logged
 
@@ -99,7 +101,10 @@ func (h *clientSide) OnData(_ *engine.Conn, p []byte) {
 
 // OnRoom lets the server go on after the client has caught up.
 func (h *clientSide) OnRoom(*engine.Conn) {
-	if s := (*Session)(h); s.server != nil {
+	switch s := (*Session)(h); {
+	case s.sh != nil:
+		s.sharedRoom()
+	case s.server != nil:
 		s.server.ResumeReads()
 	}
 }
@@ -108,6 +113,7 @@ func (h *clientSide) OnRoom(*engine.Conn) {
 func (h *clientSide) OnClose(_ *engine.Conn, err error) {
 	s := (*Session)(h)
 	s.p.clientLeft(s)
+	s.on.busy++
 	switch {
 	case s.stage == stageOver:
 	case s.quit():
@@ -115,6 +121,8 @@ func (h *clientSide) OnClose(_ *engine.Conn, err error) {
 	default:
 		s.end(ClientGone, nil, err)
 	}
+	s.on.busy--
+	s.on.settle()
 }
 
 // OnOpen is not called: a connection is an attempt's until it is open.

@@ -54,6 +54,10 @@ func (s *Session) OnReply(k codec.Kind) {
 func (s *Session) OnDone(k codec.Kind, failed bool) {
 	t := &s.clock
 	took := s.time() - t.begun[t.head%timedOpen]
+	if s.sh != nil && s.sh.home != nil {
+		s.sh.home.counts.queries++
+		s.sh.home.counts.asked += took
+	}
 	ks := s.bst.kind(k)
 	ks.duration.observe(took)
 	if failed {

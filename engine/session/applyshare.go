@@ -1,0 +1,341 @@
+package session
+
+import (
+	"cmp"
+	"crypto/tls"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/router/access"
+	"sluice/upstream"
+	"sluice/upstream/pool"
+)
+
+// applySharing puts in force what concerns shared server connections. The caller has the lock.
+func (p *Proxy) applySharing(setup *Setup) {
+	p.applyCaps(setup)
+	for _, fe := range p.frontends {
+		fe.applyAsk(p)
+	}
+	for _, spec := range p.pools.all() {
+		if fe := p.frontends[spec.fe]; fe != nil && fe.set.Load().Sharing != nil {
+			p.pools.retune(spec, fe.set.Load())
+		}
+	}
+	p.pools.drop(func(spec *poolSpec) bool {
+		fe := p.frontends[spec.fe]
+		return spec.backend.Gone() || fe == nil || fe.set.Load().Sharing == nil ||
+			fe.set.Load().cluster != spec.cluster
+	})
+	p.hubs.drop(func(h *hub) bool { return h.backend.Gone() })
+	for _, fe := range p.frontends {
+		if set := fe.set.Load(); set.Sharing != nil {
+			p.warm(set)
+		}
+	}
+}
+
+// applyCaps puts the limits of server connections in force that hold across pools.
+func (p *Proxy) applyCaps(setup *Setup) {
+	backends, databases, users := map[string]int{}, map[string]int{}, map[string]int{}
+	for i := range setup.Clusters {
+		c := &setup.Clusters[i]
+		for _, b := range c.Backends {
+			backends[c.Name+"/"+b.Addr] = c.MaxServerConnections
+		}
+	}
+	for i := range setup.Frontends {
+		sh := setup.Frontends[i].Sharing
+		if sh == nil {
+			continue
+		}
+		for _, d := range sh.Access.Databases() {
+			databases[d.Name] = max(databases[d.Name], d.MaxServerConnections)
+		}
+		for _, u := range sh.Access.Users() {
+			users[u.Name] = max(users[u.Name], u.MaxServerConnections)
+		}
+	}
+	p.pools.group.SetCaps(pool.Caps{
+		PerBackend:  func(name string) int { return backends[name] },
+		PerDatabase: func(name string) int { return databases[name] },
+		PerUser:     func(name string) int { return users[name] },
+	})
+}
+
+// applyAsk makes what looks users up at the servers, if the listener wants that.
+func (fe *Frontend) applyAsk(p *Proxy) {
+	set := fe.set.Load()
+	old := fe.ask.Load()
+	if set.Sharing == nil || set.Sharing.Ask.Query == "" {
+		if old != nil {
+			fe.ask.Store(nil)
+			old.Close()
+		}
+		return
+	}
+	if old != nil && fe.asked == set.Sharing.Ask && fe.askedOf == set.cluster {
+		return
+	}
+	fe.asked, fe.askedOf = set.Sharing.Ask, set.cluster
+	fe.ask.Store(upstream.NewAuthQuery(set.cluster, set.want(), set.Sharing.Ask, p.log))
+	if old != nil {
+		old.Close()
+	}
+}
+
+// limitsOf are the limits of a pool's clients.
+func (set *Settings) limitsOf(spec *poolSpec) access.Limits {
+	found := set.Sharing.Access.Find(access.Query{User: spec.user, Database: spec.dbName})
+	return found.Limits
+}
+
+// retune puts the present settings in force for a pool.
+func (ps *pools) retune(spec *poolSpec, set *Settings) {
+	if spec.special != (codec.Param{}) {
+		return
+	}
+	limits := set.limitsOf(spec)
+	opt := set.Sharing.Pool
+	opt.Size, opt.Min, opt.Reserve = limits.PoolSize, limits.PoolMin, limits.PoolReserve
+	spec.sharing.Store(set.Sharing)
+	spec.pool.SetOptions(&opt)
+}
+
+// warm makes the pools that are to be opened ahead of their clients.
+func (p *Proxy) warm(set *Settings) {
+	for _, w := range set.Sharing.Warm {
+		found := set.Sharing.Access.Find(access.Query{User: w.User, Database: w.Database,
+			From: netip.AddrFrom4([4]byte{127, 0, 0, 1}), TLS: true})
+		b, _ := set.cluster.Pick(set.want(), nil)
+		if b == nil {
+			continue // its first client will open it
+		}
+		b.Release()
+		user, secret := found.Login(codec.Secret{})
+		spec := p.pools.find(p, &wanted{set: set, backend: b, found: &found, user: user, secret: secret})
+		for _, i := range spec.pool.Loops() {
+			on := p.loops[i]
+			on.loop.Run(func() { on.around(func() { on.homeOf(spec) }) })
+		}
+	}
+}
+
+// hub is the shared listening connection of one database.
+type hub struct {
+	backend *upstream.Backend
+	conn    *upstream.Hub
+}
+
+// hubs are the shared listening connections.
+type hubs struct {
+	mu   sync.Mutex
+	list map[hubKey]*hub
+}
+
+type hubKey struct {
+	backend  *upstream.Backend
+	database string
+}
+
+// hubOf is the listening connection for the database of a pool, which logs in as the first one who
+// listened.
+func (p *Proxy) hubOf(spec *poolSpec) *upstream.Hub {
+	k := hubKey{spec.backend, spec.target}
+	p.hubs.mu.Lock()
+	defer p.hubs.mu.Unlock()
+	if h := p.hubs.list[k]; h != nil {
+		return h.conn
+	}
+	var secret codec.Secret
+	if s := spec.secret.Load(); s != nil {
+		secret = *s
+	}
+	h := &hub{spec.backend, upstream.NewHub(spec.cluster, spec.backend, spec.target, spec.user, secret, p.log)}
+	if p.hubs.list == nil {
+		p.hubs.list = map[hubKey]*hub{}
+	}
+	p.hubs.list[k] = h
+	return h.conn
+}
+
+// drop closes the listening connections that which names.
+func (h *hubs) drop(which func(*hub) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, one := range h.list {
+		if which(one) {
+			delete(h.list, k)
+			one.conn.Close()
+		}
+	}
+}
+
+// sweepEvery is how often a loop looks for queries and transactions that take too long: a step that no
+// limit in seconds notices, and no cost per query.
+const sweepEvery = 100 * time.Millisecond
+
+// limited tells that the session's work is limited in time.
+func (s *Session) limited() bool {
+	l := &s.sh.found.Limits
+	return l.QueryTimeout > 0 || l.TransactionTimeout > 0 || l.TransactionIdleTimeout > 0 ||
+		s.set.Sharing.WaitNotify > 0
+}
+
+// watch has the loop look at its sessions from time to time, while there are some that are limited.
+func (on *loopState) watch(s *Session) {
+	if s.sh.watched = s.limited(); !s.sh.watched {
+		return
+	}
+	if on.watched++; on.watched == 1 {
+		on.sweeper.Fn = on.sweep
+		on.loop.Arm(&on.sweeper, sweepEvery)
+	}
+}
+
+// sweep looks at the sessions that have a server connection, and at those that wait for one.
+func (on *loopState) sweep() {
+	if on.watched == 0 {
+		return
+	}
+	on.loop.Arm(&on.sweeper, sweepEvery)
+	now := engine.Nano()
+	on.around(func() {
+		for _, h := range on.homes {
+			if h.part.Waiting() > 0 {
+				on.noticing = true
+			}
+			for sc := range h.conns {
+				if s := sc.at; s != nil && s.sh.watched && s.stage == stageRelay {
+					s.overdue(sc, now)
+				}
+			}
+		}
+		if on.noticing {
+			on.noticing = false
+			on.notice(now)
+		}
+	})
+}
+
+// overdue does what is due when a query or transaction has taken too long: a query is cancelled, which
+// its client is told by the server; a transaction that idles ends with its session.
+func (s *Session) overdue(sc *serverConn, now int64) {
+	l, t := &s.sh.found.Limits, &s.clock
+	if t.open > 0 {
+		took := asDuration(now - t.begun[t.head%timedOpen])
+		if l.QueryTimeout > 0 && took > l.QueryTimeout && sc.cancels == 0 && sc.cancelled != t.begun[t.head%timedOpen] {
+			sc.cancelled = t.begun[t.head%timedOpen]
+			sc.cancel(nil)
+		}
+	}
+	if !s.sh.guest.InTransaction() {
+		return
+	}
+	idle := asDuration(now - max(sc.active, sc.heard))
+	switch {
+	case l.TransactionTimeout > 0 && asDuration(now-sc.joined) > l.TransactionTimeout:
+		s.end(TimedOut, &codec.Error{Cond: codec.TransactionTimeout, Text: "terminating connection due to transaction timeout"}, nil)
+	case l.TransactionIdleTimeout > 0 && t.open == 0 && idle > l.TransactionIdleTimeout:
+		s.end(TimedOut, &codec.Error{Cond: codec.TransactionIdle, Text: "terminating connection due to idle-in-transaction timeout"}, nil)
+	}
+}
+
+// notice tells clients that have waited for long that they wait.
+func (on *loopState) notice(now int64) {
+	for s := on.list.next; s != &on.list; s = s.next {
+		sh := s.sh
+		if sh == nil || sh.since == 0 || sh.noticed || s.stage != stageRelay {
+			continue
+		}
+		if after := s.set.Sharing.WaitNotify; after > 0 && asDuration(now-sh.since) > after {
+			sh.noticed = true
+			t := &on.turn
+			t.Client.Open(s.client)
+			on.buf = sh.guest.AppendNotice(on.buf[:0], "waiting for a server connection: all are in use")
+			sh.guest.Notify(on.buf, t)
+			t.Flush()
+		}
+	}
+}
+
+// unitName is the unit's name in the configuration.
+func unitName(u access.Unit) string {
+	return [...]string{access.UnitInherit: "", access.UnitTransaction: "transaction",
+		access.UnitStatement: "statement", access.UnitSession: "session"}[u]
+}
+
+// replication names the kind of a special connection.
+func replication(special codec.Param) string {
+	switch {
+	case special == (codec.Param{}):
+		return "none"
+	case special.Value == "database":
+		return "logical"
+	}
+	return "physical"
+}
+
+// wallTime is the time of day at a moment of engine.Nano.
+func wallTime(nano int64) time.Time {
+	if nano == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(-asDuration(engine.Nano() - nano))
+}
+
+// tlsName says what protects a connection, as operators read it.
+func tlsName(state *tls.ConnectionState) string {
+	return cmp.Or(tls.VersionName(state.Version), "TLS") + "/" + tls.CipherSuiteName(state.CipherSuite)
+}
+
+// DatabaseStats are the sums of each database.
+func (p *Proxy) DatabaseStats() []DatabaseStats {
+	sums := map[string]*DatabaseStats{}
+	p.onLoops(func(on *loopState) func() {
+		list := map[string]DatabaseStats{}
+		for spec, h := range on.homes {
+			d := list[spec.dbName]
+			d.add(&h.counts)
+			list[spec.dbName] = d
+		}
+		return func() {
+			for name, d := range list {
+				if sums[name] == nil {
+					sums[name] = &DatabaseStats{Database: name}
+				}
+				sums[name].sum(&d)
+			}
+		}
+	})
+	all := make([]DatabaseStats, 0, len(sums))
+	for _, name := range sortedKeys(sums) {
+		all = append(all, *sums[name])
+	}
+	return all
+}
+
+// add adds a pool's figures.
+func (d *DatabaseStats) add(c *poolStats) {
+	d.sum(&DatabaseStats{Assignments: c.units, Transactions: c.units, Queries: c.queries,
+		Received: c.received, Sent: c.sent, TransactionTime: asDuration(c.held),
+		QueryTime: asDuration(c.asked), WaitTime: asDuration(c.waited)})
+}
+
+// sum adds up two.
+func (d *DatabaseStats) sum(o *DatabaseStats) {
+	d.Assignments += o.Assignments
+	d.Transactions += o.Transactions
+	d.Queries += o.Queries
+	d.Received += o.Received
+	d.Sent += o.Sent
+	d.ClientParses += o.ClientParses
+	d.ServerParses += o.ServerParses
+	d.Binds += o.Binds
+	d.TransactionTime += o.TransactionTime
+	d.QueryTime += o.QueryTime
+	d.WaitTime += o.WaitTime
+}

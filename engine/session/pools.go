@@ -1,0 +1,309 @@
+package session
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/router/access"
+	"sluice/upstream"
+	"sluice/upstream/pool"
+)
+
+// poolSpec is what server connections of one pool are opened with. It is shared by all loops.
+type poolSpec struct {
+	p       *Proxy
+	pool    *pool.Pool
+	fe      string // the listener's name
+	cluster *upstream.Cluster
+	backend *upstream.Backend
+	dbName  string // as clients name the database
+	target  string // as the server names it
+	user    string // that logs in at the server
+	unit    access.Unit
+	sharing atomic.Pointer[Sharing]
+	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
+	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
+	special codec.Param                  // the kind of connection, if it can't be shared
+	params  []codec.Param                // of the startup of such a one
+}
+
+// home is one loop's part of a pool.
+type home struct {
+	on     *loopState
+	spec   *poolSpec
+	part   *pool.Part
+	shelf  codec.Shelf
+	intros map[string]codec.Introduction
+	conns  map[*serverConn]struct{}
+	bst    *backendStats
+	opens  uint64
+	counts poolStats
+}
+
+// introsMax bounds the introductions that a loop keeps for a pool: clients choose what they are keyed
+// by.
+const introsMax = 1000
+
+// poolStats are a loop's figures of one pool.
+type poolStats struct {
+	units   uint64 // of work, in which a client had a server connection
+	held    int64  // nanoseconds of them together
+	waits   uint64 // units that had to wait for it
+	waited  int64  // nanoseconds
+	errors  uint64 // waits that ended in an error
+	cancels uint64
+	pins    map[string]uint64 // sessions that were bound to a server connection, by reason
+	wait    histogram
+
+	queries        uint64
+	asked          int64  // nanoseconds that they took together
+	received, sent uint64 // bytes from and to clients
+}
+
+func (c *poolStats) took(ns int64) {
+	c.units++
+	c.held += ns
+}
+
+// add adds up the figures of several loops.
+func (c *poolStats) add(o *poolStats) {
+	c.units += o.units
+	c.held += o.held
+	c.waits += o.waits
+	c.waited += o.waited
+	c.errors += o.errors
+	c.cancels += o.cancels
+	for reason, n := range o.pins {
+		if c.pins == nil {
+			c.pins = map[string]uint64{}
+		}
+		c.pins[reason] += n
+	}
+	c.wait.add(&o.wait)
+	c.queries += o.queries
+	c.asked += o.asked
+	c.received += o.received
+	c.sent += o.sent
+}
+
+// pools are the pools of a proxy.
+type pools struct {
+	group  *pool.Group
+	mu     sync.Mutex
+	specs  map[pool.Key]*poolSpec
+	epoch  map[schemaKey]*atomic.Uint64
+	orders orders
+}
+
+// schemaKey names one database of a cluster.
+type schemaKey struct{ cluster, database string }
+
+func newPools(loops int) *pools {
+	return &pools{group: pool.NewGroup(loops), specs: map[pool.Key]*poolSpec{},
+		epoch:  map[schemaKey]*atomic.Uint64{},
+		orders: orders{paused: map[string]bool{}, disabled: map[string]bool{}}}
+}
+
+// wanted is a pool that a session asks for.
+type wanted struct {
+	set     *Settings
+	backend *upstream.Backend
+	found   *access.Found
+	user    string
+	secret  codec.Secret
+	special codec.Param
+	params  []codec.Param
+	session uint64 // whose a special connection is
+}
+
+// find returns the pool for a session, made if need be.
+func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
+	sh := w.set.Sharing
+	key := pool.Key{Listener: w.set.Name, Backend: w.set.Cluster + "/" + w.backend.Addr(),
+		Database: w.found.Database.Name, User: w.user}
+	if w.special != (codec.Param{}) {
+		key.User += fmt.Sprintf(" (%s %d)", w.special.Name, w.session)
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	spec := ps.specs[key]
+	if spec == nil || spec.backend != w.backend || spec.unit != w.found.Limits.Unit {
+		at := schemaKey{w.set.Cluster, w.found.Database.Target}
+		if ps.epoch[at] == nil {
+			ps.epoch[at] = new(atomic.Uint64)
+		}
+		spec = &poolSpec{p: p, fe: w.set.Name, cluster: w.set.cluster, backend: w.backend,
+			dbName: w.found.Database.Name, target: w.found.Database.Target, user: w.user,
+			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params}
+		ps.specs[key] = spec
+	}
+	if spec.sharing.Load() != sh || spec.pool == nil {
+		opt := sh.Pool
+		opt.Size, opt.Min, opt.Reserve = w.found.Limits.PoolSize, w.found.Limits.PoolMin, w.found.Limits.PoolReserve
+		spec.sharing.Store(sh)
+		spec.pool = ps.group.Pool(key, &opt)
+		ps.orders.obey(spec.pool, spec.dbName)
+	}
+	if !w.secret.Zero() {
+		spec.secret.Store(&w.secret)
+	}
+	return spec
+}
+
+// drop lets go of the pools that which names: their connections close as they come free.
+func (ps *pools) drop(which func(*poolSpec) bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for key, spec := range ps.specs {
+		if which(spec) {
+			delete(ps.specs, key)
+			ps.group.Drop(spec.pool)
+		}
+	}
+}
+
+// all returns the pools there are.
+func (ps *pools) all() []*poolSpec {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	list := make([]*poolSpec, 0, len(ps.specs))
+	for _, spec := range ps.specs {
+		list = append(list, spec)
+	}
+	return list
+}
+
+// homeOf is the loop's part of a pool.
+func (on *loopState) homeOf(spec *poolSpec) *home {
+	h := on.homes[spec]
+	if h != nil {
+		return h
+	}
+	h = &home{on: on, spec: spec, intros: map[string]codec.Introduction{},
+		conns: map[*serverConn]struct{}{}, bst: on.stats.backend(spec.backend)}
+	h.shelf = on.shelfOf(spec.cluster.Options().Protocol)
+	on.homes[spec] = h
+	h.part = spec.pool.Part(on.loop.ID(), h)
+	return h
+}
+
+// shelfOf is what guests and hosts of a protocol share on this loop.
+func (on *loopState) shelfOf(p codec.Protocol) codec.Shelf {
+	s := on.shelves[p.Name()]
+	if s == nil {
+		s = p.(codec.Sharer).NewShelf(codec.ShelfConfig{Loop: on.loop.ID()})
+		on.shelves[p.Name()] = s
+	}
+	return s
+}
+
+// A home is what its part of the pool has carried out.
+var _ pool.Hooks = (*home)(nil)
+
+// Connect opens a server connection.
+func (h *home) Connect(*pool.Part) *pool.Entry {
+	spec, on := h.spec, h.on
+	opt, sh := spec.cluster.Options(), spec.sharing.Load()
+	cfg := &codec.OpenerConfig{User: spec.user, Database: spec.target, TLS: opt.TLSMode,
+		PreparedMax: sh.PreparedMax, Special: spec.special, Params: spec.params}
+	if s := spec.secret.Load(); s != nil {
+		cfg.Secret = *s
+	}
+	sc := &serverConn{id: spec.p.nextServer.Add(1), home: h, state: connOpening, opened: engine.Nano(),
+		open: &openingConn{m: opt.Protocol.(codec.Sharer).NewOpener(cfg)}}
+	sc.User = sc // the pool's Entry leads back here
+	h.conns[sc] = struct{}{}
+	on.stats.dials++
+	on.stats.pending++
+	sc.timer.Fn = func() { on.around(func() { sc.openFailed(errOpenTime) }) }
+	on.loop.Arm(&sc.timer, opt.ConnectTimeout)
+	stop := on.loop.Dial(spec.backend.Addr(), opt.Socket, opt.ConnectTimeout, sc,
+		func(err error) { on.around(func() { sc.openFailed(err) }) })
+	sc.open.stop = stop
+	return &sc.Entry
+}
+
+// Close closes a connection that the pool has no use for.
+func (h *home) Close(e *pool.Entry, _ string) { e.User.(*serverConn).close() }
+
+// Check has a connection show that it is alive.
+func (h *home) Check(e *pool.Entry) { e.User.(*serverConn).check() }
+
+// Move takes a free connection to another loop.
+func (h *home) Move(e *pool.Entry, loop int) bool { return e.User.(*serverConn).move(loop) }
+
+// Now is the loop's clock.
+func (h *home) Now() int64 { return h.on.loop.Now() }
+
+// Run has f called on another loop.
+func (h *home) Run(loop int, f func()) {
+	to := h.spec.p.loops[loop]
+	to.loop.Run(func() { to.around(f) })
+}
+
+// After calls f on this loop after a while.
+func (h *home) After(d time.Duration, f func()) (stop func()) {
+	t := &engine.Timer{Fn: func() { h.on.around(f) }}
+	h.on.loop.Arm(t, d)
+	return func() { h.on.loop.Disarm(t) }
+}
+
+// move takes a free connection to another loop. It returns false if that can't be done at present.
+func (sc *serverConn) move(loop int) bool {
+	from, to := sc.home, sc.home.spec.p.loops[loop]
+	spec := sc.home.spec
+	err := sc.conn.Move(to.loop, sc, func(c *engine.Conn, err error) {
+		to.around(func() {
+			h := to.homeOf(spec)
+			sc.home, sc.conn = h, c
+			h.conns[sc] = struct{}{}
+			to.stats.connected++
+			if err != nil || sc.state == connClosed {
+				sc.close()
+				h.part.Lost(&sc.Entry)
+				return
+			}
+			h.part.Arrived(&sc.Entry)
+		})
+	})
+	if err != nil {
+		return false
+	}
+	delete(from.conns, sc)
+	from.on.stats.connected--
+	return true
+}
+
+// around calls f, which may give server connections to sessions, and has them go on.
+func (on *loopState) around(f func()) {
+	on.busy++
+	f()
+	on.busy--
+	on.settle()
+}
+
+// grant is a server connection on its way to a session.
+type grant struct {
+	s  *Session
+	sc *serverConn
+}
+
+// settle has the sessions go on that were given a server connection. They come one after the other,
+// not from inside one another.
+func (on *loopState) settle() {
+	if on.busy > 0 {
+		return
+	}
+	on.busy++
+	for i := 0; i < len(on.grants); i++ { // grows while it is walked
+		g := on.grants[i]
+		on.grants[i] = grant{}
+		g.s.granted(g.sc)
+	}
+	on.grants = on.grants[:0]
+	on.busy--
+}
