@@ -61,6 +61,13 @@
 // sends until its FIN (Draining): closing a socket with unread bytes would send a RST, and a RST can
 // destroy an error message that the peer has not read yet. Both phases have a deadline.
 //
+// # Moving
+//
+// Conn.Move takes a quiet connection to another loop (move.go): its descriptor is duplicated, gnet closes
+// its own, and the duplicate is enrolled on the other loop, where TLS goes on with the same tls.Conn. What
+// the peer sends meanwhile waits in the socket. Measured: 80 µs from loop to loop; so it is for balance,
+// not for each query.
+//
 // # Half-close
 //
 // gnet takes a FIN for the end of the connection, after it has delivered what came before it. Both

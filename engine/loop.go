@@ -110,6 +110,10 @@ func (l *Loop) leave() {
 	for i := 0; i < len(l.ended); i++ { // grows while it is walked
 		c := l.ended[i]
 		l.ended[i] = nil
+		if c.departure != nil {
+			c.departure.leave()
+			continue
+		}
 		c.h.OnClose(c, c.err)
 	}
 	l.ended = l.ended[:0]
