@@ -112,6 +112,9 @@ func (g *guest) Introduction() (codec.Introduction, error) {
 	if g.introErr != nil {
 		return nil, g.introErr
 	}
+	if g.intro == nil {
+		return nil, nil
+	}
 	return g.intro, nil
 }
 
@@ -295,9 +298,6 @@ func (g *guest) Close() {
 	if g.unnamed.st != nil {
 		g.shelf.release(g.unnamed.st)
 		g.unnamed.st = nil
-	}
-	if g.host != nil {
-		g.Detach()
 	}
 }
 

@@ -86,6 +86,7 @@ type host struct {
 	started bool // something of the guest's has been sent to the server
 	altered bool // the schema has changed
 	gone    bool // the guest's client has gone: see host_ends.go
+	dirty   bool // it has left something in the session
 	ending  bool
 	said    []byte
 	failed  error

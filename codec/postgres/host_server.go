@@ -237,6 +237,9 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 		h.complete(typ, d, t)
 	case 'G':
 		h.copying = copyIn
+		if h.gone {
+			h.endCopy(t)
+		}
 	case 'H':
 		h.copying = copyOut
 	case 'W':
