@@ -250,15 +250,15 @@ func (c *command) finish(s *sqlScanner, t token) bool {
 	return t.kind == tokenEnd
 }
 
-// toEnd tells that t and what follows is the rest of one statement.
+// toEnd tells that t and what follows is the rest of one statement, its parentheses in order.
 func (c *command) toEnd(s *sqlScanner, t token) bool {
 	for ; t.kind != tokenEnd && t.kind != tokenUnsure; t = s.next() {
-		if t.kind == tokenSemicolon && t.depth == 0 {
-			return c.finish(s, t)
+		if t.kind == tokenSemicolon {
+			return t.depth == 0 && c.finish(s, t)
 		}
 		c.tail = t.end
 	}
-	return t.kind == tokenEnd
+	return t.kind == tokenEnd && t.depth == 0
 }
 
 // findExecute finds the name in EXPLAIN … EXECUTE name and CREATE TABLE … AS EXECUTE name, in a text
@@ -276,7 +276,7 @@ func findExecute(text []byte, c *command) bool {
 			return false
 		}
 		if t.kind == tokenSemicolon {
-			return found && c.finish(&s, t)
+			return found && t.depth == 0 && c.finish(&s, t)
 		}
 		if !found && after && t.depth == 0 && s.is(t, "execute") {
 			t = s.next()
@@ -288,7 +288,7 @@ func findExecute(text []byte, c *command) bool {
 		after = s.is(t, "as") || explain && mayPrecede(&s, t)
 		c.tail = t.end
 	}
-	return found
+	return found && t.depth == 0
 }
 
 // mayPrecede tells what stands between EXPLAIN and its statement.

@@ -30,12 +30,13 @@ type sqlScanner struct {
 	text  []byte
 	pos   int
 	depth int
+	lost  bool // there was a place of doubt
 }
 
 // next returns the next token; behind the end, or behind a place of doubt, always the same one.
 func (s *sqlScanner) next() token {
 	from := s.pos
-	if !s.skipBlank() {
+	if s.lost || !s.skipBlank() {
 		return s.unsure()
 	}
 	t := token{at: s.pos, depth: s.depth, adjacent: s.pos == from}
@@ -74,13 +75,11 @@ func (s *sqlScanner) next() token {
 	return t
 }
 
-// unsure stays where it is for good.
+// unsure goes no further, for good.
 func (s *sqlScanner) unsure() token {
-	s.text, s.pos = doubtful, 0
-	return token{kind: tokenUnsure}
+	s.lost = true
+	return token{kind: tokenUnsure, at: s.pos, end: s.pos}
 }
-
-var doubtful = []byte{'"'} // a name without an end
 
 // whole tells that c, the next byte, is a character of its own. In some encodings the second byte of
 // one may be anything from '0' on: https://www.postgresql.org/docs/current/multibyte.html.
