@@ -120,23 +120,22 @@ func (h *Hub) Subscribe(channel string, sink func(from uint32, channel, payload 
 func (h *Hub) subscribe(name string, one *hubSink) (told chan error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	told = make(chan error, 1)
+	if h.ctx.Err() != nil {
+		told <- errHubClosed
+		return told
+	}
 	c := h.channels[name]
 	if c == nil {
 		c = &hubChannel{}
 		h.channels[name] = c
 	}
-	if !c.heard {
-		told = make(chan error, 1)
-		one.told = told
-	}
 	c.sinks = append(slices.Clip(c.sinks), one)
-	if h.ctx.Err() != nil {
-		c.answer(errHubClosed)
-		return told
+	if c.heard {
+		return nil
 	}
-	if !c.heard {
-		h.turn()
-	}
+	one.told = told
+	h.turn()
 	return told
 }
 
