@@ -20,6 +20,20 @@
 // thing that is changed on the way is the list of SASL mechanisms, where channel binding could not
 // hold (see sasl.go).
 //
+// # The logins of a shared connection
+//
+// Where clients share server connections, neither side's login is the other's. The gate authenticates
+// the client as a server would; the opener logs in at the server as a client would.
+//
+//	client            gate                      opener              server
+//	StartupMessage ──▶ who is that?             SSLRequest ───────▶ 'S', TLS
+//	◀── Authentication… SCRAM, md5, clear       StartupMessage ───▶
+//	proof ───────────▶ right?                   ◀───────────────── Authentication…
+//	◀── AuthenticationOk, parameters, key       proof ────────────▶
+//	    ReadyForQuery                           ◀───────────────── … ReadyForQuery
+//
+// What a client's SCRAM proof shows, the opener can log in with (scram.go).
+//
 // # The follower
 //
 // It begins behind AuthenticationOk. It cuts both streams into messages without gathering them, and

@@ -94,7 +94,7 @@ func (g *gate) certified() codec.Op {
 		return g.welcome()
 	}
 	return g.refuseAs("28000", codec.Error{Cond: codec.AuthFailed,
-		Text: fmt.Sprintf("certificate authentication failed for user %q", g.user)})
+		Text: fmt.Sprintf("certificate authentication failed for user \"%s\"", g.user)})
 }
 
 // readPassword takes a whole message of the client. Other bytes stay: they belong to the session.

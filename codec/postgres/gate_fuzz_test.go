@@ -123,7 +123,7 @@ func FuzzOpener(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, mode, what uint8, n uint16) {
-		secrets := []codec.Secret{password, md5Hash, justKeys}
+		secrets := []codec.Secret{knowsPassword, knowsHash, knowsKeys}
 		cfg := configOf(codec.TLSMode(mode%5), secrets[int(what)%len(secrets)])
 		want, uncut := errandOf(t, &cfg, stream, whole)
 		for _, cut := range []cutting{every(1), every(max(1, int(n))), once(int(n))} {

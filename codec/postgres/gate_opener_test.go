@@ -58,18 +58,18 @@ func TestGateAndOpener(t *testing.T) {
 		secret  codec.Secret
 		tls, ok bool
 	}{
-		{"a password on both sides", codec.Account{Method: codec.AuthSecret, Known: true, Secret: password}, password, false, true},
-		{"a password on both sides, in TLS", codec.Account{Method: codec.AuthSecret, Known: true, Secret: password}, password, true, true},
-		{"a verifier", codec.Account{Method: codec.AuthSecret, Known: true, Secret: stored}, password, true, true},
-		{"a verifier, and the keys", codec.Account{Method: codec.AuthSCRAM, Known: true, Secret: stored}, justKeys, false, true},
-		{"a verifier, and the keys, in TLS", codec.Account{Method: codec.AuthSCRAM, Known: true, Secret: stored}, justKeys, true, true},
-		{"pitfall 39: keys of another salt", codec.Account{Method: codec.AuthSCRAM, Known: true, Secret: password}, justKeys, false, false},
-		{"md5", codec.Account{Method: codec.AuthSecret, Known: true, Secret: md5Hash}, password, false, true},
-		{"md5 by the hash", codec.Account{Method: codec.AuthSecret, Known: true, Secret: md5Hash}, md5Hash, false, true},
-		{"clear", codec.Account{Method: codec.AuthClear, Known: true, Secret: stored}, password, true, true},
-		{"trust", codec.Account{Method: codec.AuthTrust, Known: true}, noSecret, false, true},
-		{"a wrong password", codec.Account{Method: codec.AuthSecret, Known: true, Secret: password}, wrong, true, false},
-		{"pitfall 40: nobody", codec.Account{Method: codec.AuthSecret}, password, true, false},
+		{"a password on both sides", codec.Account{Method: codec.AuthSecret, Known: true, Secret: knowsPassword}, knowsPassword, false, true},
+		{"a password on both sides, in TLS", codec.Account{Method: codec.AuthSecret, Known: true, Secret: knowsPassword}, knowsPassword, true, true},
+		{"a verifier", codec.Account{Method: codec.AuthSecret, Known: true, Secret: stored}, knowsPassword, true, true},
+		{"a verifier, and the keys", codec.Account{Method: codec.AuthSCRAM, Known: true, Secret: stored}, knowsKeys, false, true},
+		{"a verifier, and the keys, in TLS", codec.Account{Method: codec.AuthSCRAM, Known: true, Secret: stored}, knowsKeys, true, true},
+		{"pitfall 39: keys of another salt", codec.Account{Method: codec.AuthSCRAM, Known: true, Secret: knowsPassword}, knowsKeys, false, false},
+		{"md5", codec.Account{Method: codec.AuthSecret, Known: true, Secret: knowsHash}, knowsPassword, false, true},
+		{"md5 by the hash", codec.Account{Method: codec.AuthSecret, Known: true, Secret: knowsHash}, knowsHash, false, true},
+		{"clear", codec.Account{Method: codec.AuthClear, Known: true, Secret: stored}, knowsPassword, true, true},
+		{"trust", codec.Account{Method: codec.AuthTrust, Known: true}, knowsNothing, false, true},
+		{"a wrong password", codec.Account{Method: codec.AuthSecret, Known: true, Secret: knowsPassword}, knowsWrong, true, false},
+		{"pitfall 40: nobody", codec.Account{Method: codec.AuthSecret}, knowsPassword, true, false},
 	} {
 		g, o := introduce(t, tt.account, tt.secret, tt.tls)
 		if got := o.stage == openerReady && g.stage == gateReady; got != tt.ok {
@@ -87,7 +87,7 @@ func TestPassthrough(t *testing.T) {
 	here := codec.Account{Method: codec.AuthSecret, Known: true, Secret: codec.Secret{Verifier: storedVerifier(t, "pw")}}
 	changed := here
 	changed.Secret.Verifier = storedVerifier(t, "changed")
-	g, _ := introduce(t, here, password, true)
+	g, _ := introduce(t, here, knowsPassword, true)
 	learned := g.Learned()
 	if _, o := introduce(t, here, learned, false); o.stage != openerReady {
 		t.Errorf("the keys are not good: %v", o.Refusal())

@@ -37,29 +37,21 @@ func (g *gate) hearSCRAM(body []byte) codec.Op {
 	}
 	if !d.begun {
 		d.begun = true
-		reply, err := d.scram.first(d.mechanism, msg, newNonce(g.random))
-		if err != nil {
-			return g.refuseSCRAM(err)
+		reply, wrong := d.scram.first(d.mechanism, msg, newNonce(g.random))
+		if wrong != nil {
+			return g.refuse(*wrong)
 		}
 		g.out = appendSASL(g.out, authSASLContinue, reply)
 		return codec.OpMore
 	}
-	if err := d.scram.final(msg); err != nil {
-		return g.refuseSCRAM(err)
+	if wrong := d.scram.final(msg); wrong != nil {
+		return g.refuse(*wrong)
 	}
-	if d.derive == "" {
+	if d.derive == "" { // a verifier is stored, or nothing is known and no proof fits
 		d.keys.stored, d.keys.server = d.verifier.stored, d.verifier.server
 		return g.proveSCRAM()
 	}
 	return g.deriveOr(d.derive)
-}
-
-// refuseSCRAM tells the client what is wrong with its message.
-func (g *gate) refuseSCRAM(err error) codec.Op {
-	if e, ok := err.(codec.Error); ok {
-		return g.refuse(e)
-	}
-	return g.refuse(malformedSCRAM)
 }
 
 // parseInitialResponse reads the body of a SASLInitialResponse. msg is empty if there is none in it.

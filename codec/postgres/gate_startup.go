@@ -34,7 +34,7 @@ func (g *gate) begin(packet []byte) codec.Op {
 		case p.Name == "replication":
 			if g.special, ok = replication(p.Value); !ok {
 				return g.refuseAs("22023", codec.Error{Cond: codec.ProtocolError,
-					Text: fmt.Sprintf("invalid value for parameter %q: %q", p.Name, p.Value),
+					Text: fmt.Sprintf("invalid value for parameter \"%s\": \"%s\"", p.Name, shorten(p.Value)),
 					Hint: `Valid values are: "false", 0, "true", 1, "database".`})
 			}
 		case strings.HasPrefix(p.Name, "_pq_."):

@@ -14,21 +14,21 @@ func configOf(mode codec.TLSMode, secret codec.Secret) codec.OpenerConfig {
 }
 
 var (
-	noSecret = codec.Secret{}
-	password = codec.Secret{Password: "pw"}
-	wrong    = codec.Secret{Password: "no"}
-	md5Hash  = codec.Secret{Verifier: md5Verifier("pw", "ann")}
-	justKeys = func() codec.Secret {
+	knowsNothing  = codec.Secret{}
+	knowsPassword = codec.Secret{Password: "pw"}
+	knowsWrong    = codec.Secret{Password: "no"}
+	knowsHash     = codec.Secret{Verifier: md5Verifier("pw", "ann")}
+	knowsKeys     = func() codec.Secret {
 		k := deriveKeys("pw", []byte(testSalt), 4096)
 		return codec.Secret{ClientKey: k.client[:], ServerKey: k.server[:]}
 	}()
-	clearAllowed = codec.OpenerConfig{Database: "shop", Secret: password, AuthClear: true}
+	clearAllowed = codec.OpenerConfig{Database: "shop", Secret: knowsPassword, AuthClear: true}
 )
 
 // errands are logins at a server, held at every cut.
 var errands = []errandScript{
 	{
-		name: "trust", cfg: configOf(disable, noSecret),
+		name: "trust", cfg: configOf(disable, knowsNothing),
 		script: "op=More server=START(user,ann,database,shop) < R(0) op=More S(server_version,15.4) S(TimeZone,UTC) S(TimeZone,CET) K(4) " +
 			`op=More Z(I) op=Ready server= key=7,4 reported=server_version=15.4|TimeZone=CET rest="" refusal=<nil>`,
 	},
@@ -39,47 +39,47 @@ var errands = []errandScript{
 		script: "server=START(user,ann,database,shop,replication,database,application_name,x,options,)",
 	},
 	{
-		name: "pitfall 33: a server without a key", cfg: configOf(disable, noSecret),
+		name: "pitfall 33: a server without a key", cfg: configOf(disable, knowsNothing),
 		script: "< R(0) Z(I) op=Ready key=0,0",
 	},
 	{
-		name: "pitfall 32: the longest key", cfg: configOf(disable, noSecret),
+		name: "pitfall 32: the longest key", cfg: configOf(disable, knowsNothing),
 		script: "< R(0) K(256) Z(I) op=Ready key=7,256",
 	},
 	{
-		name: "pitfall 32: too long a key", cfg: configOf(disable, noSecret),
+		name: "pitfall 32: too long a key", cfg: configOf(disable, knowsNothing),
 		script: "< R(0) K(257) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "pitfall 32: a key without a secret", cfg: configOf(disable, noSecret),
+		name: "pitfall 32: a key without a secret", cfg: configOf(disable, knowsNothing),
 		script: "< R(0) K(0) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "notices, and a version that was not asked for", cfg: configOf(disable, noSecret),
+		name: "notices, and a version that was not asked for", cfg: configOf(disable, knowsNothing),
 		script: "< N v R(0) N Z(I) op=Ready",
 	},
 	{
-		name: "md5 with the password", cfg: configOf(disable, password),
+		name: "md5 with the password", cfg: configOf(disable, knowsPassword),
 		script: "server=START(user,ann,database,shop) < md5-salt op=More server=p(" + md5Answer(md5Verifier("pw", "ann"), [4]byte([]byte("abcd"))) + ") R(0) Z(I) op=Ready",
 	},
 	{
-		name: "md5 with the hash", cfg: configOf(disable, md5Hash),
+		name: "md5 with the hash", cfg: configOf(disable, knowsHash),
 		script: "server=START(user,ann,database,shop) < md5-salt server=p(" + md5Answer(md5Verifier("pw", "ann"), [4]byte([]byte("abcd"))) + ")",
 	},
 	{
-		name: "md5, and only keys are known", cfg: configOf(disable, justKeys),
+		name: "md5, and only keys are known", cfg: configOf(disable, knowsKeys),
 		script: "< md5-salt op=Close cond=NoBackend",
 	},
 	{
-		name: "md5 with a salt of the wrong length", cfg: configOf(disable, password),
+		name: "md5 with a salt of the wrong length", cfg: configOf(disable, knowsPassword),
 		script: "< R(5) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a clear password over TLS", cfg: configOf(require, password),
+		name: "a clear password over TLS", cfg: configOf(require, knowsPassword),
 		script: "server=SSL < raw(S) op=ServerTLS tls server=START(user,ann,database,shop) < R(3) server=p(pw) R(0) Z(I) op=Ready",
 	},
 	{
-		name: "a clear password without TLS", cfg: configOf(disable, password),
+		name: "a clear password without TLS", cfg: configOf(disable, knowsPassword),
 		script: "server=START(user,ann,database,shop) < R(3) op=Close server= cond=ClearPassword",
 	},
 	{
@@ -87,56 +87,56 @@ var errands = []errandScript{
 		script: "server=START(user,ann,database,shop) < R(3) server=p(pw)",
 	},
 	{
-		name: "a clear password, and none is known", cfg: configOf(require, md5Hash),
+		name: "a clear password, and none is known", cfg: configOf(require, knowsHash),
 		script: "< raw(S) tls < R(3) op=Close cond=NoBackend",
 	},
 	{
-		name: "SCRAM with the password", cfg: configOf(disable, password),
+		name: "SCRAM with the password", cfg: configOf(disable, knowsPassword),
 		script: "server=START(user,ann,database,shop) < R(10,SCRAM-SHA-256) server=p(SCRAM-SHA-256:n) challenge server=p(final) proof valid=true op=More R(0) Z(I) op=Ready",
 	},
 	{
-		name: "pitfall 39: SCRAM with the keys alone", cfg: configOf(disable, justKeys),
+		name: "pitfall 39: SCRAM with the keys alone", cfg: configOf(disable, knowsKeys),
 		script: "server=START(user,ann,database,shop) < R(10,SCRAM-SHA-256) server=p(SCRAM-SHA-256:n) challenge server=p(final) proof valid=true op=More R(0) Z(I) op=Ready",
 	},
 	{
-		name: "SCRAM with a wrong password", cfg: configOf(disable, wrong),
+		name: "SCRAM with a wrong password", cfg: configOf(disable, knowsWrong),
 		script: "< R(10,SCRAM-SHA-256) challenge proof op=Close valid=false",
 	},
 	{
-		name: "SCRAM, and nothing is known", cfg: configOf(disable, noSecret),
+		name: "SCRAM, and nothing is known", cfg: configOf(disable, knowsNothing),
 		script: "< R(10,SCRAM-SHA-256) op=Close cond=NoBackend refusal=the_server_asks_user_\"ann\"_for_SCRAM-SHA-256,_and_nothing_is_known_to_answer_with",
 	},
 	{
-		name: "SCRAM, and only a hash is known", cfg: configOf(disable, md5Hash),
+		name: "SCRAM, and only a hash is known", cfg: configOf(disable, knowsHash),
 		script: "< R(10,SCRAM-SHA-256) op=Close cond=NoBackend",
 	},
 	{
-		name: "SCRAM with channel binding", cfg: configOf(require, password),
+		name: "SCRAM with channel binding", cfg: configOf(require, knowsPassword),
 		script: "server=SSL < raw(S) tls < R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) server=START(user,ann,database,shop),p(SCRAM-SHA-256-PLUS:p=tls-server-end-point) " +
 			"challenge proof valid=true R(0) Z(I) op=Ready",
 	},
 	{
-		name: "SCRAM with channel binding and the keys alone", cfg: configOf(require, justKeys),
+		name: "SCRAM with channel binding and the keys alone", cfg: configOf(require, knowsKeys),
 		script: "< raw(S) tls < R(10,SCRAM-SHA-256-PLUS) challenge proof valid=true R(0) Z(I) op=Ready",
 	},
 	{
-		name: "pitfall 38: TLS, and the server does not offer channel binding", cfg: configOf(require, password),
+		name: "pitfall 38: TLS, and the server does not offer channel binding", cfg: configOf(require, knowsPassword),
 		script: "< raw(S) tls < R(10,SCRAM-SHA-256) server=SSL,START(user,ann,database,shop),p(SCRAM-SHA-256:y)",
 	},
 	{
-		name: "pitfall 38: a certificate that can't be bound to", cfg: configOf(require, password),
+		name: "pitfall 38: a certificate that can't be bound to", cfg: configOf(require, knowsPassword),
 		script: "< raw(S) tls-ed25519 < R(10,SCRAM-SHA-256-PLUS,SCRAM-SHA-256) server=SSL,START(user,ann,database,shop),p(SCRAM-SHA-256:n)",
 	},
 	{
-		name: "pitfall 38: channel binding and nothing else, without TLS", cfg: configOf(disable, password),
+		name: "pitfall 38: channel binding and nothing else, without TLS", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256-PLUS) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "SASL of another kind", cfg: configOf(disable, password),
+		name: "SASL of another kind", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,OAUTHBEARER) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a server that breaks SCRAM off may be anybody", cfg: configOf(disable, password),
+		name: "a server that breaks SCRAM off may be anybody", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256) challenge R(0) op=Close cond=ServerNotSupport",
 	},
 	{
@@ -144,99 +144,99 @@ var errands = []errandScript{
 		script: "< R(10,SCRAM-SHA-256) R(3) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "SCRAM begins twice", cfg: configOf(disable, password),
+		name: "SCRAM begins twice", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256) R(10,SCRAM-SHA-256) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a challenge that was not asked for", cfg: configOf(disable, password),
+		name: "a challenge that was not asked for", cfg: configOf(disable, knowsPassword),
 		script: "< R(11) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "two challenges", cfg: configOf(disable, password),
+		name: "two challenges", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256) challenge R(11) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a proof before the challenge", cfg: configOf(disable, password),
+		name: "a proof before the challenge", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256) R(12) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a challenge that takes too many iterations", cfg: configOf(disable, password),
+		name: "a challenge that takes too many iterations", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256) challenge(x,s=c2FsdA==,i=1000001) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a proof that is wrong", cfg: configOf(disable, password),
+		name: "a proof that is wrong", cfg: configOf(disable, knowsPassword),
 		script: "< R(10,SCRAM-SHA-256) challenge R(12) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "the server refuses", cfg: configOf(disable, password),
+		name: "the server refuses", cfg: configOf(disable, knowsPassword),
 		script: "< E(53300) op=Close server=START(user,ann,database,shop) cond=NoBackend refusal=FATAL_53300:_no",
 	},
 	{
-		name: "the server refuses behind the authentication", cfg: configOf(disable, noSecret),
+		name: "the server refuses behind the authentication", cfg: configOf(disable, knowsNothing),
 		script: "< R(0) S(a,b) E(57P03) op=Close cond=NoBackend refusal=FATAL_57P03:_no",
 	},
 	{
-		name: "TLS is preferred, and the server has none", cfg: configOf(prefer, noSecret),
+		name: "TLS is preferred, and the server has none", cfg: configOf(prefer, knowsNothing),
 		script: "server=SSL < raw(N) op=More server=START(user,ann,database,shop) R(0) Z(I) op=Ready",
 	},
 	{
-		name: "TLS is required, and the server has none", cfg: configOf(require, noSecret),
+		name: "TLS is required, and the server has none", cfg: configOf(require, knowsNothing),
 		script: "< raw(N) op=Close server=SSL cond=TLSFailed refusal=the_server_does_not_offer_TLS",
 	},
 	{
-		name: "pitfall 35: bytes behind the answer to the TLS request", cfg: configOf(require, noSecret), whole: true,
+		name: "pitfall 35: bytes behind the answer to the TLS request", cfg: configOf(require, knowsNothing), whole: true,
 		script: "< raw(SX) op=Close cond=TLSFailed",
 	},
 	{
-		name: "pitfall 35: bytes behind a server's no to TLS", cfg: configOf(prefer, noSecret), whole: true,
+		name: "pitfall 35: bytes behind a server's no to TLS", cfg: configOf(prefer, knowsNothing), whole: true,
 		script: "< raw(NX) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "an error in answer to the TLS request: its words are not passed on", cfg: configOf(prefer, noSecret),
+		name: "an error in answer to the TLS request: its words are not passed on", cfg: configOf(prefer, knowsNothing),
 		script: "< raw(E) op=Close cond=NoBackend refusal=the_server_could_not_take_the_connection",
 	},
 	{
-		name: "nonsense in answer to the TLS request", cfg: configOf(prefer, noSecret),
+		name: "nonsense in answer to the TLS request", cfg: configOf(prefer, knowsNothing),
 		script: "< raw(J) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "another method", cfg: configOf(disable, password),
+		name: "another method", cfg: configOf(disable, knowsPassword),
 		script: "< R(7) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a server that is not PostgreSQL", cfg: configOf(disable, noSecret),
+		name: "a server that is not PostgreSQL", cfg: configOf(disable, knowsNothing),
 		script: "< raw(J) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "ready before it has asked anything", cfg: configOf(disable, noSecret),
+		name: "ready before it has asked anything", cfg: configOf(disable, knowsNothing),
 		script: "< Z(I) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a question behind AuthenticationOk", cfg: configOf(disable, password),
+		name: "a question behind AuthenticationOk", cfg: configOf(disable, knowsPassword),
 		script: "< R(0) R(3) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a session that begins in a transaction", cfg: configOf(disable, noSecret),
+		name: "a session that begins in a transaction", cfg: configOf(disable, knowsNothing),
 		script: "< R(0) Z(T) op=Close cond=ServerNotSupport",
 	},
 	{
-		name: "a parameter without a value", cfg: configOf(disable, noSecret),
+		name: "a parameter without a value", cfg: configOf(disable, knowsNothing),
 		script: `< R(0) raw(S\x00\x00\x00\x08abc\x00) op=Close cond=ServerNotSupport`,
 	},
 	{
-		name: "a parameter with something behind it", cfg: configOf(disable, noSecret),
+		name: "a parameter with something behind it", cfg: configOf(disable, knowsNothing),
 		script: `< R(0) raw(S\x00\x00\x00\x09a\x00b\x00c) op=Close cond=ServerNotSupport`,
 	},
 	{
-		name: "an authentication request that is too short", cfg: configOf(disable, noSecret),
+		name: "an authentication request that is too short", cfg: configOf(disable, knowsNothing),
 		script: `< raw(R\x00\x00\x00\x07abc) op=Close cond=ServerNotSupport`,
 	},
 	{
-		name: "a message that is too long", cfg: configOf(disable, noSecret),
+		name: "a message that is too long", cfg: configOf(disable, knowsNothing),
 		script: `< raw(R\x00\x01\x00\x01) op=Close cond=ServerNotSupport`,
 	},
 	{
-		name: "a message that is too short to be one", cfg: configOf(disable, noSecret),
+		name: "a message that is too short to be one", cfg: configOf(disable, knowsNothing),
 		script: `< raw(R\x00\x00\x00\x03) op=Close cond=ServerNotSupport`,
 	},
 	{
@@ -312,7 +312,7 @@ func TestOpenerLimits(t *testing.T) {
 // TestChallengeLimit takes no longer a message of SCRAM than one can be.
 func TestChallengeLimit(t *testing.T) {
 	for _, n := range []int{maxChallenge, maxChallenge + 1} {
-		e := errandScript{cfg: configOf(disable, password), script: "< R(10,SCRAM-SHA-256)"}.hold(t, whole)
+		e := errandScript{cfg: configOf(disable, knowsPassword), script: "< R(10,SCRAM-SHA-256)"}.hold(t, whole)
 		begin := "r=" + e.opener.scram.nonce
 		end := ",s=c2FsdA==,i=1"
 		e.give(appendSASL(nil, authSASLContinue, begin+strings.Repeat("x", n-len(begin)-len(end))+end))
