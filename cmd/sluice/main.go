@@ -2,7 +2,7 @@
 //
 // It puts the parts together: it reads the configuration (conf), turns it into the options of the
 // other packages (build.go), starts the loops and the proxy (run.go) and serves the admin side
-// (admin.go). Whatever is worth testing alone lives in the packages.
+// (admin.go, console.go), of which `sluice ctl` is a client (ctl.go). Whatever is worth testing alone lives in the packages.
 package main
 
 import (
@@ -22,7 +22,9 @@ var version = "dev"
 func main() {
 	if err := root().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		code := exitError{code: 1}
+		_ = errors.As(err, &code)
+		os.Exit(code.code)
 	}
 }
 
@@ -58,6 +60,7 @@ func root() *cobra.Command {
 			Run: func(cmd *cobra.Command, _ []string) {
 				cmd.Println("sluice", version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
 			}},
+		ctlCommand(),
 	)
 	cmd.SetOut(os.Stdout)
 	return cmd

@@ -331,7 +331,7 @@ func TestEnvironmentAlone(t *testing.T) {
 // TestAdmin asks each path with and without credentials.
 func TestAdmin(t *testing.T) {
 	admin := freeAddr(t)
-	r := start(t, nil, "--config", file(t, config(admin, freeAddr(t), echo(t), "user = \"op\"\npassword = \"secret\"")))
+	r := start(t, nil, "--config", file(t, config(admin, freeAddr(t), echo(t), "user = \"op\"\npassword = \"hunter2\"")))
 	r.says("sluice is ready")
 	ask := func(method, path, password string) (int, string) {
 		t.Helper()
@@ -382,8 +382,8 @@ func TestAdmin(t *testing.T) {
 		if code, _ := ask(tt.method, tt.path, "wrong"); code != tt.open {
 			t.Errorf("%s %s with a wrong password: %d, want %d", tt.method, tt.path, code, tt.open)
 		}
-		code, body := ask(tt.method, tt.path, "secret")
-		if code != tt.guarded || !strings.Contains(body, tt.words) || strings.Contains(body, "secret") {
+		code, body := ask(tt.method, tt.path, "hunter2")
+		if code != tt.guarded || !strings.Contains(body, tt.words) || strings.Contains(body, "hunter2") {
 			t.Errorf("%s %s with credentials: %d %q", tt.method, tt.path, code, body)
 		}
 	}

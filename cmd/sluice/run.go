@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,6 +17,7 @@ import (
 
 	"sluice/conf"
 	"sluice/engine"
+	"sluice/engine/console"
 	"sluice/engine/session"
 )
 
@@ -32,6 +33,10 @@ type process struct {
 	proxy *session.Proxy
 	admin *admin
 	ready atomic.Bool // the first setup is in force
+
+	changing sync.Mutex // of the configuration: a reload, a SET
+	console  *console.Console
+	orders   chan console.Shutdown // of operators
 }
 
 // run runs the proxy until a signal ends it.
@@ -40,7 +45,7 @@ func run(path string) error {
 	if err != nil {
 		return err
 	}
-	p := &process{path: path}
+	p := &process{path: path, orders: make(chan console.Shutdown, 1)}
 	p.cfg.Store(cfg)
 	p.sink = newLogSink(os.Stderr)
 	p.every, p.level = newLogger(cfg, p.sink)
@@ -74,6 +79,8 @@ func (p *process) start(cfg *conf.Config) error {
 		return err
 	}
 	p.proxy = session.New(p.eng, p.log, p.every)
+	p.console = console.New(consoleSource{p})
+	p.proxy.SetConsole(consoleDesk{p.console}, version)
 	if cfg.Admin.Listen != "" {
 		if p.admin, err = startAdmin(p, cfg.Admin.Listen); err != nil {
 			return fmt.Errorf("admin: %w", err)
@@ -123,92 +130,6 @@ func tuneMemory(cfg *conf.Config) {
 		limit = math.MaxInt64
 	}
 	debug.SetMemoryLimit(limit)
-}
-
-// serve handles signals until one ends the process.
-func (p *process) serve(signals <-chan os.Signal) {
-	for s := range signals {
-		if s == syscall.SIGHUP {
-			p.reload()
-			continue
-		}
-		p.log.Info("stopping", zap.Stringer("signal", s))
-		notify("STOPPING=1\nSTATUS=waiting for sessions to reach a safe point")
-		p.stop(signals)
-		return
-	}
-}
-
-// reload puts the file's present content in force. A file with a problem changes nothing.
-func (p *process) reload() {
-	notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicros()))
-	defer notify("READY=1\nSTATUS=serving")
-	running := p.cfg.Load()
-	read, err := conf.Load(p.path, os.Environ())
-	var cfg *conf.Config
-	if err == nil {
-		// What can't change goes on, and must make sense together with what does: the credentials of
-		// an admin side that stays open to the network, say.
-		cfg = read.Keep(running)
-		err = cfg.Check()
-	}
-	if err == nil {
-		err = cfg.CheckFiles()
-	}
-	var setup session.Setup
-	if err == nil {
-		setup, err = setupOf(cfg)
-	}
-	if err == nil {
-		err = p.proxy.Apply(setup)
-	}
-	if err != nil {
-		p.log.Error("reload failed, the configuration in force stays", zap.Error(err))
-		return
-	}
-	if fixed := conf.Diff(running, read).Fixed; len(fixed) > 0 {
-		p.log.Warn("these settings need a restart to change", zap.Strings("keys", fixed))
-	}
-	p.level.SetLevel(levelOf(cfg))
-	tuneMemory(cfg)
-	p.cfg.Store(cfg)
-	p.log.Info("reloaded", zap.Stringer("changes", conf.Diff(running, cfg)))
-}
-
-// stop ends the process gracefully, or at once if another signal comes.
-func (p *process) stop(signals <-chan os.Signal) {
-	cfg := p.cfg.Load()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		for s := range signals {
-			if s != syscall.SIGHUP {
-				p.log.Warn("stopping at once", zap.Stringer("signal", s))
-				cancel()
-				return
-			}
-		}
-	}()
-	if p.admin != nil {
-		p.admin.stopping.Store(true)
-	}
-	if wait := cfg.Engine.ShutdownWait.Std(); wait > 0 {
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-	}
-	bounded, done := context.WithTimeout(ctx, cfg.Engine.ShutdownTimeout.Std())
-	defer done()
-	if forced := p.proxy.Drain(bounded); forced > 0 {
-		p.log.Warn("sessions were ended by force", zap.Int("sessions", forced))
-	}
-	p.proxy.Close()
-	p.eng.Stop()
-	if p.admin != nil {
-		p.admin.close()
-	}
-	p.log.Info("stopped")
 }
 
 // newLogger makes the process's logger, and the handle on its level.

@@ -157,8 +157,8 @@ type Stats struct {
 	Database                             string
 	Assignments, Transactions, Queries   uint64
 	Received, Sent                       uint64 // bytes from and to clients
-	TransactionTime, QueryTime, WaitTime time.Duration
 	ClientParses, ServerParses, Binds    uint64
+	TransactionTime, QueryTime, WaitTime time.Duration
 }
 
 // Backend is one database server.
