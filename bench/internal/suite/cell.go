@@ -6,52 +6,98 @@ import (
 	"fmt"
 )
 
-// cell measures one load in rounds. Each round begins with another contender, so that none always
-// follows the same one.
-func (r *run) cell(ctx context.Context, c cell, s *server, entrants []*entrant) error {
+// work is one cell that is being measured.
+type work struct {
+	cell
+	rate     float64
+	entrants []*entrant
+	results  []*Result // of each entrant
+	failed   []bool    // guests that have dropped out
+}
+
+// prepare finds out what a cell offers and enters it into the report.
+func (r *run) prepare(ctx context.Context, c cell, s *server, entrants []*entrant) (*work, error) {
+	w := &work{cell: c, entrants: entrants, failed: make([]bool, len(entrants))}
 	if len(entrants) == 0 {
-		return nil
+		return w, nil
 	}
-	rate, err := r.rate(ctx, c, s, entrants)
-	if err != nil {
-		return err
+	var err error
+	if w.rate, err = r.rate(ctx, c, s, entrants); err != nil {
+		return nil, err
 	}
 	var list []Contender
 	for _, e := range entrants {
 		list = append(list, e.Contender)
 	}
-	results := r.begin(c, rate, list)
-	failed := make([]bool, len(entrants))
-	for round := range r.rounds(c) {
-		for turn := range entrants {
-			i := (round + turn) % len(entrants)
-			if failed[i] {
-				continue
-			}
-			sample, err := r.sample(ctx, c, s, entrants[i], rate)
-			if failed[i] = r.excused(ctx, entrants[i].Contender, err); failed[i] {
-				r.report.note(fmt.Sprintf("%s is left out of %s, %s after %d rounds: %s",
-					entrants[i].Name, c.Scenario.Name, c.Load.Name, round, firstOf(err)))
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, entrants[i].Name, err)
-			}
-			results[i].Rounds = append(results[i].Rounds, sample)
-			fmt.Fprintf(r.Progress, "%-10s %-15s %d/%d  %-10s %9.0f/s  p99 %6.0f µs  CPU %6.2f µs  foreign %3.0f %%\n",
-				c.Scenario.Name, c.Load.Name, round+1, r.rounds(c), entrants[i].Name,
-				sample.PerSecond, sample.P99, sample.CPU, sample.ForeignShare*100)
+	w.results = r.begin(c, w.rate, list)
+	return w, nil
+}
+
+// measureAll measures loads on one server in rounds, of one scenario and so of as many each. Each
+// round begins with another contender, or load, so that none always follows the same one.
+func (r *run) measureAll(ctx context.Context, s *server, works []*work) error {
+	type turn struct {
+		*work
+		i int // of the entrant
+	}
+	var turns []turn
+	for _, w := range works {
+		for i := range w.entrants {
+			turns = append(turns, turn{w, i})
 		}
 	}
-	if !c.profiled() || r.Profiles == "" {
+	if len(turns) == 0 {
 		return nil
 	}
-	for _, e := range entrants {
+	for round := range r.rounds(works[0].cell) {
+		for n := range turns {
+			t := turns[(round+n)%len(turns)]
+			if err := r.take(ctx, s, t.work, t.i, round); err != nil {
+				return err
+			}
+		}
+	}
+	for _, w := range works {
+		if err := r.profileWork(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take takes the sample of one entrant in one round.
+func (r *run) take(ctx context.Context, s *server, w *work, i, round int) error {
+	if w.failed[i] {
+		return nil
+	}
+	c, e := w.cell, w.entrants[i]
+	sample, err := r.sample(ctx, c, s, e, w.rate)
+	if w.failed[i] = r.excused(ctx, e.Contender, err); w.failed[i] {
+		r.report.note(fmt.Sprintf("%s is left out of %s, %s after %d rounds: %s",
+			e.Name, c.Scenario.Name, c.Load.Name, round, firstOf(err)))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, e.Name, err)
+	}
+	w.results[i].Rounds = append(w.results[i].Rounds, sample)
+	fmt.Fprintf(r.Progress, "%-10s %-15s %d/%d  %-10s %9.0f/s  p99 %6.0f µs  CPU %6.2f µs  foreign %3.0f %%\n",
+		c.Scenario.Name, c.Load.Name, round+1, r.rounds(c), e.Name,
+		sample.PerSecond, sample.P99, sample.CPU, sample.ForeignShare*100)
+	return nil
+}
+
+// profileWork profiles Sluice under a load that asks for it.
+func (r *run) profileWork(ctx context.Context, w *work) error {
+	if !w.profiled() || r.Profiles == "" {
+		return nil
+	}
+	for _, e := range w.entrants {
 		if e.Name != sluiceName {
 			continue
 		}
-		if err := r.profile(ctx, c, e, rate); err != nil {
-			return fmt.Errorf("%s, %s, profile: %w", c.Scenario.Name, c.Load.Name, err)
+		if err := r.profile(ctx, w.cell, e, w.rate); err != nil {
+			return fmt.Errorf("%s, %s, profile: %w", w.Scenario.Name, w.Load.Name, err)
 		}
 	}
 	return nil

@@ -22,6 +22,13 @@ func sampleStation(db Database, sides Sides) station {
 		certs: certs{cert: "/bench/bench.crt", key: "/bench/bench.key"}, threads: 2, clients: 1000}
 }
 
+// funnelStation is the same with server connections that are shared.
+func funnelStation(prepared bool) station {
+	at := sampleStation(Postgres, tlsNone)
+	at.pool, at.prepared = 20, prepared
+	return at
+}
+
 // TestConfigurations compares what is written for each contender with a file that was held against
 // the contender's own examples: the URLs stand beside the functions.
 func TestConfigurations(t *testing.T) {
@@ -36,6 +43,13 @@ func TestConfigurations(t *testing.T) {
 		"sluice.toml":            sluiceConfig(pg, admin),
 		"sluice-tls-client.toml": sluiceConfig(sampleStation(MariaDB, tlsClientSide), admin),
 		"sluice-tls-both.toml":   sluiceConfig(sampleStation(Postgres, tlsBothSides), admin),
+		"sluice-funnel.toml":     sluiceConfig(funnelStation(true), admin),
+		"pgbouncer-funnel.ini":   pgbouncerConfig(funnelStation(true)),
+		"pgbouncer-old.ini":      pgbouncerConfig(funnelStation(false)),
+		"odyssey-funnel.conf":    odysseyConfig(funnelStation(true)),
+		"pg_doorman-funnel.toml": doormanConfig(funnelStation(true)),
+		"pgdog-funnel.toml":      pgdogConfig(funnelStation(true)),
+		"pgcat-funnel.toml":      pgcatConfig(funnelStation(true)),
 		"odyssey.conf":           odysseyConfig(pg),
 		"pg_doorman.toml":        doormanConfig(pg),
 		"pgdog.toml":             pgdogConfig(pg),
@@ -134,9 +148,9 @@ func TestCerts(t *testing.T) {
 }
 
 func TestIdleClients(t *testing.T) {
-	for files, want := range map[int]int{20000: 9900, 1 << 20: 10000, 1024: 412, 100: 1} {
-		if got := idleClients(files); got != want {
-			t.Errorf("with %d descriptors %d clients; want %d", files, got, want)
+	for files, want := range map[int][2]int{20000: {9900, 10000}, 1 << 20: {10000, 10000}, 1024: {412, 804}, 100: {1, 1}} {
+		if got := [2]int{idleClients(files, 0), idleClients(files, 20)}; got != want {
+			t.Errorf("with %d descriptors %d clients, and with 20 server connections %d; want %d", files, got[0], got[1], want)
 		}
 	}
 }

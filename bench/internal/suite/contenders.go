@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,10 +24,16 @@ type Contender struct {
 	TLS tlsSkill
 	// Remarks are what a reader of its figures has to know, by scenario.
 	Remarks map[string]string
+	// Pools tells that its clients can share server connections, each for a transaction.
+	Pools bool
 	// Guest takes part where its program is found, or given by Options.Programs; nobody misses it.
 	Guest bool
 
 	program string // its program's name; "" = none is looked for
+	// preparedFrom is the first version that shares server connections between clients with prepared
+	// statements; unprepared tells that the program at hand is older.
+	preparedFrom version
+	unprepared   bool
 	// start starts what stands in between; nil = there is nothing.
 	start func(ctx context.Context, at station) (running, error)
 }
@@ -56,12 +63,15 @@ const (
 	tlsBothSides  Sides = "both"
 )
 
-// can reports whether the contender can take part with a database and TLS on some sides.
-func (c Contender) can(db Database, sides Sides) bool {
-	if len(c.Databases) > 0 && !slices.Contains(c.Databases, db) {
+// can reports whether the contender can take part in a cell.
+func (c Contender) can(in cell) bool {
+	if len(c.Databases) > 0 && !slices.Contains(c.Databases, in.Database) {
 		return false
 	}
-	switch sides {
+	if in.Pool > 0 && (!c.Pools && c.start != nil || c.unprepared && in.Prepared) {
+		return false
+	}
+	switch in.Sides {
 	case tlsClientSide:
 		return c.TLS == tlsEnds
 	case tlsBothSides:
@@ -72,10 +82,12 @@ func (c Contender) can(db Database, sides Sides) bool {
 
 // Names of the contenders that others are compared with.
 const (
-	directName  = "direct"
-	floorName   = "floor"
-	haproxyName = "haproxy"
-	sluiceName  = "sluice"
+	directName    = "direct"
+	floorName     = "floor"
+	haproxyName   = "haproxy"
+	pgbouncerName = "pgbouncer"
+	sluiceName    = "sluice"
+	sluiceTwoName = "sluice-2"
 )
 
 // contenders in the order of a report. Variants of Sluice come behind them.
@@ -84,20 +96,22 @@ var contenders = []Contender{
 	{Name: floorName, About: "a bare epoll relay in C, one thread (bench/floor)", TLS: tlsPasses, program: "cc", start: startFloor},
 	{Name: haproxyName, About: "HAProxy, mode tcp", TLS: tlsPasses, program: "haproxy", start: startHAProxy},
 	{Name: "nginx", About: "nginx, stream module", TLS: tlsPasses, program: "nginx", start: startNginx},
-	{Name: "pgbouncer", About: "PgBouncer, session pooling", Databases: []Database{Postgres}, TLS: tlsEnds,
+	{Name: pgbouncerName, About: "PgBouncer, session pooling; in a funnel transaction pooling", Databases: []Database{Postgres}, TLS: tlsEnds,
+		Pools: true, preparedFrom: version{1, 21},
 		Remarks: map[string]string{
 			"connect": "Keeps its server connections for the next client, so no server is connected to or logged in at.",
 			"idle":    "Opens a server connection with a client's first query, so here it has none.",
 		},
 		program: "pgbouncer", start: startPgBouncer},
-	{Name: sluiceName, About: "Sluice, mode proxy", TLS: tlsEnds, start: startSluice},
-	{Name: "odyssey", About: "Odyssey, session pooling", Databases: []Database{Postgres}, Guest: true,
+	{Name: sluiceName, About: "Sluice, mode proxy; in a funnel mode funnel", TLS: tlsEnds, Pools: true, start: startSluice},
+	{Name: sluiceTwoName, About: "Sluice with two loops", TLS: tlsEnds, Pools: true, start: startSluiceTwo},
+	{Name: "odyssey", About: "Odyssey, session pooling", Databases: []Database{Postgres}, Pools: true, Guest: true,
 		program: "odyssey", start: startOdyssey},
-	{Name: "pg_doorman", About: "pg_doorman, session pooling", Databases: []Database{Postgres}, Guest: true,
+	{Name: "pg_doorman", About: "pg_doorman, session pooling", Databases: []Database{Postgres}, Pools: true, Guest: true,
 		program: "pg_doorman", start: startDoorman},
-	{Name: "pgdog", About: "PgDog, session pooling", Databases: []Database{Postgres}, Guest: true,
+	{Name: "pgdog", About: "PgDog, session pooling", Databases: []Database{Postgres}, Pools: true, Guest: true,
 		program: "pgdog", start: startPgDog},
-	{Name: "pgcat", About: "PgCat, session pooling", Databases: []Database{Postgres}, Guest: true,
+	{Name: "pgcat", About: "PgCat, session pooling", Databases: []Database{Postgres}, Pools: true, Guest: true,
 		program: "pgcat", start: startPgCat},
 	{Name: "proxysql", About: "ProxySQL, one hostgroup", Databases: []Database{MariaDB}, Guest: true,
 		program: "proxysql", start: startProxySQL},
@@ -114,6 +128,8 @@ type station struct {
 	dir            string   // for its files
 	threads        int      // that may move bytes
 	clients        int      // that may come at one time
+	pool           int      // server connections that they share; 0 = each has its own
+	prepared       bool     // the program can share them between clients with prepared statements
 	program        string   // of the contender
 	env            []string // for variants
 }
@@ -184,7 +200,7 @@ func startEntrant(ctx context.Context, c Contender, at station) (*entrant, error
 	if err != nil {
 		return nil, err
 	}
-	folder := strings.Join([]string{c.Name, string(at.database), string(at.sides)}, "-")
+	folder := strings.Join([]string{c.Name, string(at.database), string(at.sides), strconv.Itoa(at.pool)}, "-")
 	at.listen, at.dir = addr, filepath.Join(at.dir, folder)
 	if err := os.MkdirAll(at.dir, 0o755); err != nil {
 		return nil, err

@@ -17,14 +17,17 @@ const (
 	idlePatience = 60 * time.Second
 )
 
-// idleClients is how many fit.
-func idleClients(files int) int {
+// idleClients is how many fit, with a server connection for each, or with a few for all.
+func idleClients(files, pool int) int {
+	if pool > 0 {
+		return max(min(idleWanted, files-idleReserve-pool), 1)
+	}
 	return max(min(idleWanted, (files-idleReserve)/2), 1)
 }
 
 // idle measures what a silent client costs at each contender, one that is started for it alone.
 func (r *run) idle(ctx context.Context, st stage, c cell, s *server) error {
-	c.Clients = idleClients(r.files)
+	c.Clients = idleClients(r.files, c.Pool)
 	if c.Clients < idleWanted {
 		r.report.note(fmt.Sprintf("A process may have %d descriptors here, so there are %d idle clients, not %d.", r.files, c.Clients, idleWanted))
 	}

@@ -23,6 +23,8 @@ type Load struct {
 	Unit     string
 	Note     string // what a reader of its figures has to know
 	Peak     string // the load whose peak sets the rate of this one; "" = itself
+	Versus   string // a load of the same scenario that this one is compared with, round by round; "" = none
+	Prepared bool   // queries by prepared statements that last
 	Counter  string // MariaDB's own counter of what is measured
 	Args     []string
 	Script   string // text of a script file for the generator; "" = none
@@ -44,6 +46,9 @@ var (
 	wholeSecond = pace{lead: time.Second, tail: 300 * time.Millisecond, unit: time.Second, over: 250 * time.Millisecond}
 	fraction    = pace{lead: 200 * time.Millisecond, tail: 150 * time.Millisecond, unit: 10 * time.Millisecond, over: 150 * time.Millisecond}
 )
+
+// with is the same pace with another time to start.
+func (p pace) with(over time.Duration) pace { p.over = over; return p }
 
 // lasts is how long the generator has to run for a window.
 func (p pace) lasts(window time.Duration) time.Duration {
@@ -101,6 +106,10 @@ var loads = append([]Load{
 	pgbench("pg-bulk", 4, "--protocol=simple").mib(16).
 		script("SELECT repeat('x', 1048576) FROM generate_series(1, 16);\n"),
 
+	pgbench("pg-funnel-simple", funnelClients, "--select-only", "--protocol=simple").at(manyReal),
+	pgbench("pg-funnel-extended", funnelClients, "--select-only", "--protocol=extended").at(manyReal),
+	pgbench("pg-funnel-prepared", funnelClients, "--select-only", "--protocol=prepared").at(manyReal).preparing(),
+
 	sysbench("my-text", 32, "oltp_point_select", "--db-ps-mode=disable"),
 	sysbench("my-prepared", 32, "oltp_point_select", "--db-ps-mode=auto"),
 	sysbench("my-readwrite", 32, "oltp_read_write", "--db-ps-mode=auto").countedBy("Questions").
@@ -131,11 +140,11 @@ func syntheticLoads() []Load {
 				Clients: clients, Depth: 1, PerQuery: 1, Unit: "query", start: startSynth, pace: fraction})
 			return &out[len(out)-1]
 		}
-		for _, clients := range []int{1, 32, 64, 512} {
+		for _, clients := range []int{1, 32, 512} {
 			add(fmt.Sprint(clients), clients)
 		}
-		add("open", 64).Peak = "syn-" + db.short + "-64"
-		for _, depth := range []int{1, 8, 64} {
+		add("open", 64).Peak = "syn-" + db.short + "-32"
+		for _, depth := range []int{1, 64} {
 			add(fmt.Sprintf("depth-%d", depth), 8).Depth = depth
 		}
 		for _, size := range []struct {
@@ -148,13 +157,15 @@ func syntheticLoads() []Load {
 		idle := add("idle", idleWanted)
 		idle.Unit = unitClient
 	}
-	return out
+	return append(out, syntheticFunnels()...)
 }
 
 func (l Load) counts(unit string) Load       { l.Unit = unit; return l }
 func (l Load) countedBy(counter string) Load { l.Counter = counter; return l }
 func (l Load) noting(text string) Load       { l.Note = text; return l }
 func (l Load) script(text string) Load       { l.Script = text; return l }
+func (l Load) at(p pace) Load                { l.pace = p; return l }
+func (l Load) preparing() Load               { l.Prepared = true; return l }
 
 // mib has a load count the MiB of its results, of which each query brings so many.
 func (l Load) mib(perQuery int64) Load {

@@ -59,11 +59,14 @@ func (r *Report) scenario(b *strings.Builder, s Scenario) {
 // table writes one load's contenders, a row each.
 func table(b *strings.Builder, load string, rows []*Result) {
 	fmt.Fprintf(b, "\n### %s, %d clients", load, rows[0].Clients)
+	if pool := rows[0].Pool; pool > 0 {
+		fmt.Fprintf(b, " over %d server connections", pool)
+	}
 	if rate := rows[0].Rate; rate > 0 {
 		fmt.Fprintf(b, ", %.0f per second offered", rate)
 	}
 	b.WriteString("\n\n")
-	columns := queryColumns(rows[0].Unit)
+	columns := queryColumns(rows[0].Unit, rows[0].Pool > 0)
 	if rows[0].Unit == unitClient {
 		columns = idleColumns
 	}
@@ -143,9 +146,40 @@ func pair(head, format, a, b string) column {
 	}}
 }
 
+// ratioTo is a column of one figure divided by PgBouncer's.
+func ratioTo(head string, f figure) column {
+	return column{head, func(r *Result) string {
+		if s, ok := r.Summary[ratioName(f, pgbouncerName)]; ok {
+			return s.text("%.2f")
+		}
+		return ""
+	}}
+}
+
+// toRelays and toPooler are what a contender is compared with, one by one or through a funnel.
+var (
+	toRelays = []column{
+		own(column{"× floor", func(r *Result) string { return r.Summary.ratio(floorName) }}),
+		own(column{"× HAProxy", func(r *Result) string { return r.Summary.ratio(haproxyName) }}),
+	}
+	toPooler = []column{
+		own(ratioTo("CPU × PgBouncer", cpu)), ratioTo("rate × PgBouncer", perSecond), ratioTo("p99 × PgBouncer", p99),
+		{"rate × that of fewer clients", func(r *Result) string {
+			if s, ok := r.Summary[ratioName(perSecond, r.Versus)]; ok {
+				return s.text("%.2f")
+			}
+			return ""
+		}},
+	}
+)
+
 // queryColumns are those of loads that ask.
-func queryColumns(unit string) []column {
-	return []column{
+func queryColumns(unit string, pooled bool) []column {
+	to := toRelays
+	if pooled {
+		to = toPooler
+	}
+	front := []column{
 		{"contender", func(r *Result) string { return r.Contender }},
 		spread(plural(unit)+"/s", "%.0f", perSecond, 1),
 		{"p50 µs", func(r *Result) string { return fmt.Sprintf("%.0f", r.Summary[p50.name].Median) }},
@@ -153,13 +187,14 @@ func queryColumns(unit string) []column {
 		spread("p99.9 µs", "%.0f", p999, 1),
 		own(spread("CPU µs/"+unit, "%.2f", cpu, 1)),
 		own(pair("user + system", "%.1f + %.1f", "cpu_user_us_per_query", "cpu_system_us_per_query")),
-		own(column{"× floor", func(r *Result) string { return r.Summary.ratio(floorName) }}),
-		own(column{"× HAProxy", func(r *Result) string { return r.Summary.ratio(haproxyName) }}),
+	}
+	back := []column{
 		own(pair("switches/"+unit+": voluntary + forced", "%.2f + %.2f", "voluntary_switches_per_query", "forced_switches_per_query")),
 		spread("all CPU µs/"+unit, "%.1f", allCPU, 1),
 		own(column{"memory MiB", func(r *Result) string { return fmt.Sprintf("%.1f", r.Summary[resident.name].Median/(1<<20)) }}),
 		{"foreign", func(r *Result) string { return fmt.Sprintf("%.0f %%", r.Summary["foreign_cpu_share"].Median*100) }},
 	}
+	return slices.Concat(front, to, back)
 }
 
 // idleColumns are those of clients that are silent.

@@ -7,15 +7,32 @@ import (
 	"sluice/bench/internal/child"
 )
 
-// The poolers of PostgreSQL run with session pooling, their counterpart of proxy mode. They log in at
-// the server by themselves, as the user of the loads, and let everyone in.
+// The poolers of PostgreSQL run with session pooling, their counterpart of proxy mode, and in a funnel
+// with transaction pooling and prepared statements on. They log in at the server by themselves, as the
+// user of the loads, and let everyone in.
 const (
 	pgUser     = "postgres"
 	pgDatabase = "postgres"
 )
 
+// poolMode is the name that all of them have for how server connections are shared.
+func (at station) poolMode() string {
+	if at.pool > 0 {
+		return "transaction"
+	}
+	return "session"
+}
+
+// poolSize is how many server connections they may open.
+func (at station) poolSize() int {
+	if at.pool > 0 {
+		return at.pool
+	}
+	return at.clients
+}
+
 // startPgBouncer runs PgBouncer, which has one thread: for more of them, as many processes share the
-// address. It refuses to run as root.
+// address, and each has its part of the pool. It refuses to run as root.
 func startPgBouncer(ctx context.Context, at station) (running, error) {
 	if err := ownedFolder(ctx, at.dir, pgUser); err != nil {
 		return running{}, err
@@ -42,6 +59,10 @@ func startPgBouncer(ctx context.Context, at station) (running, error) {
 func pgbouncerConfig(at station) string {
 	host, port := hostPort(at.listen)
 	serverHost, serverPort := hostPort(at.server)
+	size := at.poolSize()
+	if at.pool > 0 {
+		size = max(at.pool/at.threads, 1)
+	}
 	text := fmt.Sprintf(`[databases]
 * = host=%s port=%s user=%s
 [pgbouncer]
@@ -50,12 +71,15 @@ listen_port = %s
 unix_socket_dir =
 so_reuseport = %d
 auth_type = any
-pool_mode = session
+pool_mode = %s
 max_client_conn = %d
 default_pool_size = %d
 log_connections = 0
 log_disconnections = 0
-`, serverHost, serverPort, pgUser, host, port, boolDigit(at.threads > 1), at.clients, at.clients)
+`, serverHost, serverPort, pgUser, host, port, boolDigit(at.threads > 1), at.poolMode(), at.clients, size)
+	if at.pool > 0 && at.prepared {
+		text += "max_prepared_statements = 200\n"
+	}
 	if at.sides != tlsNone {
 		text += fmt.Sprintf("client_tls_sslmode = require\nclient_tls_cert_file = %s\nclient_tls_key_file = %s\n", at.certs.cert, at.certs.key)
 	}
@@ -84,6 +108,10 @@ func startOdyssey(ctx context.Context, at station) (running, error) {
 func odysseyConfig(at station) string {
 	host, port := hostPort(at.listen)
 	serverHost, serverPort := hostPort(at.server)
+	prepared := ""
+	if at.pool > 0 {
+		prepared = "\t\tpool_reserve_prepared_statement yes\n"
+	}
 	return fmt.Sprintf(`daemonize no
 workers %d
 client_max %d
@@ -109,11 +137,11 @@ database default {
 		authentication "none"
 		storage "bench"
 		storage_user "%s"
-		pool "session"
+		pool "%s"
 		pool_size %d
-	}
+%s	}
 }
-`, at.threads, at.clients, at.dir, at.dir, host, port, serverHost, serverPort, pgUser, at.clients)
+`, at.threads, at.clients, at.dir, at.dir, host, port, serverHost, serverPort, pgUser, at.poolMode(), at.poolSize(), prepared)
 }
 
 func startDoorman(ctx context.Context, at station) (running, error) {
@@ -141,12 +169,12 @@ pg_hba.content = "host all all 127.0.0.1/32 trust"
 [pools.%s]
 server_host = "%s"
 server_port = %s
-pool_mode = "session"
+pool_mode = "%s"
 [[pools.%s.users]]
 username = "%s"
 password = ""
 pool_size = %d
-`, host, port, at.threads, at.clients, pgDatabase, serverHost, serverPort, pgDatabase, pgUser, at.clients)
+`, host, port, at.threads, at.clients, pgDatabase, serverHost, serverPort, at.poolMode(), pgDatabase, pgUser, at.poolSize())
 }
 
 func startPgDog(ctx context.Context, at station) (running, error) {
@@ -171,13 +199,13 @@ host = "%s"
 port = %s
 workers = %d
 default_pool_size = %d
-pooler_mode = "session"
+pooler_mode = "%s"
 auth_type = "trust"
 [[databases]]
 name = "%s"
 host = "%s"
 port = %s
-`, host, port, at.threads, at.clients, pgDatabase, serverHost, serverPort)
+`, host, port, at.threads, at.poolSize(), at.poolMode(), pgDatabase, serverHost, serverPort)
 }
 
 // pgdogUsers: https://github.com/pgdogdev/pgdog/blob/main/example.users.toml
@@ -199,6 +227,10 @@ func startPgCat(ctx context.Context, at station) (running, error) {
 func pgcatConfig(at station) string {
 	host, port := hostPort(at.listen)
 	serverHost, serverPort := hostPort(at.server)
+	prepared := ""
+	if at.pool > 0 {
+		prepared = "prepared_statements_cache_size = 500\n"
+	}
 	return fmt.Sprintf(`[general]
 host = "%s"
 port = %s
@@ -206,8 +238,8 @@ worker_threads = %d
 admin_username = "admin"
 admin_password = "admin"
 [pools.%s]
-pool_mode = "session"
-[pools.%s.users.0]
+pool_mode = "%s"
+%s[pools.%s.users.0]
 username = "%s"
 password = "%s"
 auth_type = "trust"
@@ -215,5 +247,5 @@ pool_size = %d
 [pools.%s.shards.0]
 servers = [["%s", %s, "primary"]]
 database = "%s"
-`, host, port, at.threads, pgDatabase, pgDatabase, pgUser, pgUser, at.clients, pgDatabase, serverHost, serverPort, pgDatabase)
+`, host, port, at.threads, pgDatabase, at.poolMode(), prepared, pgDatabase, pgUser, pgUser, at.poolSize(), pgDatabase, serverHost, serverPort, pgDatabase)
 }

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// stage is all cells that one server serves with TLS on the same sides: the contenders stay up for
-// the length of a stage.
+// stage is all cells that one server serves with TLS on the same sides, over as many server
+// connections: the contenders stay up for the length of a stage.
 type stage struct {
 	backend
 	sides Sides
+	pool  int
 	cells []cell
 }
 
@@ -36,10 +37,10 @@ var backends = []backend{{Postgres, false}, {MariaDB, false}, {Postgres, true}, 
 func (o *Options) stages() []stage {
 	var out []stage
 	for _, b := range backends {
-		for _, sides := range []Sides{tlsNone, tlsClientSide, tlsBothSides} {
-			s := stage{backend: b, sides: sides}
+		for _, s := range []stage{{sides: tlsNone}, {sides: tlsClientSide}, {sides: tlsBothSides}, {pool: funnelPool}} {
+			s.backend = b
 			for _, c := range o.cells() {
-				if c.Database == b.database && c.Synthetic == b.synthetic && c.Sides == sides {
+				if c.Database == b.database && c.Synthetic == b.synthetic && c.Sides == s.sides && c.Pool == s.pool {
 					s.cells = append(s.cells, c)
 				}
 			}
@@ -49,6 +50,32 @@ func (o *Options) stages() []stage {
 		}
 	}
 	return out
+}
+
+// groups are the cells that are measured together, in rounds that go through all of them: one by one,
+// but for those of a scenario whose loads alternate.
+func (s stage) groups() [][]cell {
+	var out [][]cell
+	for _, c := range s.cells {
+		last := len(out) - 1
+		if c.Alternate && last >= 0 && out[last][0].Scenario.Name == c.Scenario.Name {
+			out[last] = append(out[last], c)
+			continue
+		}
+		out = append(out, []cell{c})
+	}
+	return out
+}
+
+// clients is how many may come at one time in a stage.
+func (s stage) clients() int {
+	most := clientsMost
+	for _, c := range s.cells {
+		if !c.Idle { // those have contenders of their own
+			most = max(most, c.Clients+c.Clients/10)
+		}
+	}
+	return most
 }
 
 // What parts of a run take beside the samples, on two cores. They serve the estimate alone.
@@ -144,8 +171,8 @@ func (o *Options) sampleTakes(c cell) time.Duration {
 func (p plan) String() string {
 	var b strings.Builder
 	for _, part := range p.parts {
-		fmt.Fprintf(&b, "%-10s %4d samples  %7s\n", part.scenario, part.samples, part.takes.Round(time.Second))
+		fmt.Fprintf(&b, "%-14s %4d samples  %7s\n", part.scenario, part.samples, part.takes.Round(time.Second))
 	}
-	fmt.Fprintf(&b, "%-10s %4d samples  %7s about, with the starts of servers and contenders\n", "all", p.samples, p.takes.Round(time.Second))
+	fmt.Fprintf(&b, "%-14s %4d samples  %7s about, with the starts of servers and contenders\n", "all", p.samples, p.takes.Round(time.Second))
 	return b.String()
 }

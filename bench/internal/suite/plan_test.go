@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,13 +13,13 @@ func standing() []Contender {
 	return slices.DeleteFunc(slices.Clone(contenders), func(c Contender) bool { return c.Guest })
 }
 
-// TestPlansEndInTime: the run that make bench starts stays below 28 minutes by its own estimate, and
-// the quick one below three and a half.
+// TestPlansEndInTime: the run that make bench starts stays below half an hour by its own estimate, and
+// the quick one below four minutes, with some room for a machine that is slower than expected.
 func TestPlansEndInTime(t *testing.T) {
 	for _, tt := range []struct {
 		quick bool
 		most  time.Duration
-	}{{false, 28 * time.Minute}, {true, 210 * time.Second}} {
+	}{{false, 29*time.Minute + 30*time.Second}, {true, 230 * time.Second}} {
 		o := Defaults(tt.quick)
 		o.Profiles = "somewhere"
 		p := o.plan(standing())
@@ -48,8 +49,24 @@ func TestPlanAddsUp(t *testing.T) {
 	const sample = 3*time.Second + 250*time.Millisecond  // 1 + 1 + 0.3 to whole seconds, and its start
 	const profile = 5*time.Second + 250*time.Millisecond // 1 + 3 + 0.3
 	want := buildTakes + realServerTakes + 3*contenderTakes + 6*sample + profile
-	if p.samples != 6 || p.takes != want || !strings.Contains(p.String(), "saturated     6 samples      25s") {
+	if p.samples != 6 || p.takes != want || !strings.Contains(p.String(), "saturated         6 samples      25s") {
 		t.Errorf("got %v, want %v:\n%s", p.takes, want, p)
+	}
+}
+
+// TestGroups: loads that are compared with each other are measured in the same rounds, others one after
+// the other; and contenders are set up for all clients.
+func TestGroups(t *testing.T) {
+	o := Options{Only: []string{"saturated", "funnel-clients", "pg-simple", "pg-extended", "syn-pg-funnel-512", "syn-pg-funnel-5000"}}
+	var got []string
+	for _, s := range o.stages() {
+		for _, g := range s.groups() {
+			got = append(got, fmt.Sprintf("%s for %d", names(g), s.clients()))
+		}
+	}
+	want := []string{"saturated/pg-simple for 1000", "saturated/pg-extended for 1000", "funnel-clients/syn-pg-funnel-512 funnel-clients/syn-pg-funnel-5000 for 5500"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
 	}
 }
 
@@ -67,13 +84,19 @@ func TestPace(t *testing.T) {
 
 // TestStages: each server is started once, and plain connections come before encrypted ones.
 func TestStages(t *testing.T) {
-	o := Options{Only: []string{"saturated", "tls-both", "tls-client", "idle", "pg-simple", "pg-prepared", "syn-pg-idle"}}
+	o := Options{Only: []string{"saturated", "tls-both", "tls-client", "idle", "funnel", "funnel-clients", "pg-simple", "pg-prepared", "pg-funnel-simple",
+		"pg-funnel-prepared", "syn-pg-funnel-512", "syn-pg-idle"}}
 	var got []string
 	for _, s := range o.stages() {
-		got = append(got, strings.TrimSpace(s.backend.String()+" "+string(s.sides))+": "+names(s.cells))
+		name := strings.TrimSpace(s.backend.String() + " " + string(s.sides))
+		if s.pool > 0 {
+			name += fmt.Sprintf(" over %d", s.pool)
+		}
+		got = append(got, name+": "+names(s.cells))
 	}
 	want := []string{"postgres: saturated/pg-simple saturated/pg-prepared", "postgres client: tls-client/pg-prepared",
-		"postgres both: tls-both/pg-prepared", "synthetic postgres: idle/syn-pg-idle"}
+		"postgres both: tls-both/pg-prepared", "postgres over 20: funnel/pg-funnel-simple funnel/pg-funnel-prepared",
+		"synthetic postgres: idle/syn-pg-idle", "synthetic postgres over 20: funnel-clients/syn-pg-funnel-512"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
 	}

@@ -40,8 +40,10 @@ type Result struct {
 	Rate      float64  `json:"rate_per_second"` // offered; 0 = as much as possible
 	Contender string   `json:"contender"`
 	Clients   int      `json:"clients"`
-	Depth     int      `json:"depth,omitempty"` // queries that a client has under way; 0 = one
-	Bytes     int64    `json:"bytes,omitempty"` // of a result; 0 = one small row
+	Depth     int      `json:"depth,omitempty"`  // queries that a client has under way; 0 = one
+	Bytes     int64    `json:"bytes,omitempty"`  // of a result; 0 = one small row
+	Pool      int      `json:"pool,omitempty"`   // server connections that the clients share; 0 = one for each
+	Versus    string   `json:"versus,omitempty"` // the load that this one is compared with
 	Note      string   `json:"note,omitempty"`
 	Rounds    []Sample `json:"rounds"`
 
@@ -59,8 +61,12 @@ func newReport(ctx context.Context, o Options) *Report {
 		Settings: Settings{
 			Rounds: o.Rounds, Seconds: o.Window.Seconds(), Threads: o.Threads, Calm: o.Calm},
 	}
-	for name, flag := range map[string]string{haproxyName: "-v", "nginx": "-v", "pgbouncer": "--version", "sysbench": "--version"} {
-		if path, err := program(name); err == nil {
+	for name, flag := range map[string]string{haproxyName: "-v", "nginx": "-v", pgbouncerName: "--version", "sysbench": "--version"} {
+		path, err := o.Programs[name], error(nil)
+		if path == "" {
+			path, err = program(name)
+		}
+		if err == nil {
 			r.Machine.Versions[name] = versionOf(ctx, path, flag)
 		}
 	}
@@ -109,7 +115,8 @@ var idleFigures = []figure{resident, residentEach, heapEach, heapScanEach}
 // unitClient is the unit of idle clients.
 const unitClient = "client"
 
-// compared are the figures for which ratios to the floor and to HAProxy are reported.
+// compared are the figures for which ratios to the floor, to HAProxy and to PgBouncer are reported, and
+// to another load of the same contender where one is named.
 var compared = []figure{perSecond, p99, cpu, allCPU}
 
 // ratioName is the summary's key of a ratio.
@@ -159,16 +166,23 @@ func (r *Report) sum() {
 		for _, f := range figures {
 			res.Summary[f.name] = SpreadOf(res.figures(f))
 		}
-		for _, to := range []string{floorName, haproxyName} {
-			other := r.find(res.Scenario, res.Load, to)
-			if other == nil {
-				continue
-			}
-			for _, f := range compared {
-				if s := SpreadOf(ratios(res.figures(f), other.figures(f))); s.Known() {
-					res.Summary[ratioName(f, to)] = s
-				}
-			}
+		for _, to := range []string{floorName, haproxyName, pgbouncerName} {
+			res.compare(r.find(res.Scenario, res.Load, to), to)
+		}
+		if res.Versus != "" {
+			res.compare(r.find(res.Scenario, res.Versus, res.Contender), res.Versus)
+		}
+	}
+}
+
+// compare adds the ratios to another result, which may be nil, under the name that tells them apart.
+func (r *Result) compare(other *Result, to string) {
+	if other == nil {
+		return
+	}
+	for _, f := range compared {
+		if s := SpreadOf(ratios(r.figures(f), other.figures(f))); s.Known() {
+			r.Summary[ratioName(f, to)] = s
 		}
 	}
 }

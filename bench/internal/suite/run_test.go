@@ -106,18 +106,18 @@ func TestRun(t *testing.T) {
 func TestContenders(t *testing.T) {
 	o := smallOptions(t)
 	o.Threads = 2
-	o.Only = []string{"clients", "open", "rows", "syn-pg-64", "syn-pg-open", "syn-my-64k",
+	o.Only = []string{"clients", "open", "rows", "syn-pg-32", "syn-pg-open", "syn-my-64k",
 		"floor", "haproxy", "nginx", "pgbouncer", "sluice", "mine"}
 	o.Variants = []Variant{{Name: "mine", Env: []string{"GOGC=50"}}}
 	report, got := measured(t, o)
 	want := []string{
-		"clients/syn-pg-64: floor haproxy nginx pgbouncer sluice mine",
+		"clients/syn-pg-32: floor haproxy nginx pgbouncer sluice mine",
 		"open/syn-pg-open: floor haproxy nginx pgbouncer sluice mine",
 		"rows/syn-my-64k: floor haproxy nginx sluice mine"}
 	if !slices.Equal(got, want) {
 		t.Errorf("measured %q; want %q", got, want)
 	}
-	peak := report.find("clients", "syn-pg-64", haproxyName).Rounds[0].PerSecond
+	peak := report.find("clients", "syn-pg-32", haproxyName).Rounds[0].PerSecond
 	for _, r := range report.Results {
 		plausible(t, r)
 		if r.Scenario == "open" && math.Abs(r.Rate*3/peak-1) > 1e-6 {

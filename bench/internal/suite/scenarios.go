@@ -12,6 +12,12 @@ type Scenario struct {
 	Paced bool
 	Sides Sides // that are encrypted
 	Idle  bool  // clients that log in and do nothing: memory is what is measured
+	// Pool is how many server connections a contender may have: its clients share them, each for a
+	// transaction. 0 = as many as it has clients.
+	Pool int
+	// Alternate has the rounds of all loads on one server go by turns, so that loads too can be compared
+	// within a round.
+	Alternate bool
 	// Share is the part of the run's window that a sample takes; 0 = all of it.
 	Share float64
 	// RoundsMax limits the rounds; 0 = as many as the run makes.
@@ -67,10 +73,10 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "clients",
-		About:   "1, 32, 64 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
-		Loads:   []string{"syn-pg-1", "syn-pg-32", "syn-pg-64", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-64", "syn-my-512"},
+		About:   "1, 32 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
+		Loads:   []string{"syn-pg-1", "syn-pg-32", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-512"},
 		Share:   shortShare,
-		Quick:   []string{"syn-pg-1", "syn-pg-512", "syn-my-32"},
+		Quick:   []string{"syn-pg-1", "syn-pg-512"},
 		Profile: []string{"syn-pg-512", "syn-my-512"},
 	},
 	{
@@ -83,8 +89,8 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "pipeline",
-		About:   "8 clients of the synthetic server, each with 1, 8 or 64 queries under way.",
-		Loads:   []string{"syn-pg-depth-1", "syn-pg-depth-8", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-8", "syn-my-depth-64"},
+		About:   "8 clients of the synthetic server, each with 1 or 64 queries under way.",
+		Loads:   []string{"syn-pg-depth-1", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-64"},
 		Share:   shortShare,
 		Profile: []string{"syn-pg-depth-64"},
 	},
@@ -99,6 +105,31 @@ var scenarios = []Scenario{
 		Name:      "idle",
 		About:     "Clients of the synthetic server that have logged in and are silent, in front of a contender started for them alone.",
 		Loads:     []string{"syn-pg-idle", "syn-my-idle"},
+		Idle:      true,
+		RoundsMax: 1,
+	},
+	{
+		Name:    "funnel",
+		About:   "512 clients over 20 server connections, each sends its next query as soon as it has the answer, so that nearly all of them wait for a server connection.",
+		Loads:   []string{"pg-funnel-simple", "pg-funnel-extended", "pg-funnel-prepared"},
+		Pool:    funnelPool,
+		Quick:   []string{"pg-funnel-simple"},
+		Profile: []string{"pg-funnel-simple", "pg-funnel-prepared"},
+	},
+	{
+		Name:      "funnel-clients",
+		About:     "512 and 5,000 clients of the synthetic server over 20 server connections, in rounds that go through all of them.",
+		Loads:     []string{"syn-pg-funnel-512", "syn-pg-funnel-5000", "syn-pg-funnel-prepared-512", "syn-pg-funnel-prepared-5000"},
+		Pool:      funnelPool,
+		Alternate: true,
+		Share:     shortShare,
+		Quick:     []string{"syn-pg-funnel-512"},
+	},
+	{
+		Name:      "funnel-idle",
+		About:     "Clients of the synthetic server that have logged in and are silent, and share 20 server connections.",
+		Loads:     []string{"syn-pg-idle"},
+		Pool:      funnelPool,
 		Idle:      true,
 		RoundsMax: 1,
 	},
@@ -117,25 +148,36 @@ const pacedShare = 1.0 / 3
 // a run's options go before it, and guests and variants take part wherever they can. Each contender
 // in a line costs time in every round, so less important lines are shorter.
 var lineups = map[string][]string{
-	"saturated":              {directName, floorName, haproxyName, "nginx", "pgbouncer", sluiceName},
-	"saturated/pg-extended":  {floorName, haproxyName, "pgbouncer", sluiceName},
+	"saturated":              {directName, floorName, haproxyName, "nginx", pgbouncerName, sluiceName},
+	"saturated/pg-extended":  {floorName, haproxyName, pgbouncerName, sluiceName},
+	"saturated/pg-prepared":  {directName, floorName, haproxyName, pgbouncerName, sluiceName},
+	"saturated/my-text":      {directName, floorName, haproxyName, sluiceName},
+	"saturated/my-prepared":  {directName, floorName, haproxyName, sluiceName},
 	"saturated/my-readwrite": {floorName, haproxyName, sluiceName},
-	"paced":                  {floorName, haproxyName, "pgbouncer", sluiceName},
-	"paced/pg-prepared":      {directName, floorName, haproxyName, "pgbouncer", sluiceName},
+	"paced":                  {floorName, haproxyName, pgbouncerName, sluiceName},
+	"paced/pg-prepared":      {directName, floorName, haproxyName, pgbouncerName, sluiceName},
 	"paced/my-text":          {directName, floorName, haproxyName, sluiceName},
-	"connect":                {floorName, haproxyName, "pgbouncer", sluiceName},
-	"bulk":                   {floorName, haproxyName, "pgbouncer", sluiceName},
-	"tls-client":             {"pgbouncer", sluiceName},
-	"tls-both":               {haproxyName, "pgbouncer", sluiceName},
-	"clients":                {floorName, haproxyName, "pgbouncer", sluiceName},
-	"open":                   {floorName, haproxyName, "pgbouncer", sluiceName},
+	"connect":                {floorName, haproxyName, pgbouncerName, sluiceName},
+	"bulk":                   {floorName, haproxyName, pgbouncerName, sluiceName},
+	"tls-client":             {pgbouncerName, sluiceName},
+	"tls-both":               {haproxyName, pgbouncerName, sluiceName},
+	"clients":                {floorName, haproxyName, pgbouncerName, sluiceName},
+	"open":                   {floorName, haproxyName, pgbouncerName, sluiceName},
 	"pipeline":               {floorName, haproxyName, sluiceName},
-	"rows":                   {floorName, haproxyName, sluiceName},
-	"idle":                   {floorName, haproxyName, "nginx", "pgbouncer", sluiceName},
+	"rows":                   {haproxyName, sluiceName},
+	"idle":                   {floorName, haproxyName, pgbouncerName, sluiceName},
+
+	"funnel":                                    {pgbouncerName, sluiceName, sluiceTwoName},
+	"funnel/pg-funnel-simple":                   {directName, pgbouncerName, sluiceName, sluiceTwoName},
+	"funnel/pg-funnel-extended":                 {pgbouncerName, sluiceName},
+	"funnel-clients":                            {pgbouncerName, sluiceName},
+	"funnel-clients/syn-pg-funnel-512":          {pgbouncerName, sluiceName, sluiceTwoName},
+	"funnel-clients/syn-pg-funnel-prepared-512": {pgbouncerName, sluiceName, sluiceTwoName},
+	"funnel-idle":                               {pgbouncerName, sluiceName},
 }
 
 // quickLineup is who takes part in the short run, of those who would in the long one.
-var quickLineup = []string{floorName, haproxyName, "pgbouncer", sluiceName}
+var quickLineup = []string{floorName, haproxyName, pgbouncerName, sluiceName, sluiceTwoName}
 
 // profiled tells whether Sluice is profiled under the cell's load.
 func (c cell) profiled() bool { return slices.Contains(c.Scenario.Profile, c.Load.Name) }
@@ -154,7 +196,7 @@ func (o *Options) lineup(c cell, all []Contender) []Contender {
 		if chosenByName {
 			in = slices.Contains(o.Only, x.Name)
 		}
-		if in && x.can(c.Database, c.Sides) {
+		if in && x.can(c) {
 			out = append(out, x)
 		}
 	}

@@ -23,6 +23,12 @@ func startSluice(ctx context.Context, at station) (running, error) {
 	return r, err
 }
 
+// startSluiceTwo runs it with two loops, or with as many threads as all others have if that is more.
+func startSluiceTwo(ctx context.Context, at station) (running, error) {
+	at.threads = max(at.threads, 2)
+	return startSluice(ctx, at)
+}
+
 func sluiceConfig(at station, admin string) string {
 	text := fmt.Sprintf(`[engine]
 loops = %d
@@ -39,12 +45,19 @@ backends = [{ addr = "%s" }]
 	if at.sides == tlsBothSides {
 		text += "[cluster.tls]\nmode = \"require\"\n"
 	}
+	mode := "proxy"
+	if at.pool > 0 {
+		mode = "funnel"
+	}
 	text += fmt.Sprintf(`[[listener]]
 name = "bench"
 listen = "%s"
 cluster = "bench"
-mode = "proxy"
-`, at.listen)
+mode = "%s"
+`, at.listen, mode)
+	if at.pool > 0 {
+		text += fmt.Sprintf("pool-size = %d\n[[listener.rule]]\nfrom = [\"127.0.0.0/8\"]\nmethod = \"trust\"\n", at.pool)
+	}
 	if at.sides != tlsNone {
 		text += fmt.Sprintf("[listener.tls]\nmode = \"require\"\ncert = \"%s\"\nkey = \"%s\"\n", at.certs.cert, at.certs.key)
 	}

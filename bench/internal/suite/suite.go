@@ -128,7 +128,7 @@ func (r *run) contenders(ctx context.Context) ([]Contender, error) {
 			path = relay
 		}
 		r.programs[c.Name] = path
-		list = append(list, c)
+		list = append(list, r.known(ctx, c, path))
 	}
 	return list, nil
 }
@@ -152,14 +152,15 @@ func abouts(list []Contender) []string {
 // station is where contenders stand in a stage.
 func (r *run) station(st stage, s *server, c Contender) station {
 	at := station{server: s.addr, database: st.database, sides: st.sides, certs: r.certs, dir: r.dir,
-		threads: r.Threads, clients: clientsMost, program: r.programs[c.Name]}
+		threads: r.Threads, clients: st.clients(), pool: st.pool, prepared: !c.unprepared, program: r.programs[c.Name]}
 	if at.program == "" {
 		at.program = r.Sluice
 	}
 	return at
 }
 
-// clientsMost is how many clients contenders are set up for, unless a load has more.
+// clientsMost is how many clients contenders are set up for, unless a load has more; then it is a tenth
+// more than that, for those that have not yet gone.
 const clientsMost = 1000
 
 // stage measures its cells one after the other. A contender is started for the first cell in which it
@@ -171,33 +172,51 @@ func (r *run) stage(ctx context.Context, st stage, s *server) error {
 			e.stop()
 		}
 	}()
-	for _, c := range st.cells {
-		if c.Idle {
+	for _, group := range st.groups() {
+		if c := group[0]; c.Idle {
 			if err := r.idle(ctx, st, c, s); err != nil {
 				return err
 			}
 			continue
 		}
-		var entrants []*entrant
-		for _, x := range r.lineup(c, r.list) {
-			if standing[x.Name] == nil {
-				e, err := startEntrant(ctx, x, r.station(st, s, x))
-				if r.excused(ctx, x, err) {
-					r.report.note(fmt.Sprintf("%s takes no part with %s: %s", x.Name, st.backend, firstOf(err)))
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				standing[x.Name] = e
+		var works []*work
+		for _, c := range group {
+			entrants, err := r.entrants(ctx, st, s, c, standing)
+			if err != nil {
+				return err
 			}
-			entrants = append(entrants, standing[x.Name])
+			w, err := r.prepare(ctx, c, s, entrants)
+			if err != nil {
+				return err
+			}
+			works = append(works, w)
 		}
-		if err := r.cell(ctx, c, s, entrants); err != nil {
+		if err := r.measureAll(ctx, s, works); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entrants are those who take part in a cell, in front of its server; who does not stand there yet is
+// started.
+func (r *run) entrants(ctx context.Context, st stage, s *server, c cell, standing map[string]*entrant) ([]*entrant, error) {
+	var out []*entrant
+	for _, x := range r.lineup(c, r.list) {
+		if standing[x.Name] == nil {
+			e, err := startEntrant(ctx, x, r.station(st, s, x))
+			if r.excused(ctx, x, err) {
+				r.report.note(fmt.Sprintf("%s takes no part with %s: %s", x.Name, st.backend, firstOf(err)))
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			standing[x.Name] = e
+		}
+		out = append(out, standing[x.Name])
+	}
+	return out, nil
 }
 
 // excused reports whether a run goes on after an error: a guest may fail, for the suite can not know
@@ -217,7 +236,7 @@ func (r *run) begin(c cell, rate float64, list []Contender) []*Result {
 	results := make([]*Result, len(list))
 	for i, x := range list {
 		results[i] = &Result{Scenario: c.Scenario.Name, Load: c.Load.Name, Unit: c.Unit, Rate: rate, Contender: x.Name,
-			Clients: c.Clients, Depth: c.Depth, Bytes: c.Bytes, Note: noteOf(c, x)}
+			Clients: c.Clients, Depth: c.Depth, Bytes: c.Bytes, Pool: c.Pool, Versus: c.Versus, Note: noteOf(c, x)}
 	}
 	r.report.Results = append(r.report.Results, results...)
 	return results

@@ -3,6 +3,7 @@ package suite
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,9 @@ func TestTables(t *testing.T) {
 				peaks[name] = true
 			}
 			used[name] = true
+			if l.Versus != "" && (!s.Alternate || !slices.Contains(s.Loads, l.Versus)) {
+				t.Errorf("%s, %s: is compared with %s, which is not measured in the same rounds", s.Name, name, l.Versus)
+			}
 			if s.Idle != (l.Unit == unitClient) {
 				t.Errorf("%s, %s: only idle clients count clients", s.Name, name)
 			}
@@ -130,13 +134,19 @@ func TestLineup(t *testing.T) {
 		want           string
 	}{
 		{"all who can", Options{}, "saturated", "pg-simple", "direct floor haproxy nginx pgbouncer sluice odyssey pg_doorman pgdog pgcat"},
-		{"by protocol", Options{}, "saturated", "my-text", "direct floor haproxy nginx sluice proxysql tiproxy"},
+		{"by protocol", Options{}, "saturated", "my-text", "direct floor haproxy sluice proxysql tiproxy"},
 		{"a line of its own", Options{}, "saturated", "my-readwrite", "floor haproxy sluice proxysql tiproxy"},
 		{"who ends TLS", Options{}, "tls-client", "pg-prepared", "pgbouncer sluice"},
 		{"who ends or passes TLS", Options{}, "tls-both", "my-text", "haproxy sluice"},
 		{"quick", Options{Quick: true, Only: nil}, "saturated", "my-text", "floor haproxy sluice proxysql tiproxy"},
 		{"by name", Options{Only: []string{"nginx", "direct", "tiproxy"}}, "connect", "pg-connect", "direct nginx"},
-		{"a variant", Options{Variants: []Variant{{Name: "two"}}, Quick: true}, "rows", "syn-my-1k", "floor haproxy sluice proxysql tiproxy two"},
+		{"a funnel", Options{}, "funnel", "pg-funnel-simple", "direct pgbouncer sluice sluice-2 odyssey pg_doorman pgdog pgcat"},
+		{"a funnel of many", Options{}, "funnel-clients", "syn-pg-funnel-5000", "pgbouncer sluice odyssey pg_doorman pgdog pgcat"},
+		{"who can not share", Options{Only: []string{"haproxy", "floor", "sluice-2", "moves"}, Relays: []Relay{{Name: "moves"}}},
+			"funnel", "pg-funnel-prepared", "sluice-2"},
+		{"a variant of a funnel", Options{Variants: []Variant{{Name: "two"}}, Quick: true}, "funnel-clients", "syn-pg-funnel-512",
+			"pgbouncer sluice sluice-2 odyssey pg_doorman pgdog pgcat two"},
+		{"a variant", Options{Variants: []Variant{{Name: "two"}}, Quick: true}, "rows", "syn-my-1k", "haproxy sluice proxysql tiproxy two"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,6 +162,43 @@ func TestLineup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestVersions: who is too old for prepared statements over shared server connections takes no part in
+// loads with them, and the report says so.
+func TestVersions(t *testing.T) {
+	for said, want := range map[string]string{
+		"PgBouncer 1.18.0": "simple extended", "PgBouncer 1.21.0": "simple extended prepared",
+		"PgBouncer 2.0": "simple extended prepared", "no idea": "simple extended"} {
+		program := filepath.Join(t.TempDir(), "pgbouncer")
+		if err := os.WriteFile(program, []byte("#!/bin/sh\necho "+said+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := &run{Options: Options{Only: []string{"funnel", pgbouncerName}, Programs: map[string]string{pgbouncerName: program}},
+			look: lookNowhere, programs: map[string]string{}, report: &Report{}}
+		list, err := r.contenders(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range r.cells() {
+			kind, real := strings.CutPrefix(c.Load.Name, "pg-funnel-")
+			if real && len(r.lineup(c, list)) > 0 {
+				got = append(got, kind)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: takes part in %q; want %s", said, got, want)
+		}
+		noted := slices.ContainsFunc(r.report.Notes, func(note string) bool { return strings.HasPrefix(note, said+" knows no prepared statements") })
+		if old := !strings.Contains(want, "prepared"); noted != old {
+			t.Errorf("%s: the notes are %q", said, r.report.Notes)
+		}
+	}
+}
+
+func lookNowhere(name string, _ ...string) (string, error) {
+	return "", errors.New("not to be looked for: " + name)
 }
 
 func TestCheck(t *testing.T) {

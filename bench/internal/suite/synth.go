@@ -48,7 +48,7 @@ func synthAs(l Load, addr string) synth.ClientOptions {
 // startSynth starts the synthetic clients.
 func startSynth(_ context.Context, l Load, at target) (*generator, error) {
 	o := synthAs(l, at.addr)
-	o.Depth, o.Bytes, o.Rate = l.Depth, int(l.Bytes), at.rate
+	o.Depth, o.Bytes, o.Rate, o.Prepared = l.Depth, int(l.Bytes), at.rate, l.Prepared
 	o.Warm, o.Lasts = l.pace.lead, at.lasts-l.pace.lead
 	args, err := ownProgram(synth.ClientArgs(o))
 	if err != nil {

@@ -41,6 +41,7 @@ func (v Variant) contender() Contender {
 		Name:  v.Name,
 		About: strings.Join(slices.DeleteFunc(append([]string{"Sluice,", v.Program}, v.Env...), func(s string) bool { return s == "" }), " "),
 		TLS:   tlsEnds,
+		Pools: true,
 		start: func(ctx context.Context, at station) (running, error) {
 			at.env = v.Env
 			if v.Program != "" {

@@ -18,6 +18,7 @@ type pgServer struct {
 	unnamed  *statement
 	named    map[string]*statement
 	portal   portal // the unnamed one
+	user     string // who has logged in
 }
 
 // Codes that stand in place of a version in the first message.
@@ -72,9 +73,24 @@ func (p *pgServer) startup(in []byte, r *reply) (int, error) {
 	case code>>16 != pgVersion>>16:
 		return 0, p.refuse(r, "0A000", errors.New("unsupported protocol version"))
 	default:
+		p.user = startupUser(in[pgStartLen:size])
 		p.start(code, r)
 	}
 	return int(size), nil
+}
+
+// startupUser finds the user's name among the parameters of a startup message; "" if there is none.
+func startupUser(params []byte) string {
+	c := cursor{b: params}
+	for {
+		name := c.text()
+		if len(name) == 0 {
+			return ""
+		}
+		if value := c.text(); string(name) == "user" {
+			return string(value)
+		}
+	}
 }
 
 // start lets the client in.
@@ -164,12 +180,16 @@ func (p *pgServer) refuse(r *reply, state string, err error) error {
 // query answers a simple query.
 func (p *pgServer) query(body []byte, r *reply) error {
 	c := cursor{b: body}
-	q := readQuestion(c.text())
+	text := c.text()
+	q := readQuestion(text)
 	if c.bad {
 		return p.refuse(r, "08P01", errMalformed)
 	}
 	p.extended = false
 	switch {
+	case q.verb == verbUnknown && isLook(text):
+		p.look(r)
+		return nil // with the end
 	case q.verb == verbUnknown || q.params > 0:
 		p.fail(r, "0A000", errSelect)
 	case q.verb == verbSelect:
@@ -184,16 +204,22 @@ func (p *pgServer) query(body []byte, r *reply) error {
 }
 
 // pgColumn is the RowDescription of all results: one column of text.
-var pgColumn = func() []byte {
-	b := append([]byte{'T', 0, 0, 0, 0, 0, 1}, "answer\x00"...)
-	b = append(b, 0, 0, 0, 0, 0, 0)       // from no table
-	b = append(b, 0, 0, 0, pgTextOID)     // type
-	b = append(b, 0xff, 0xff)             // of any length
-	b = append(b, 0xff, 0xff, 0xff, 0xff) // without a modifier
-	b = append(b, 0, 0)                   // as text
+var pgColumn = pgColumns("answer")
+
+// pgColumns makes a RowDescription of columns of text.
+func pgColumns(names ...string) []byte {
+	b := []byte{'T', 0, 0, 0, 0, 0, byte(len(names))}
+	for _, name := range names {
+		b = append(append(b, name...), 0)
+		b = append(b, 0, 0, 0, 0, 0, 0)       // from no table
+		b = append(b, 0, 0, 0, pgTextOID)     // type
+		b = append(b, 0xff, 0xff)             // of any length
+		b = append(b, 0xff, 0xff, 0xff, 0xff) // without a modifier
+		b = append(b, 0, 0)                   // as text
+	}
 	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1))
 	return b
-}()
+}
 
 // result begins a result: its first row, and filler.
 func (p *pgServer) result(r *reply, number []byte, size int) {

@@ -86,6 +86,18 @@ func TestPgx(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", query, got, err, tag)
 		}
 	}
+	look, err := c.Query(ctx, "SELECT 'S'::text, s.name FROM pg_catalog.pg_settings s", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := pgx.CollectRows(look, func(row pgx.CollectableRow) (string, error) {
+		var kind, name, value string
+		err := row.Scan(&kind, &name, &value)
+		return kind + name + "=" + value, err
+	})
+	if got := strings.Join(found, " "); err != nil || got != "R=6e6f6e65 U=616e79626f6479" { // none, anybody
+		t.Errorf("what is set in the session: %q, %v", got, err)
+	}
 	if _, err := c.Exec(ctx, "SELECT now()"); err == nil || !strings.Contains(err.Error(), errSelect.Error()) {
 		t.Errorf("got %v; want %v", err, errSelect)
 	}

@@ -1,0 +1,39 @@
+package suite
+
+import (
+	"fmt"
+	"time"
+)
+
+// A funnel is many clients over a few server connections. Only poolers take part, and the server
+// itself where it takes as many connections as there are clients.
+const (
+	funnelPool     = 20   // server connections of a contender
+	funnelClients  = 512  // the fewer clients
+	funnelManyMost = 5000 // the many: a proxy of 20,000 descriptors has room for them, and so have the clients
+)
+
+// The paces of many clients, which take longer to log in: up to a millisecond and a half each at the
+// server itself, a third of that at a pooler.
+var (
+	manyReal  = wholeSecond.with(time.Second)
+	manySynth = fraction.with(300 * time.Millisecond)
+	mostSynth = fraction.with(1500 * time.Millisecond)
+)
+
+// syntheticFunnels are the loads of few and of many clients, each pair with one way to ask.
+func syntheticFunnels() []Load {
+	var out []Load
+	for _, prepared := range []bool{false, true} {
+		name := "syn-pg-funnel-"
+		if prepared {
+			name += "prepared-"
+		}
+		few := Load{Name: name + fmt.Sprint(funnelClients), Database: Postgres, Synthetic: true, Clients: funnelClients, Depth: 1,
+			Prepared: prepared, PerQuery: 1, Unit: "query", start: startSynth, pace: manySynth}
+		many := few
+		many.Name, many.Clients, many.Versus, many.pace = name+fmt.Sprint(funnelManyMost), funnelManyMost, few.Name, mostSynth
+		out = append(out, few, many)
+	}
+	return out
+}
