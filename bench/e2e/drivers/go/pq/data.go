@@ -45,7 +45,7 @@ func copyError(p *paths.P) {
 }
 
 func copyRows(p *paths.P, tx *sql.Tx, table string, rows int, value func(i int) any) error {
-	in, err := tx.PrepareContext(p, pq.CopyIn(table, "id", "name"))
+	in, err := tx.PrepareContext(p, "copy "+table+" (id, name) from stdin")
 	if err != nil {
 		return err
 	}
