@@ -296,6 +296,18 @@ var visits = []visitScript{
 		script: `> START(user,ann) identified(scram,clear:pw) > raw(p\x00\x00\x00\x16SCRAM-SHA-256\x00\xff\xff\xff\xff) client=R(10,SCRAM-SHA-256),R(11) op=More > p(n,,n=,r=abc)`,
 	},
 	{
+		name:   "SCRAM, and a first message without its length",
+		script: `> START(user,ann) identified(scram,clear:pw) > raw(p\x00\x00\x00\x14SCRAM-SHA-256\x00\x00\x00) op=Close client=R(10,SCRAM-SHA-256),E(08P01)`,
+	},
+	{
+		name:   "SCRAM, and a first message with another's length",
+		script: `> START(user,ann) identified(scram,clear:pw) > raw(p\x00\x00\x00\x18SCRAM-SHA-256\x00\x00\x00\x00\x03n,) op=Close client=R(10,SCRAM-SHA-256),E(08P01)`,
+	},
+	{
+		name:   "SCRAM, and a last message that is none",
+		script: "> START(user,ann) identified(scram,clear:pw) > first(pw) > p(c) op=Close client=R(10,SCRAM-SHA-256),R(11),E(08P01)",
+	},
+	{
 		name:   "refused before the client has said what it wants",
 		script: "refuse(53300) op=More client= > START(user,ann) op=Close client=E(53300) refusal=no",
 	},
@@ -430,6 +442,10 @@ func TestGateOutOfTurn(t *testing.T) {
 		if op := call(g); op != codec.OpClose {
 			t.Errorf("call %d: got %v", i, op)
 		}
+	}
+	v := visitScript{script: "> CANCEL(abcd)"}.hold(t, whole)
+	if op := v.gate.Client([]byte("more")); op != codec.OpClose || v.gate.Rest() != nil {
+		t.Errorf("bytes behind a cancel request: %v, rest %q", op, v.gate.Rest())
 	}
 	g := Protocol{}.NewGate(&codec.GateConfig{})
 	g.Work()

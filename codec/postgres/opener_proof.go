@@ -129,7 +129,8 @@ func (o *opener) answerSCRAM(data []byte) codec.Op {
 	secret := &o.cfg.Secret
 	if secret.Password == "" {
 		o.keys.client, o.keys.server = scramKey(secret.ClientKey), scramKey(secret.ServerKey)
-		return o.prove()
+		o.prove()
+		return codec.OpMore
 	}
 	keys, ok := derived.look(secret.Password, o.scram.salt, o.scram.iterations)
 	if !ok {
@@ -137,7 +138,8 @@ func (o *opener) answerSCRAM(data []byte) codec.Op {
 		return codec.OpWork
 	}
 	o.keys = keys
-	return o.prove()
+	o.prove()
+	return codec.OpMore
 }
 
 // Work derives keys from the password.
@@ -153,16 +155,13 @@ func (o *opener) Worked() codec.Op {
 		return codec.OpMore
 	}
 	o.stage = openerAuth
-	if op := o.prove(); op != codec.OpMore {
-		return op
-	}
-	return o.read()
+	o.prove()
+	return o.read() // the server may have spoken meanwhile
 }
 
 // prove sends the proof.
-func (o *opener) prove() codec.Op {
+func (o *opener) prove() {
 	o.sendPassword(o.scram.answer(o.keys.client, o.keys.server))
-	return codec.OpMore
 }
 
 // verifySCRAM checks that the server knows the verifier.

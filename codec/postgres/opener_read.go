@@ -16,7 +16,7 @@ const (
 
 // read takes the whole messages at hand.
 func (o *opener) read() codec.Op {
-	for o.stage == openerAuth || o.stage == openerSettle {
+	for {
 		if len(o.in) > 0 && !o.expects(o.in[0]) {
 			return o.strange(fmt.Sprintf("the server sent type 0x%02x during the login", o.in[0]))
 		}
@@ -36,7 +36,6 @@ func (o *opener) read() codec.Op {
 			return op
 		}
 	}
-	return codec.OpMore
 }
 
 // expects tells whether a message of that type may come now.

@@ -265,6 +265,14 @@ func TestOpener(t *testing.T) {
 	}
 }
 
+// TestOpenerHost makes a host that knows what the server has said of the connection.
+func TestOpenerHost(t *testing.T) {
+	h := errandScript{script: "< R(0) S(server_version,15.4) K(4) Z(I)"}.hold(t, whole).opener.Host()
+	if h.Key() != (codec.Key{ID: 7, Secret: "ssss"}) || describeSettings(h.Reported()) != "server_version=15.4" || !h.Free() {
+		t.Errorf("%v, %v, free %v", h.Key(), h.Reported(), h.Free())
+	}
+}
+
 // TestOpenerRest hands over what stands behind the login.
 func TestOpenerRest(t *testing.T) {
 	e := errandScript{script: "< R(0)"}.hold(t, whole)

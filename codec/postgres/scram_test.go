@@ -229,6 +229,19 @@ func TestOneDerivationForManyLogins(t *testing.T) {
 	}
 }
 
+// TestClearPasswordIsDerivedOnce keeps the keys of a clear password that was right, and never those of
+// a wrong one: nobody but those who know passwords can fill the cache.
+func TestClearPasswordIsDerivedOnce(t *testing.T) {
+	for password, want := range map[string][]int{"a right one": {1, 0, 0}, "a wrong one": {1, 1, 1}} {
+		script := "> SSL tls > START(user,ann) identified(clear,clear:a right one) > p(" + password + ")"
+		for i, n := range want {
+			if v := (visitScript{tls: prefer, script: script}).hold(t, whole); v.work != n {
+				t.Errorf("%s, time %d: %d derivations, want %d", password, i, v.work, n)
+			}
+		}
+	}
+}
+
 // TestUnknownUserLooksTheSame compares all that a client is sent, byte for byte (pitfall 40), and
 // whether it had to wait for a derivation.
 func TestUnknownUserLooksTheSame(t *testing.T) {
