@@ -14,7 +14,8 @@ type dialog struct {
 	known  bool
 	secret codec.Secret
 
-	verifier scramVerifier // of the user, or its salt and iterations alone
+	verifier scramVerifier // of the user, or else a salt and iterations alone
+	stored   bool          // it is the user's
 	derive   string        // the password that the verifier's keys are derived from; "" if there is none
 	keys     scramKeys     // what Work has derived from it
 
@@ -35,8 +36,8 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 	if a.Known {
 		d.secret = a.Secret
 	}
-	stored := d.verify(g.cfg.Salt, g.user)
-	switch d.method = chooseMethod(a.Method, d, stored); d.method {
+	d.verify(g.cfg.Salt, g.user)
+	switch d.method = d.choose(a.Method); d.method {
 	case codec.AuthTrust:
 		if !d.known {
 			return g.wrong()
@@ -64,25 +65,26 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 	return g.readPassword() // the answer may be at hand already
 }
 
-// verify prepares what the client is checked against. stored tells that a SCRAM verifier is stored.
-func (d *dialog) verify(salt [32]byte, user string) (stored bool) {
-	if d.verifier, stored = parseVerifier(d.secret.Verifier); stored {
-		return true
+// verify prepares what the client is checked against.
+//
+// A known password and nothing at all get the same salt, so that they look alike. What a client could
+// measure is the first derivation from a known password: one login in the life of the process.
+func (d *dialog) verify(salt [32]byte, user string) {
+	if d.verifier, d.stored = parseVerifier(d.secret.Verifier); d.stored {
+		return
 	}
-	// The same for a known password and for nothing, so that they look alike.
 	d.verifier = scramVerifier{salt: inventedSalt(salt, user), iterations: iterationsOwn}
 	d.derive = d.secret.Password
-	return false
 }
 
-// chooseMethod settles what the account's method comes to with the secret at hand.
-func chooseMethod(m codec.AuthMethod, d *dialog, stored bool) codec.AuthMethod {
+// choose settles what the account's method comes to with the secret at hand.
+func (d *dialog) choose(m codec.AuthMethod) codec.AuthMethod {
 	switch {
 	case m == codec.AuthSecret && d.secret.Password == "" && isMD5(d.secret.Verifier):
 		return codec.AuthMD5
 	case m == codec.AuthSecret:
 		return codec.AuthSCRAM
-	case m == codec.AuthMD5 && d.secret.Password == "" && stored:
+	case m == codec.AuthMD5 && d.secret.Password == "" && d.stored:
 		return codec.AuthSCRAM
 	}
 	return m

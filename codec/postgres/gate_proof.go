@@ -145,7 +145,7 @@ func (d *dialog) checkClear(user string) bool {
 	case isMD5(d.secret.Verifier):
 		return sameText(md5Verifier(d.given, user), d.secret.Verifier)
 	}
-	return equalKeys(d.keys.stored, d.verifier.stored)
+	return d.stored && equalKeys(d.keys.stored, d.verifier.stored)
 }
 
 // checkMD5 tells whether a client has answered the salt as the user would.

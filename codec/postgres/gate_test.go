@@ -430,6 +430,19 @@ func TestRefusedByServer(t *testing.T) {
 	}
 }
 
+// TestNothingFitsNoSecret lets nobody in by keys that were not derived, where none are stored.
+func TestNothingFitsNoSecret(t *testing.T) {
+	for _, d := range []dialog{{known: true}, {known: true, secret: codec.Secret{Verifier: "SCRAM-SHA-256$broken"}}} {
+		d.verify([32]byte{}, "ann")
+		if d.checkClear("ann") || d.checkMD5("ann", md5Answer(md5Verifier("", "ann"), d.md5Salt)) {
+			t.Errorf("%q lets a client in", d.secret.Verifier)
+		}
+		if _, _, ok := d.scram.prove(d.verifier.stored, d.verifier.server); ok {
+			t.Errorf("%q lets a client in by SCRAM", d.secret.Verifier)
+		}
+	}
+}
+
 // TestGateOutOfTurn calls methods that have no place where the login stands.
 func TestGateOutOfTurn(t *testing.T) {
 	for i, call := range []func(codec.Gate) codec.Op{
