@@ -16,6 +16,7 @@ type line struct {
 	spare     atomic.Bool
 	idleSince atomic.Int64 // when spare was set, or the longest idle entry was last used
 	opening   atomic.Int32 // entries being opened here
+	arrived   atomic.Int64 // when the last entry came from another loop
 	_         [64]byte
 	// Written by other loops.
 	coming atomic.Int32 // entries on their way here

@@ -284,6 +284,7 @@ func (p *Part) Arrived(e *Entry) {
 	e.part, e.to, e.state = p, nil, free
 	e.loop.Store(int32(p.loop))
 	p.line.coming.Add(-1)
+	p.line.arrived.Store(p.h.Now())
 	p.place(e)
 	if p.queue.n > 0 && p.elsewhere() {
 		p.poke()

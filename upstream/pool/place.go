@@ -123,9 +123,12 @@ const (
 	// mostly comes free sooner than another loop could send something.
 	patience = 200_000
 	// slack is how much longer, in nanoseconds, another loop's first waiter must have waited than the
-	// own one, an eighth of its wait not counted. It allows for grain, and for a batch of events.
-	slack      = 300_000
-	slackShare = 8
+	// own one, besides a part of its wait: a quarter, and a half as long as the last connection that was
+	// sent there has not yet served a whole queue. It allows for grain, for a batch of events, and for
+	// chance: one connection of ten that has moved makes a difference of a fifth in the waits.
+	slack    = 300_000
+	slackOf  = 4
+	hurrying = 2
 )
 
 // elder returns the part on another loop whose first waiter comes before those here, or nil.
@@ -145,12 +148,21 @@ func (p *Part) elder(now int64) (to *Part) {
 			if now-s < patience || coming >= q.line.count.Load() {
 				continue
 			}
-		} else if coming > 0 || mine-s < slack+(now-s)/slackShare {
+		} else if coming > 0 || mine-s < q.slack(now, s) {
 			continue
 		}
 		to, oldest = q, s
 	}
 	return to
+}
+
+// slack is how much longer than somebody here a waiter of that part, who has come at since, must have
+// waited to come first.
+func (p *Part) slack(now, since int64) int64 {
+	if since < p.line.arrived.Load() {
+		return slack + (now-since)/hurrying
+	}
+	return slack + (now-since)/slackOf
 }
 
 // send takes a free entry to another loop. It returns false if it can't be moved.
