@@ -219,13 +219,19 @@ func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err
 		s.skip(at, at+len(m)) // the server ignores it
 		g.drop = true
 	} else {
+		if g.host != nil && g.host.curing && typ != 'X' {
+			return 0, 0, codec.NeedTurn, nil
+		}
 		more, need, err = g.act(typ, &msg)
 		if more > 0 {
 			return 0, min(more, total), codec.NeedBytes, nil
 		}
-		if err != nil || need != codec.NeedBytes && need != codec.NeedEnd {
+		if err != nil || need != codec.NeedBytes && need != codec.NeedEnd && need != codec.NeedAside {
 			return 0, 0, need, err
 		}
+	}
+	if h := g.host; h != nil && h.recording {
+		h.recordMessage(m, total)
 	}
 	g.left = uint32(total - len(m))
 	if g.left == 0 {

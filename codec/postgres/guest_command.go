@@ -1,13 +1,344 @@
 package postgres
 
-import "sluice/codec"
+import (
+	"bytes"
 
-// command acts on a Query that is one of the commands that concern what Sluice keeps for the client.
+	"sluice/codec"
+)
+
+// command acts on a Query that is one of the commands that concern what Sluice keeps for the client:
+// SQL has the same namespace of prepared statements as the protocol.
+//
+// https://www.postgresql.org/docs/current/sql-prepare.html
 func (g *guest) command(r *request, text []byte, w words) (done bool, need codec.Need, err error) {
+	c := &g.shelf.command
+	if !soleCommand(text, c) {
+		if w&wordExecute == 0 || !findExecute(text, c) {
+			return false, codec.NeedBytes, nil
+		}
+	}
+	switch c.kind {
+	case cmdBegin:
+		if g.cfg.SingleStatements {
+			return true, codec.NeedBytes, errSingle
+		}
+	case cmdPrepare:
+		return g.sqlPrepare(r, text, c)
+	case cmdExecute:
+		return g.sqlExecute(r, text, c)
+	case cmdDeallocate, cmdDeallocateAll:
+		return g.sqlDeallocate(r, c)
+	case cmdListen, cmdUnlisten, cmdUnlistenAll:
+		return g.listen(r, c)
+	}
 	return false, codec.NeedBytes, nil
 }
 
-// bound looks at a Bind of a statement whose text names no settings, since they are its parameters.
+var errSingle = codec.Error{
+	Cond: codec.NotShareable,
+	Text: "transaction blocks are not allowed here: each statement may run on another server connection",
+	Hint: `The listener's unit is "statement".`,
+}
+
+// settled asks for a host with which nothing is outstanding, so that the transaction's status is known.
+func (g *guest) settled() codec.Need {
+	h := g.host
+	switch {
+	case h == nil:
+		return codec.NeedHost
+	case h.busyOwn() || h.doubt > 0:
+		return codec.NeedTurn
+	case h.done < h.sent:
+		return g.wait(h.sent - 1)
+	}
+	return codec.NeedBytes
+}
+
+// sqlPrepare acts on PREPARE.
+func (g *guest) sqlPrepare(r *request, text []byte, c *command) (bool, codec.Need, error) {
+	h := g.host
+	if h == nil || h.prepared() == 0 || g.group {
+		return false, codec.NeedBytes, nil
+	}
+	if need := g.settled(); need != codec.NeedBytes {
+		return true, need, nil
+	}
+	old := g.names[string(c.name())]
+	if old != nil { // the server has to say so
+		if err := g.readyForQuery(old, r); err != nil {
+			return true, codec.NeedBytes, err
+		}
+		g.rewrite(r, text, c, old.st.name)
+		return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: old}, Flag: flagCalm})
+	}
+	print := g.print()
+	print[1] ^= 1 // never the same as a Parse's
+	key := append(append(append([]byte(nil), text[:c.at]...), 0), text[c.end:]...)
+	st := g.shelf.intern(key, print, g.words)
+	st.sql = c.at + 1
+	n := &named{name: string(c.name()), st: st, batch: h.sent}
+	g.name(n)
+	r.s.cut(r.at)
+	if d := h.hold(st); d != nil {
+		h.write(oweOwn, flagSoft, "DEALLOCATE "+st.name, r.s.t)
+	} else if err := h.makeRoomForQuery(r.s.t); err != nil {
+		return true, codec.NeedBytes, err
+	}
+	h.keep(st)
+	g.rewrite(r, text, c, st.name)
+	return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: n, st: st}, Flag: flagCalm})
+}
+
+// rewrite writes a Query with another name at its place.
+func (g *guest) rewrite(r *request, text []byte, c *command, name string) {
+	r.s.skip(r.at, r.at+r.total)
+	out := r.s.t.Server.Begin()
+	out = appendHeader(out, 'Q', len(text)-(c.end-c.at)+len(name)+1)
+	out = append(append(append(out, text[:c.at]...), name...), text[c.end:]...)
+	r.s.t.Server.End(append(out, 0))
+}
+
+// sqlExecute acts on EXECUTE.
+func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Need, error) {
+	n := g.names[string(c.name())]
+	if n == nil {
+		if !bytes.HasPrefix(c.name(), []byte(namePrefix)) {
+			return false, codec.NeedBytes, nil
+		}
+		n = &named{name: string(c.name())}
+	}
+	if n.st != nil && n.st.words&wordSequence != 0 {
+		if need := g.sequence(r); need != codec.NeedBytes {
+			return true, need, nil
+		}
+	}
+	if need := g.settled(); need != codec.NeedBytes {
+		return true, need, nil
+	}
+	name := namePrefix + "0"
+	if n.st != nil {
+		if err := g.readyForQuery(n, r); err != nil {
+			return true, codec.NeedBytes, err
+		}
+		name = n.st.name
+		g.suspect |= n.st.words & (wordLook | wordUnsure)
+	}
+	g.rewrite(r, text, c, name)
+	return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: n}})
+}
+
+// readyForQuery has a statement prepared on the host in front of a Query. An error is told in place of
+// that Query's own.
+func (g *guest) readyForQuery(n *named, r *request) error {
+	h := g.host
+	d := h.hold(n.st)
+	if d != nil && !d.old() {
+		return nil
+	}
+	r.s.cut(r.at)
+	t := r.s.t
+	if d != nil {
+		h.write(oweOwn, flagSoft, "DEALLOCATE "+n.st.name, t)
+	} else if err := h.makeRoomForQuery(t); err != nil {
+		return err
+	}
+	h.keep(n.st)
+	if n.st.sql > 0 {
+		h.parses++
+		t.Server.End(appendQuery(t.Server.Begin(), n.st.prepare()))
+		return h.ask(debt{Act: codec.OwedSwallow, Code: oweQuery, Ref: owing{named: n, st: n.st}, Flag: flagInstead})
+	}
+	h.writeParse(n.st, t)
+	if err := h.ask(debt{Act: codec.OwedSwallow, Code: oweParse, Ref: owing{named: n, st: n.st}, Flag: flagInstead}); err != nil {
+		return err
+	}
+	t.Server.AppendString(syncMessage)
+	return h.ask(debt{Act: codec.OwedSwallow, Code: oweSync})
+}
+
+// prepare returns the text of a PREPARE under the shared name.
+func (st *stmt) prepare() string { return st.tail[:st.sql-1] + st.name + st.tail[st.sql:] }
+
+// makeRoomForQuery makes room for a statement, where no group is open.
+func (h *host) makeRoomForQuery(t *codec.Turn) error {
+	if len(h.stmts) < h.cfg.PreparedMax || h.uses.newer == &h.uses {
+		return nil
+	}
+	d := h.uses.newer
+	h.lose(d.st)
+	h.write(oweOwn, flagSoft, "DEALLOCATE "+d.st.name, t)
+	return nil
+}
+
+// sqlDeallocate acts on DEALLOCATE: only the client's names go. In a failed transaction it is the
+// server's to refuse.
+func (g *guest) sqlDeallocate(r *request, c *command) (bool, codec.Need, error) {
+	all := c.kind == cmdDeallocateAll
+	n := g.names[string(c.name())]
+	if g.group || !all && n == nil || all && g.pins&wordPrepared != 0 {
+		return false, codec.NeedBytes, nil
+	}
+	if g.host != nil {
+		if need := g.settled(); need != codec.NeedBytes {
+			return true, need, nil
+		}
+		if g.host.tx == codec.TxFailed {
+			return false, codec.NeedBytes, nil
+		}
+	}
+	if all {
+		g.forgetNames()
+	} else {
+		delete(g.names, n.name)
+		g.shelf.release(n.st)
+	}
+	tag := "DEALLOCATE"
+	if all {
+		tag = "DEALLOCATE ALL"
+	}
+	r.s.skip(r.at, r.at+r.total)
+	g.answer(tag, nil, r.s.t)
+	return true, codec.NeedBytes, nil
+}
+
+// forgetNames drops all prepared statements of the client.
+func (g *guest) forgetNames() {
+	for _, n := range g.names {
+		g.shelf.release(n.st)
+	}
+	clear(g.names)
+}
+
+// answer tells the client that a Query was done, or why not.
+func (g *guest) answer(tag string, e *codec.Error, t *codec.Turn) {
+	if g.watch != nil {
+		g.watch.OnCommand(kindQuery, nil)
+		g.watch.OnReply(kindQuery)
+	}
+	out := t.Client.Begin()
+	if e != nil {
+		out = appendReport(out, msgError, "ERROR", sqlState(e.Cond), e.Text, "", e.Hint)
+	} else {
+		out = appendComplete(out, tag)
+	}
+	status := byte('I')
+	if g.host != nil && g.host.tx == codec.TxOpen {
+		status = 'T'
+	}
+	t.Client.End(append(out, 'Z', 0, 0, 0, 5, status))
+	if g.watch != nil {
+		g.watch.OnDone(kindQuery, e != nil)
+	}
+}
+
+// listen acts on LISTEN and UNLISTEN. Outside a transaction they are Sluice's own to do; inside one the
+// session is bound to the host from then on.
+func (g *guest) listen(r *request, c *command) (bool, codec.Need, error) {
+	if !g.cfg.Aside || g.host != nil || g.group || !g.inUTF8() {
+		return false, codec.NeedBytes, nil
+	}
+	g.aside = codec.Aside{Name: string(c.name())}
+	switch c.kind {
+	case cmdUnlisten:
+		g.aside.Kind = codec.AsideUnlisten
+	case cmdUnlistenAll:
+		g.aside.Kind = codec.AsideUnlistenAll
+	}
+	r.s.skip(r.at, r.at+r.total)
+	return true, codec.NeedAside, nil
+}
+
+// inUTF8 tells whether the client's names and texts are those of the shared listening connection.
+func (g *guest) inUTF8() bool {
+	if g.told == nil {
+		return false
+	}
+	encoding, _ := g.told.get("client_encoding")
+	return encoding == "UTF8"
+}
+
+// Answered tells that what NeedAside asked for was done.
+func (g *guest) Answered(err *codec.Error, t *codec.Turn) {
+	tag := "UNLISTEN"
+	if g.aside.Kind == codec.AsideListen {
+		tag = "LISTEN"
+	}
+	g.answer(tag, err, t)
+}
+
+// sequence is asked before a statement that speaks of what the session has done to sequences before.
+// The host at hand knows, or the last one, if nobody has had it since. Else nobody does: then the host
+// is made to know nothing, so that the server says so.
+func (g *guest) sequence(r *request) codec.Need {
+	if g.host == nil {
+		if !g.forsaken {
+			return codec.NeedSame
+		}
+		return codec.NeedHost
+	}
+	if g.busy() {
+		return codec.NeedTurn
+	}
+	if g.forsaken && !g.group && g.host.tx == codec.TxIdle && g.host.owed.Len() == 0 {
+		r.s.cut(r.at)
+		g.host.write(oweOwn, flagSoft, "DISCARD SEQUENCES", r.s.t)
+	}
+	g.forsaken = false
+	g.pins |= wordSequence
+	return codec.NeedBytes
+}
+
+// bound looks at a Bind before it is sent: more of it is needed if its parameters name settings.
 func (g *guest) bound(r *request, st *stmt, at int) (more int, need codec.Need) {
+	if st.words&wordSequence != 0 {
+		if need := g.sequence(r); need != codec.NeedBytes {
+			return 0, need
+		}
+	}
+	if st.words&(wordSettings|wordParams) == 0 {
+		return 0, codec.NeedBytes
+	}
+	if !r.whole() {
+		if r.total <= maxQueryHead {
+			return r.total, codec.NeedBytes
+		}
+		g.suspect |= wordSettings | wordUnsure
+		return 0, codec.NeedBytes
+	}
+	w := findSettings([]byte(st.text()), st.words, &g.custom)
+	g.suspect |= w & (wordLook | wordUnsure)
+	if w&wordParams != 0 {
+		g.custom.addParams(r.m[at:])
+	}
 	return 0, codec.NeedBytes
+}
+
+// addParams adds the values of a Bind, from behind its names, that may be names of settings.
+//
+// https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-BIND
+func (n *customNames) addParams(b []byte) {
+	if len(b) < 2 {
+		return
+	}
+	formats := int(b[0])<<8 | int(b[1])
+	if b = b[2:]; len(b) < 2*formats+2 {
+		return
+	}
+	b = b[2*formats:]
+	count := int(b[0])<<8 | int(b[1])
+	b = b[2:]
+	for ; count > 0 && len(b) >= 4; count-- {
+		size := int(int32(uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])))
+		b = b[4:]
+		if size < 0 {
+			continue
+		}
+		if size > len(b) {
+			return
+		}
+		if isCustomName(b[:size]) {
+			n.add(b[:size])
+		}
+		b = b[size:]
+	}
 }

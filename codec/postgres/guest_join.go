@@ -54,7 +54,7 @@ func (g *guest) Host() codec.Host {
 func (g *guest) Ready() bool {
 	h := g.host
 	return h == nil || g.fail != nil ||
-		!h.busyOwn() && h.doubt == 0 && (g.await == 0 || h.done > g.await)
+		!h.busyOwn() && h.doubt == 0 && !h.curing && (g.await == 0 || h.done > g.await)
 }
 
 // busyOwn tells that settings are being changed or looked at.
@@ -105,6 +105,7 @@ func (g *guest) introduced(h *host, res lookResult) {
 	g.role, g.user = res.role, res.user
 	g.intro = &introduction{report: h.report, settings: res.settings, role: res.role, user: res.user}
 	g.told = h.report
+	g.custom.addSettings(g.startup)
 }
 
 // Introduction is what came of Introduce or Adopt.
@@ -135,6 +136,7 @@ func (g *guest) Adopt(in codec.Introduction) {
 	g.startup, g.settings = o.settings, o.settings
 	g.role, g.user = o.role, o.user
 	g.told = o.report
+	g.custom.addSettings(g.startup)
 }
 
 // firstOf is for calls whose second result does not matter.
@@ -300,6 +302,3 @@ func (g *guest) Close() {
 		g.unnamed.st = nil
 	}
 }
-
-// Answered tells that what NeedAside asked for was done.
-func (g *guest) Answered(err *codec.Error, t *codec.Turn) {}

@@ -50,9 +50,9 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 		return g.query(r)
 	}
 	if g.host == nil {
-		return 0, codec.NeedHost, nil
+		return g.alone(typ, r)
 	}
-	if g.host.doubt > 0 && g.host.copying == copyNone {
+	if g.busy() {
 		return 0, codec.NeedTurn, nil
 	}
 	if typ == 'F' {
@@ -71,10 +71,93 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute}) // 'E'
 }
 
+// alone acts on a message without a host, if that is possible: a statement that was prepared well
+// before need not be prepared on a server before it is used.
+func (g *guest) alone(typ byte, r *request) (more int, need codec.Need, err error) {
+	if g.cfg.Lasting || typ != 'P' && typ != 'C' {
+		return 0, codec.NeedHost, nil
+	}
+	if !r.whole() {
+		if r.total > maxQueryHead {
+			return 0, codec.NeedHost, nil
+		}
+		return r.total, codec.NeedBytes, nil
+	}
+	at := headerSize
+	if typ == 'C' {
+		at++
+	}
+	name, next := r.cstring(at)
+	if len(name) == 0 {
+		return 0, codec.NeedHost, nil
+	}
+	n := g.names[string(name)]
+	answer := "1\x00\x00\x00\x04"
+	if typ == 'P' {
+		st := g.shelf.find(r.m[next:], g.settings.prints())
+		if n != nil || st == nil || !st.proven || g.unsure {
+			return 0, codec.NeedHost, nil
+		}
+		g.shelf.use(st)
+		g.enterGroup(nil)
+		g.name(&named{name: string(name), st: st})
+	} else {
+		if n == nil || r.m[headerSize] != 'S' {
+			return 0, codec.NeedHost, nil
+		}
+		answer = "3\x00\x00\x00\x04"
+		g.enterGroup(nil)
+		delete(g.names, n.name)
+		g.shelf.release(n.st)
+	}
+	r.s.skip(r.at, r.at+r.total)
+	r.s.t.Client.AppendString(answer)
+	return 0, codec.NeedBytes, nil
+}
+
+// name enters a prepared statement of the client.
+func (g *guest) name(n *named) {
+	if g.names == nil {
+		g.names = make(map[string]*named)
+	}
+	g.names[n.name] = n
+}
+
+// busy tells that a message has to wait for what Sluice itself does on the host.
+func (g *guest) busy() bool {
+	h := g.host
+	return h.busyOwn() || h.doubt > 0 && h.copying == copyNone
+}
+
+// isSetLocal tells whether a text is a SET LOCAL, or SET TRANSACTION or SET CONSTRAINTS, and nothing
+// else: their effect ends with the transaction.
+func isSetLocal(text []byte) bool {
+	s := sqlScanner{text: text}
+	if !s.is(s.next(), "set") {
+		return false
+	}
+	if t := s.next(); !s.is(t, "local") && !s.is(t, "transaction") {
+		return false
+	}
+	for {
+		switch s.next().kind {
+		case tokenEnd:
+			return true
+		case tokenSemicolon:
+			return s.next().kind == tokenEnd
+		case tokenUnsure:
+			return false
+		}
+	}
+}
+
 // enterGroup notes a message of the extended protocol.
 func (g *guest) enterGroup(text []byte) {
 	if !g.group {
 		g.group = true
+		if h := g.host; h != nil {
+			h.startRecord()
+		}
 		if g.watch != nil {
 			g.watch.OnCommand(kindExtended, text)
 		}
@@ -149,10 +232,15 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 			return 0, need, err
 		}
 	}
+	if w&wordSequence != 0 {
+		if need := g.sequence(r); need != codec.NeedBytes {
+			return 0, need, nil
+		}
+	}
 	if g.host == nil {
 		return 0, codec.NeedHost, nil
 	}
-	if g.host.doubt > 0 && g.host.copying == copyNone {
+	if g.busy() {
 		return 0, codec.NeedTurn, nil
 	}
 	if !g.cfg.Lasting && !r.whole() {
@@ -161,15 +249,21 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 		g.scanner.feed(text)
 	}
 	g.suspect |= w & (wordLook | wordUnsure)
-	return 0, codec.NeedBytes, g.pass(r, text)
+	d := debt{}
+	if r.whole() && isSetLocal(text) {
+		d.Flag = flagCalm
+		g.unsure = true
+	}
+	return 0, codec.NeedBytes, g.pass(text, d)
 }
 
-// pass has the server run a Query.
-func (g *guest) pass(_ *request, text []byte) error {
-	flag := g.leaveGroup(kindQuery, text)
-	prev := g.unnamed.st
+// pass has the server run a Query. d is what is known of it.
+func (g *guest) pass(text []byte, d debt) error {
+	d.Code = oweQuery
+	d.Flag |= g.leaveGroup(kindQuery, text)
+	d.Ref.prev = g.unnamed.st
 	g.forgetUnnamed()
-	return g.host.ask(debt{Code: oweQuery, Flag: flag, Ref: owing{prev: prev}})
+	return g.host.ask(d)
 }
 
 // appendNamed appends a message whose body is a name and what follows it.

@@ -115,10 +115,7 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	}
 	g.enterGroup(r.m[r.total-len(tail) : r.total-st.typesLen()])
 	n := &named{name: string(name), st: st, batch: h.sent}
-	if g.names == nil {
-		g.names = make(map[string]*named)
-	}
-	g.names[n.name] = n
+	g.name(n)
 	reply := debt{Code: oweParse, Ref: owing{named: n, st: st}}
 	if d != nil && !d.old() {
 		r.s.skip(r.at, r.at+r.total)

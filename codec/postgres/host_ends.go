@@ -51,10 +51,13 @@ func (h *host) Abandon(t *codec.Turn) (cancel, ok bool) {
 	return cancel, true
 }
 
+// syncMessage is a Sync.
+const syncMessage = "S\x00\x00\x00\x04"
+
 // writeSync ends what the client has begun.
 func (h *host) writeSync(t *codec.Turn) {
 	h.deaf = false
-	t.Server.AppendString("S\x00\x00\x00\x04")
+	t.Server.AppendString(syncMessage)
 	h.owed.Push(debt{Act: codec.OwedSwallow, Code: oweSync})
 	h.sent++
 }

@@ -36,10 +36,27 @@ func (h *host) failure(t *codec.Turn) error {
 		}
 		return nil
 	}
+	if d.Flag&flagInstead != 0 {
+		h.instead = append([]byte(nil), h.body...)
+		if d.Code == oweParse {
+			h.skip(t)
+		} else {
+			h.lose(d.Ref.st)
+		}
+		return nil
+	}
+	if h.isCachedPlan() && h.cure(d) {
+		h.skip(t)
+		h.owed.Front().Act = codec.OwedSwallow
+		return nil
+	}
 	if !h.replied {
 		h.onReply(d.Code)
 	}
 	h.erred = true
+	if h.instead != nil {
+		h.body, h.instead = h.instead, nil
+	}
 	if h.fate == fateKeep {
 		if h.guest != nil && !h.gone {
 			h.tellError(d.Ref.named, t)
@@ -52,6 +69,7 @@ func (h *host) failure(t *codec.Turn) error {
 	case oweSync:
 	case oweQuery, oweFunction:
 		h.copyFailed()
+		h.undo(d, h.done, true)
 	default:
 		if h.copying == copyIn && h.copyFailed() {
 			return nil
@@ -124,7 +142,16 @@ func (h *host) undo(d *debt, batch uint64, failed bool) {
 			h.undoUnnamed(d.Ref.prev)
 		}
 	case oweQuery:
-		h.undoUnnamed(d.Ref.prev)
+		if n := d.Ref.named; n != nil && d.Ref.st != nil { // a PREPARE
+			if g != nil && g.names[n.name] == n {
+				delete(g.names, n.name)
+				g.shelf.release(n.st)
+			}
+			h.lose(d.Ref.st)
+		}
+		if !failed {
+			h.undoUnnamed(d.Ref.prev)
+		}
 	}
 }
 

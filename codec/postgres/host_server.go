@@ -223,10 +223,16 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 		return h.status(t)
 	}
 	d := h.owed.Front()
+	if d.Act == codec.OwedForward {
+		h.count(typ)
+	}
 	switch typ {
 	case '1', '2', '3', 'n':
 		if d.Code != answers[typ] {
 			return fmt.Errorf("postgres: the server sent type %q out of place", typ)
+		}
+		if typ == '1' && d.Ref.st != nil {
+			d.Ref.st.proven = true
 		}
 		h.pop(t)
 	case 'T':
@@ -260,7 +266,7 @@ func (h *host) complete(typ byte, d *debt, t *codec.Turn) {
 	if typ == 'C' {
 		h.copyDone()
 		if h.fate == fateCopy {
-			h.tagged()
+			h.tagged(d.Flag)
 		}
 		d = h.owed.Front()
 	}
@@ -312,8 +318,13 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 		h.pop(t)
 		h.ownDone(d, t)
 	} else {
-		h.commandDone(d)
+		if d.Act == codec.OwedForward {
+			h.commandDone(d)
+		}
 		h.pop(t)
+		if h.curing {
+			h.rerun(t)
+		}
 	}
 	if h.owed.Len() == 0 {
 		h.settle(t)
@@ -324,7 +335,7 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 // commandDone tells of the end of a client's command.
 func (h *host) commandDone(d debt) {
 	failed := h.erred
-	h.replied, h.erred = false, false
+	h.replied, h.erred, h.instead = false, false, nil
 	g := h.guest
 	if g == nil || h.gone {
 		return
@@ -369,7 +380,7 @@ func (h *host) status(t *codec.Turn) error {
 }
 
 // tagged takes the tag of a command of the client's.
-func (h *host) tagged() {
+func (h *host) tagged(flag byte) {
 	g := h.guest
 	if g == nil || g.cfg.Lasting || h.gone {
 		return
@@ -378,13 +389,48 @@ func (h *host) tagged() {
 	if n := len(tag); n > 0 && tag[n-1] == 0 {
 		tag = tag[:n-1]
 	}
+	if flag&flagCalm != 0 {
+		return
+	}
 	if w := tagWords(tag, g.pins); w != 0 {
 		g.suspect |= w
 		if w&wordSettings != 0 {
 			g.unsure = true
 		}
+		if tag[0] == 'D' {
+			h.dropped(string(tag))
+		}
 	}
 	if isDDL(tag) {
 		h.altered = true
 	}
+}
+
+// dropped takes the tag of a command that may have wiped what is kept of the session.
+func (h *host) dropped(tag string) {
+	g := h.guest
+	switch tag {
+	case "DISCARD ALL":
+		g.pins, g.custom = 0, customNames{}
+		g.custom.addSettings(g.startup)
+		g.unnamed = g.noUnnamed()
+		fallthrough
+	case "DEALLOCATE ALL":
+		g.forgetNames()
+		if h.owed.Len() == 1 {
+			h.wipe()
+		} else {
+			h.Forget()
+		}
+	case "DISCARD SEQUENCES":
+		g.pins &^= wordSequence
+	}
+}
+
+// noUnnamed lets go of the unnamed statement.
+func (g *guest) noUnnamed() unnamedStmt {
+	if g.unnamed.st != nil {
+		g.shelf.release(g.unnamed.st)
+	}
+	return unnamedStmt{}
 }

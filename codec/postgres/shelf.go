@@ -29,8 +29,9 @@ type shelf struct {
 
 	cfg                    *codec.GuestConfig // the one that set is made for
 	set                    *wordSet
-	count, bytes           int  // of stmts
-	spares                 stmt // head of the ring of stmts without a user; its next is the oldest
+	count, bytes           int     // of stmts
+	command                command // of the text that is being looked at
+	spares                 stmt    // head of the ring of stmts without a user; its next is the oldest
 	spareCount, spareBytes int
 }
 
@@ -56,15 +57,17 @@ func (s *shelf) Statements() (n, bytes int) { return s.count, s.bytes }
 // stmt is a statement as it was prepared. What is prepared under other settings is another statement:
 // a server reads constants and looks up names while it parses.
 type stmt struct {
-	tail  string // of its Parse, from behind the name: text, NUL, types of the parameters
-	name  string // by which servers know it
-	words words  // of its text
-	print digest // fingerprint of the settings under which it is parsed
-	hash  uint64
-	twin  *stmt  // the next one with the same hash
-	users int    // names of clients
-	gone  bool   // off the shelf
-	made  uint32 // bumped when servers have to prepare it anew
+	tail   string // of its Parse, from behind the name: text, NUL, types of the parameters
+	name   string // by which servers know it
+	words  words  // of its text
+	print  digest // fingerprint of the settings under which it is parsed
+	hash   uint64
+	twin   *stmt  // the next one with the same hash
+	users  int    // names of clients
+	proven bool   // a server has prepared it well
+	sql    int    // place of the name in a PREPARE, plus one; 0: it came by Parse
+	gone   bool   // off the shelf
+	made   uint32 // bumped when servers have to prepare it anew
 
 	older, newer *stmt // among the spares
 }
@@ -91,14 +94,25 @@ func (s *shelf) own() digest {
 // intern returns the one statement with that tail and fingerprint. It gains a user; release gives it
 // back.
 func (s *shelf) intern(tail []byte, print digest, extra *wordSet) *stmt {
-	hash := maphash.Bytes(s.seed, tail) ^ print[0]
-	for st := s.stmts[hash]; st != nil; st = st.twin {
+	if st := s.find(tail, print); st != nil {
+		s.use(st)
+		return st
+	}
+	return s.add(&stmt{tail: string(tail), print: print, hash: s.hash(tail, print)}, extra)
+}
+
+// find returns the statement with that tail and fingerprint, or nil.
+func (s *shelf) find(tail []byte, print digest) *stmt {
+	for st := s.stmts[s.hash(tail, print)]; st != nil; st = st.twin {
 		if st.print == print && st.tail == string(tail) {
-			s.use(st)
 			return st
 		}
 	}
-	return s.add(&stmt{tail: string(tail), print: print, hash: hash}, extra)
+	return nil
+}
+
+func (s *shelf) hash(tail []byte, print digest) uint64 {
+	return maphash.Bytes(s.seed, tail) ^ print[0] ^ print[1]
 }
 
 // variant returns the statement with the text of st, parsed under other settings.

@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"bytes"
+
+	"sluice/codec"
+)
+
+// A statement that was prepared before a change of the schema may fail with "cached plan must not
+// change result type". On a connection of its own the client would have prepared it after the change.
+// So statements are prepared anew, and the batch is run again if nobody can tell the difference: if it
+// began outside a transaction, the client has sent nothing behind it, and has been told nothing of it
+// but ParseComplete.
+
+// maxRecord bounds, in bytes, a batch that can be run again.
+const maxRecord = 16 << 10
+
+// startRecord begins to keep the client's batch.
+func (h *host) startRecord() {
+	h.record = h.record[:0]
+	h.ones, h.others = 0, false
+	h.recording = !h.curing && h.tx == codec.TxIdle && h.owed.Len() == 0
+}
+
+// recordMessage keeps a message of the batch. It ends with the Sync.
+func (h *host) recordMessage(m []byte, total int) {
+	if len(m) < total || len(h.record)+total > maxRecord {
+		h.record, h.recording = h.record[:0], false
+		return
+	}
+	h.record = append(h.record, m...)
+	if m[0] == 'S' {
+		h.recording = false
+	}
+}
+
+// count notes that the client is told something of its batch.
+func (h *host) count(typ byte) {
+	if typ == '1' {
+		h.ones++
+	} else {
+		h.others = true
+	}
+}
+
+// isCachedPlan tells whether the error at hand is that of a plan that does not fit the schema any
+// more. The routine is named where the text may be translated.
+func (h *host) isCachedPlan() bool {
+	return bytes.Contains(h.body, []byte("\x00C0A000\x00")) &&
+		bytes.Contains(h.body, []byte("\x00RRevalidateCachedQuery\x00"))
+}
+
+// cure has statements prepared anew. It returns true if the batch at hand is to be run again.
+func (h *host) cure(d *debt) bool {
+	if d.Ref.st != nil {
+		d.Ref.st.made++
+	}
+	h.Forget()
+	g := h.guest
+	if g == nil || h.gone || g.cfg.Lasting || h.others || h.recording || len(h.record) == 0 || g.group || g.left > 0 || h.tx != codec.TxIdle {
+		return false
+	}
+	for i := range h.owed.Len() {
+		if h.owed.At(i).Code == oweSync && i != h.owed.Len()-1 {
+			return false
+		}
+	}
+	if h.owed.At(h.owed.Len()-1).Code != oweSync {
+		return false
+	}
+	h.curing = true
+	return true
+}
+
+// rerun runs the batch again. What it defined is defined anew.
+func (h *host) rerun(t *codec.Turn) {
+	g := h.guest
+	if g == nil || h.gone {
+		h.curing = false
+		return
+	}
+	for name, n := range g.names {
+		if n.batch == h.sent-1 {
+			delete(g.names, name)
+			g.shelf.release(n.st)
+		}
+	}
+	h.mute = h.ones
+	watch, buf, want := g.watch, g.buf, g.want
+	g.watch, g.buf, g.want = nil, nil, 0
+	batch := h.record
+	h.record = nil
+	h.curing = false
+	h.client(t)
+	n, need, err := g.Client(batch, t)
+	if err == nil && (n < len(batch) || need != codec.NeedBytes) {
+		err = codec.Error{Cond: codec.Internal, Text: "a batch could not be run again after a change of the schema"}
+	}
+	if err != nil && g.fail == nil {
+		g.fail = err
+	}
+	h.mute = 0
+	g.watch, g.buf, g.want = watch, buf, want
+	h.record = batch[:0]
+}
