@@ -18,6 +18,7 @@ type dialog struct {
 	stored   bool          // it is the user's
 	derive   string        // the password that the verifier's keys are derived from; "" if there is none
 	keys     scramKeys     // what Work has derived from it
+	working  bool          // Work is due. Like all that Work uses it is not touched until Worked
 
 	md5Salt   [4]byte
 	given     string // the clear password

@@ -95,16 +95,18 @@ func (g *gate) deriveOr(password string) codec.Op {
 		g.dialog.keys = keys
 		return g.worked()
 	}
+	g.dialog.working = true
 	g.stage = gateWork
 	return codec.OpWork
 }
 
-// Work derives keys from a password.
+// Work derives keys from a password. It keeps clear of what Refuse changes, since a login may end
+// meanwhile, by its deadline.
 func (g *gate) Work() {
-	if g.stage != gateWork {
+	d := &g.dialog
+	if !d.working {
 		return
 	}
-	d := &g.dialog
 	if d.method == codec.AuthClear {
 		// Not kept yet: nobody knows whether this is anybody's password.
 		d.keys = deriveKeys(d.given, d.verifier.salt, d.verifier.iterations)
@@ -115,7 +117,12 @@ func (g *gate) Work() {
 
 // Worked goes on with the keys.
 func (g *gate) Worked() codec.Op {
-	if g.stage != gateWork {
+	g.dialog.working = false
+	switch g.stage {
+	case gateWork:
+	case gateClosed:
+		return codec.OpClose
+	default:
 		return codec.OpMore
 	}
 	return g.checkEarly(g.worked())

@@ -430,6 +430,27 @@ func TestRefusedByServer(t *testing.T) {
 	}
 }
 
+// TestRefusedWhileWorking ends a login by its deadline while Work runs elsewhere. The race detector
+// looks on.
+func TestRefusedWhileWorking(t *testing.T) {
+	v := visitScript{tls: prefer, script: "> SSL tls > START(user,ann) identified(clear,clear:pw)"}.hold(t, whole)
+	if op := v.gate.Client(message('p', "late\x00")); op != codec.OpWork {
+		t.Fatalf("op %v", op)
+	}
+	done := make(chan bool)
+	go func() {
+		v.gate.Work()
+		close(done)
+	}()
+	if op := v.gate.Refuse(codec.Error{Cond: codec.LoginTimeout, Text: "no"}); op != codec.OpClose {
+		t.Errorf("Refuse: %v", op)
+	}
+	<-done
+	if op := v.gate.Worked(); op != codec.OpClose || describeGate(v.gate.Take()) != "E(08006)" {
+		t.Errorf("Worked: %v", op)
+	}
+}
+
 // TestNothingFitsNoSecret lets nobody in by keys that were not derived, where none are stored.
 func TestNothingFitsNoSecret(t *testing.T) {
 	for _, d := range []dialog{{known: true}, {known: true, secret: codec.Secret{Verifier: "SCRAM-SHA-256$broken"}}} {

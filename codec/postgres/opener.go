@@ -40,6 +40,7 @@ type opener struct {
 	begun    bool // SCRAM has begun: it has to be carried to its end
 	verified bool // the server has shown that it knows the verifier
 	keys     scramKeys
+	working  bool // Work is due. Like all that Work uses it is not touched until Worked
 
 	reported     []codec.Param
 	reportedSize int // bytes of their names and values

@@ -134,6 +134,7 @@ func (o *opener) answerSCRAM(data []byte) codec.Op {
 	}
 	keys, ok := derived.look(secret.Password, o.scram.salt, o.scram.iterations)
 	if !ok {
+		o.working = true
 		o.stage = openerWork
 		return codec.OpWork
 	}
@@ -144,14 +145,19 @@ func (o *opener) answerSCRAM(data []byte) codec.Op {
 
 // Work derives keys from the password.
 func (o *opener) Work() {
-	if o.stage == openerWork {
+	if o.working {
 		o.keys = derived.derive(o.cfg.Secret.Password, o.scram.salt, o.scram.iterations)
 	}
 }
 
 // Worked answers the challenge.
 func (o *opener) Worked() codec.Op {
-	if o.stage != openerWork {
+	o.working = false
+	switch o.stage {
+	case openerWork:
+	case openerClosed:
+		return codec.OpClose
+	default:
 		return codec.OpMore
 	}
 	o.stage = openerAuth

@@ -339,8 +339,17 @@ func TestOpenerWaitsForWork(t *testing.T) {
 		if op := o.Server(appendSASL(nil, authSASLContinue, "r="+o.scram.nonce+"x,s=c2FsdA==,i=1")); op != codec.OpWork {
 			t.Fatalf("op %v", op)
 		}
+		done := make(chan bool)
+		go func() { // the race detector looks on
+			o.Work()
+			close(done)
+		}()
 		if op := o.Server(make([]byte, n)); (op == codec.OpClose) != (n > maxEarly) {
 			t.Errorf("%d bytes: %v", n, op)
+		}
+		<-done
+		if op := o.Worked(); op != codec.OpClose { // zeros are no message either
+			t.Errorf("Worked: %v", op)
 		}
 	}
 }
