@@ -61,5 +61,8 @@ mode = "%s"
 	if at.sides != tlsNone {
 		text += fmt.Sprintf("[listener.tls]\nmode = \"require\"\ncert = \"%s\"\nkey = \"%s\"\n", at.certs.cert, at.certs.key)
 	}
+	if at.pool > 0 {
+		text += fmt.Sprintf("[[user]]\nname = \"%s\"\n", pgUser)
+	}
 	return text
 }
