@@ -47,6 +47,7 @@ type guest struct {
 	batch    uint64 // number of the last batch on the hosts so far
 	large    bool   // a statement that is not shared is on the host: as the unnamed one
 	unsure   bool   // settings may have changed in this transaction: settings is not to be relied on
+	hold     bool   // the client's own startup settings may have to be put back: it has to wait
 
 	await    uint64 // NeedTurn: the batch of the host that has to be over
 	forsaken bool   // the answer to NeedSame

@@ -80,7 +80,9 @@ func (g *guest) sqlPrepare(r *request, text []byte, c *command) (bool, codec.Nee
 	g.name(n)
 	r.s.cut(r.at)
 	if d := h.hold(st); d != nil {
-		h.write(oweOwn, flagSoft, "DEALLOCATE "+st.name, r.s.t)
+		if err := h.drop(d, flagStale, r.s.t); err != nil {
+			return true, codec.NeedBytes, err
+		}
 	} else if err := h.makeRoomForQuery(r.s.t); err != nil {
 		return true, codec.NeedBytes, err
 	}
@@ -122,6 +124,9 @@ func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Nee
 		}
 		name = n.st.name
 		g.suspect |= n.st.words & (wordLook | wordUnsure)
+		if n.st.words&wordParams != 0 {
+			g.suspect |= wordSettings | wordUnsure
+		}
 	}
 	g.rewrite(r, text, c, name)
 	return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: n}})
@@ -138,7 +143,9 @@ func (g *guest) readyForQuery(n *named, r *request) error {
 	r.s.cut(r.at)
 	t := r.s.t
 	if d != nil {
-		h.write(oweOwn, flagSoft, "DEALLOCATE "+n.st.name, t)
+		if err := h.drop(d, flagStale, t); err != nil {
+			return err
+		}
 	} else if err := h.makeRoomForQuery(t); err != nil {
 		return err
 	}
@@ -166,8 +173,18 @@ func (h *host) makeRoomForQuery(t *codec.Turn) error {
 	}
 	d := h.uses.newer
 	h.lose(d.st)
-	h.write(oweOwn, flagSoft, "DEALLOCATE "+d.st.name, t)
-	return nil
+	return h.drop(d, flagEvict, t)
+}
+
+// drop has the server drop a statement where no group is open. Unlike DEALLOCATE, a Close does not
+// fail, not even in a transaction that has failed.
+func (h *host) drop(d *held, flag byte, t *codec.Turn) error {
+	h.writeClose(d.st, t)
+	if err := h.ask(debt{Act: codec.OwedSwallow, Code: oweClose, Flag: flag, Ref: owing{st: d.st}}); err != nil {
+		return err
+	}
+	t.Server.AppendString(syncMessage)
+	return h.ask(debt{Act: codec.OwedSwallow, Code: oweSync})
 }
 
 // sqlDeallocate acts on DEALLOCATE: only the client's names go. In a failed transaction it is the

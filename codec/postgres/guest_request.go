@@ -126,12 +126,23 @@ func (g *guest) name(n *named) {
 // busy tells that a message has to wait for what Sluice itself does on the host.
 func (g *guest) busy() bool {
 	h := g.host
-	return h.busyOwn() || h.doubt > 0 && h.copying == copyNone
+	return h.busyOwn() || g.hold || h.doubt > 0 && h.copying == copyNone
+}
+
+// putsBack tells whether a text begins with RESET or DISCARD: settings go back to what they were when
+// Sluice logged in, and then have to go on to what they were when the client did.
+func putsBack(text []byte) bool {
+	s := sqlScanner{text: text}
+	t := s.next()
+	return s.is(t, "reset") || s.is(t, "discard")
 }
 
 // isSetLocal tells whether a text is a SET LOCAL, or SET TRANSACTION or SET CONSTRAINTS, and nothing
 // else: their effect ends with the transaction.
 func isSetLocal(text []byte) bool {
+	if !maySet(text) {
+		return false
+	}
 	s := sqlScanner{text: text}
 	if !s.is(s.next(), "set") {
 		return false
@@ -254,6 +265,7 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 		d.Flag = flagCalm
 		g.unsure = true
 	}
+	g.hold = !g.cfg.Lasting && !g.group && r.whole() && putsBack(text)
 	return 0, codec.NeedBytes, g.pass(text, d)
 }
 

@@ -105,7 +105,7 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 		if !h.sure(old.batch) {
 			return 0, g.wait(old.batch), nil
 		}
-		return g.parseAgain(r, old)
+		return g.parseAgain(r, old, tail)
 	}
 	st := g.shelf.intern(tail, g.print(), g.words)
 	d := h.hold(st)
@@ -131,16 +131,16 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	return 0, codec.NeedBytes, h.ask(reply)
 }
 
-// parseAgain acts on a Parse with a name that is taken. The server itself has to say so, and fail: the
-// statement is prepared under its name a second time.
-func (g *guest) parseAgain(r *request, old *named) (more int, need codec.Need, err error) {
+// parseAgain acts on a Parse with a name that is taken. The server itself has to say so, or whatever
+// else is wrong with it: the old statement's name is prepared a second time.
+func (g *guest) parseAgain(r *request, old *named, tail []byte) (more int, need codec.Need, err error) {
 	st, need, err := g.ready(old, r)
 	if need != codec.NeedBytes || err != nil {
 		return 0, need, err
 	}
 	g.enterGroup(nil)
 	r.s.skip(r.at, r.at+r.total)
-	g.host.writeParse(st, r.s.t)
+	r.s.t.Server.End(appendNamed(r.s.t.Server.Begin(), 'P', nil, st.name, tail, 0))
 	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweParse, Ref: owing{named: old, st: st}, Flag: flagTaken})
 }
 

@@ -80,7 +80,9 @@ type host struct {
 	uses     held // ring of stmts, its newer is the oldest
 	unnamed  unnamedStmt
 	looking  lookReader
-	looked   words     // sections of the look on its way
+	looked   words // sections of the look on its way
+	lookErr  error
+	blind    bool      // the look behind the last command has failed
 	next     *settings // that a change on its way will bring
 	changing bool
 	ownError string // what went wrong with a Query of Sluice's own: the message
@@ -97,6 +99,7 @@ type host struct {
 	record    []byte // the client's present batch, if it can be run again: see host_cure.go
 	recording bool
 	curing    bool
+	shaped    bool // the batch asks what shape its rows have
 	ones      int  // ParseCompletes of the present batch that the client was told
 	others    bool // it was told more than that
 	mute      int  // ParseCompletes that it must not be told again
@@ -189,11 +192,14 @@ func (h *host) makeRoom(st *stmt, d *held, t *codec.Turn) error {
 		flag = flagEvict
 		h.lose(d.st)
 	}
-	out := t.Server.Begin()
-	out = appendHeader(out, 'C', 1+len(d.st.name)+1)
-	out = append(append(append(out, 'S'), d.st.name...), 0)
-	t.Server.End(out)
+	h.writeClose(d.st, t)
 	return h.ask(debt{Act: codec.OwedSwallow, Code: oweClose, Flag: flag, Ref: owing{st: d.st}})
+}
+
+// writeClose has the server drop a statement.
+func (h *host) writeClose(st *stmt, t *codec.Turn) {
+	out := appendHeader(t.Server.Begin(), 'C', 1+len(st.name)+1)
+	t.Server.End(append(append(append(out, 'S'), st.name...), 0))
 }
 
 // writeParse has the server prepare a statement under its shared name.

@@ -10,7 +10,8 @@ import (
 // change result type". On a connection of its own the client would have prepared it after the change.
 // So statements are prepared anew, and the batch is run again if nobody can tell the difference: if it
 // began outside a transaction, the client has sent nothing behind it, and has been told nothing of it
-// but ParseComplete.
+// but ParseComplete; and if the batch asks for the shape of its rows, so that the client does not read
+// them by what it was told before.
 
 // maxRecord bounds, in bytes, a batch that can be run again.
 const maxRecord = 16 << 10
@@ -18,7 +19,7 @@ const maxRecord = 16 << 10
 // startRecord begins to keep the client's batch.
 func (h *host) startRecord() {
 	h.record = h.record[:0]
-	h.ones, h.others = 0, false
+	h.ones, h.others, h.shaped = 0, false, false
 	h.recording = !h.curing && h.tx == codec.TxIdle && h.owed.Len() == 0
 }
 
@@ -29,6 +30,7 @@ func (h *host) recordMessage(m []byte, total int) {
 		return
 	}
 	h.record = append(h.record, m...)
+	h.shaped = h.shaped || m[0] == 'D'
 	if m[0] == 'S' {
 		h.recording = false
 	}
@@ -57,7 +59,7 @@ func (h *host) cure(d *debt) bool {
 	}
 	h.Forget()
 	g := h.guest
-	if g == nil || h.gone || g.cfg.Lasting || h.others || h.recording || len(h.record) == 0 || g.group || g.left > 0 || h.tx != codec.TxIdle {
+	if g == nil || h.gone || g.cfg.Lasting || h.others || !h.shaped || h.recording || len(h.record) == 0 || g.group || g.left > 0 || h.tx != codec.TxIdle {
 		return false
 	}
 	for i := range h.owed.Len() {

@@ -11,12 +11,15 @@ func (h *host) settle(t *codec.Turn) {
 		h.leave(t)
 	case g == nil || h.tx != codec.TxIdle || g.group || g.left > 0 || g.fail != nil || g.cfg.Lasting || h.failed != nil:
 	case g.suspect&wordLook != 0:
-		h.look(t, g.suspect&wordLook)
-	default:
-		g.unsure = false
-		if !sameSettings(h.settings, g.settings) {
-			h.change(g.settings, t)
+		if !h.blind {
+			h.look(t, g.suspect&wordLook)
+			return
 		}
+		g.hold = false
+	case !sameSettings(h.settings, g.settings):
+		h.change(g.settings, t)
+	default:
+		g.unsure, g.hold = false, false
 	}
 }
 
@@ -99,14 +102,20 @@ func (h *host) seen(said string) {
 	if g == nil || h.gone {
 		return
 	}
-	if said != "" {
-		g.blind = true
+	if said != "" || h.lookErr != nil {
+		g.blind, h.blind, h.lookErr = true, true, nil
+		if g.intro == nil {
+			g.introErr = codec.Error{Cond: codec.BackendLost, Text: "the session's settings could not be read", Raw: said}
+		}
 		return
 	}
 	res := h.looking.result()
 	g.blind = false
-	g.suspect &^= w
-	g.pins = g.pins&^w | res.pins
+	g.pins = g.pins&^w | res.pins | g.suspect&wordUnsure
+	g.suspect &^= w | wordUnsure
+	if g.custom.isFull() {
+		g.pins |= wordUnsure
+	}
 	if w&wordSettings == 0 {
 		return
 	}

@@ -210,7 +210,9 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 	switch typ {
 	case 'D':
 		if h.fate == fateKeep {
-			return h.looking.row(h.body)
+			if err := h.looking.row(h.body); err != nil && h.lookErr == nil {
+				h.lookErr = err
+			}
 		}
 		return nil
 	case 'A', 'N', 'd', 't', 'V':
@@ -340,7 +342,10 @@ func (h *host) commandDone(d debt) {
 	if g == nil || h.gone {
 		return
 	}
-	if h.tx == codec.TxIdle && !g.cfg.Lasting {
+	h.blind = false
+	if h.tx != codec.TxIdle {
+		g.hold = false
+	} else if !g.cfg.Lasting {
 		g.suspect |= g.settings.always()
 	}
 	if g.watch == nil {

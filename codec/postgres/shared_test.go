@@ -1,0 +1,299 @@
+package postgres
+
+import "testing"
+
+func TestSimpleQuery(t *testing.T) {
+	plays(t, `
+		c: Q(select 1)
+		s? Q(select 1)
+		taken
+		busy=owed
+		s: T D
+		c? T D
+		s: C(SELECT 1) Z(I)
+		c? C(SELECT 1) Z(I)
+		free
+		detach
+		# nobody asks a server for this
+		c: S H
+		s?
+		c? Z(I)`)
+}
+
+func TestPrepared(t *testing.T) {
+	plays(t, `
+		c: P(a;select 1) D(S;a) S
+		s? P(sluice_0_1;select 1) D(S;sluice_0_1) S
+		s: 1 t T Z(I)
+		c? 1 t T Z(I)
+		c: B(;a) E S
+		s? B(;sluice_0_1) E S
+		s: 2 D C(SELECT 1) Z(I)
+		c? 2 D C(SELECT 1) Z(I)
+		detach
+		# on another server it is not prepared yet
+		host 2
+		c: B(;a) E S
+		s? P(sluice_0_1;select 1) B(;sluice_0_1) E S
+		s: 1 2 D C(SELECT 1) Z(I)
+		c? 2 D C(SELECT 1) Z(I)
+		detach
+		# a second client shares it
+		client 2
+		host 2
+		c: P(mine;select 1) B(;mine) E C(S;mine) S
+		s? B(;sluice_0_1) E S
+		c? 1
+		s: 2 D C(SELECT 1)
+		c? 2 D C(SELECT 1) 3
+		s: Z(I)
+		c? Z(I)
+		detach
+		host 2
+		c: B(;mine) E S
+		s? B(;mine) E S
+		s: E(26000;prepared statement "mine" does not exist) Z(I)
+		c? E(26000;prepared statement "mine" does not exist) Z(I)
+		free`)
+}
+
+func TestPreparedWithoutServer(t *testing.T) {
+	plays(t, `
+		c: P(a;select 1) S
+		s? P(sluice_0_1;select 1) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		detach
+		client 2
+		c: P(b;select 1) S C(S;b) S P(b;select 1) H
+		s?
+		c? 1 Z(I) 3 Z(I) 1
+		c: B(;b) E S
+		s? B(;sluice_0_1) E S
+		s: 2 C(SELECT 0) Z(I)
+		c? 2 C(SELECT 0) Z(I)
+		detach`)
+}
+
+func TestTransactionKeepsServer(t *testing.T) {
+	plays(t, `
+		c: Q(begin)
+		s? Q(begin)
+		s: C(BEGIN) Z(T)
+		c? C(BEGIN) Z(T)
+		taken
+		busy=transaction
+		c: Q(bad)
+		s? Q(bad)
+		s: E(42601;bad) Z(E)
+		c? E(42601;bad) Z(E)
+		taken
+		busy=failed-transaction
+		c: Q(rollback)
+		s? Q(rollback)
+		s: C(ROLLBACK) Z(I)
+		c? C(ROLLBACK) Z(I)
+		free`)
+}
+
+func TestUnnamed(t *testing.T) {
+	plays(t, `
+		c: P(;select 1) B E S
+		s? P(;select 1) B E S
+		s: 1 2 D C(SELECT 1) Z(I)
+		c? 1 2 D C(SELECT 1) Z(I)
+		detach
+		client 2
+		c: P(;select 2) S
+		s? P(;select 2) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		detach
+		# the first client's statement is not there any more
+		client 1
+		c: B E S
+		s? P(;select 1) B E S
+		s: 1 2 D C(SELECT 1) Z(I)
+		c? 2 D C(SELECT 1) Z(I)
+		# and now it is
+		c: P(;select 1) B E S
+		s? B E S
+		c? 1
+		s: 2 D C(SELECT 1) Z(I)
+		c? 2 D C(SELECT 1) Z(I)
+		# a Query drops it, as a Close does
+		c: Q(select 3)
+		s? Q(select 3)
+		s: T C(SELECT 0) Z(I)
+		c? T C(SELECT 0) Z(I)
+		c: B E S
+		s? B E S
+		s: E(26000;unnamed prepared statement does not exist) Z(I)
+		c? E(26000;unnamed prepared statement does not exist) Z(I)
+		free`)
+}
+
+func TestEviction(t *testing.T) {
+	plays(t, `
+		c: P(a;select 1) P(b;select 2) P(c;select 3) S
+		s? P(sluice_0_1;select 1) P(sluice_0_2;select 2) C(S;sluice_0_1) P(sluice_0_3;select 3) S
+		s: 1 1 3 1 Z(I)
+		c? 1 1 1 Z(I)
+		prepared=2
+		c: B(;b) B(;a) S
+		s? B(;sluice_0_2) C(S;sluice_0_3) P(sluice_0_1;select 1) B(;sluice_0_1) S
+		s: 2 3 1 2 Z(I)
+		c? 2 2 Z(I)
+		# an eviction that the server has skipped is put back
+		c: P(;bad) B(;c) S
+		s? P(;bad) C(S;sluice_0_2) P(sluice_0_3;select 3) B(;sluice_0_3) S
+		s: E(42601;bad) Z(I)
+		c? E(42601;bad) Z(I)
+		prepared=2
+		c: B(;b) S
+		s? B(;sluice_0_2) S
+		s: 2 Z(I)
+		c? 2 Z(I)
+		free`)
+}
+
+func TestSQLPrepare(t *testing.T) {
+	plays(t, `
+		c: Q(prepare a as select 1)
+		s? Q(prepare sluice_0_1 as select 1)
+		s: C(PREPARE) Z(I)
+		c? C(PREPARE) Z(I)
+		detach
+		host 2
+		c: Q(execute a)
+		s? Q(prepare sluice_0_1 as select 1) Q(execute sluice_0_1)
+		s: C(PREPARE) Z(I) T C(SELECT 0) Z(I)
+		c? T C(SELECT 0) Z(I)
+		detach
+		# what was prepared by the protocol can be executed by SQL
+		c: P(b;select 2) S
+		s? P(sluice_0_2;select 2) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		detach
+		host 1
+		c: Q(execute b;)
+		s? P(sluice_0_2;select 2) S Q(execute sluice_0_2;)
+		s: 1 Z(I) E(22012;division by zero) Z(I)
+		c? E(22012;division by zero) Z(I)
+		detach
+		c: Q(deallocate b)
+		s?
+		c? C(DEALLOCATE) Z(I)
+		c: Q(execute b)
+		s? Q(execute b)
+		s: E(26000;prepared statement "b" does not exist) Z(I)
+		c? E(26000;prepared statement "b" does not exist) Z(I)
+		c: Q(prepare a as select 3)
+		s? Q(prepare sluice_0_1 as select 3)
+		s: E(42P05;prepared statement "sluice_0_1" already exists) Z(I)
+		c? E(42P05;prepared statement "a" already exists) Z(I)
+		c: Q(deallocate all) Q(execute a)
+		c? C(DEALLOCATE ALL) Z(I)
+		s? Q(execute a)`)
+}
+
+func TestInjectedParseOfExecuteFails(t *testing.T) {
+	plays(t, `
+		c: P(a;select x from t) S
+		s? P(sluice_0_1;select x from t) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		detach
+		host 2
+		c: Q(execute a)
+		s? P(sluice_0_1;select x from t) S Q(execute sluice_0_1)
+		s: E(42P01;no t) Z(I) E(26000;prepared statement "sluice_0_1" does not exist) Z(I)
+		c? E(42P01;no t) Z(I)
+		prepared=0
+		free`)
+}
+
+func TestListenAside(t *testing.T) {
+	plays(t, `
+		c: Q(listen Foo)
+		s?
+		c? C(LISTEN) Z(I)
+		aside=0 foo
+		c: Q(unlisten *)
+		aside=2
+		c? C(UNLISTEN) Z(I)`)
+}
+
+func TestAbandon(t *testing.T) {
+	for _, c := range []struct{ name, script string }{
+		{"in a query", `
+			c: Q(select 1)
+			s? Q(select 1)
+			abandon
+			abandoned=true true
+			taken
+			s: T D C(SELECT 1) Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
+			c?
+			failed=false
+			free`},
+		{"in a transaction", `
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			s? Q(begin)
+			c? C(BEGIN) Z(T)
+			abandon
+			abandoned=false true
+			s? Q(ROLLBACK)
+			s: C(ROLLBACK) Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
+			free`},
+		{"in a batch", `
+			c: P(a;select 1) B(;a)
+			s? P(sluice_0_1;select 1) B(;sluice_0_1)
+			abandon
+			s? S
+			s: 1 2 Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
+			prepared=0
+			free`},
+		{"in a COPY", `
+			c: Q(copy t from stdin) d(1)
+			s? Q(copy t from stdin) d(1)
+			s: G
+			c? G
+			abandon
+			s? f(the client has gone) S
+			s: E(57014;gone) Z(I) Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
+			free`},
+		{"before a COPY", `
+			c: Q(copy t from stdin)
+			s? Q(copy t from stdin)
+			abandon
+			s: G
+			s? f(the client has gone) S
+			s: E(57014;gone) Z(I) Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
+			free`},
+		{"behind an error", `
+			c: P(;bad) B
+			s? P(;bad) B
+			s: E(42601;bad)
+			c? E(42601;bad)
+			abandon
+			s? S
+			s: Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
+			free`},
+	} {
+		t.Run(c.name, func(t *testing.T) { plays(t, c.script) })
+	}
+}
