@@ -161,7 +161,7 @@ func (s *Session) introduceIfFree() {
 	if sc == nil || !sc.host.Free() {
 		return
 	}
-	sh.intro = false
+	sh.intro, sh.need = false, codec.NeedBytes
 	in, err := sh.guest.Introduction()
 	sc.part()
 	if err != nil {
