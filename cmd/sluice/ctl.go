@@ -86,7 +86,7 @@ func (c *ctl) asking() []*cobra.Command {
 
 // What the lists show of each thing; --json shows all.
 var (
-	sessionKeys = []string{"id", "listener", "client", "user", "database", "backend", "stage", "transaction", "pin", "waiting", "busy", "owed"}
+	sessionKeys = []string{"id", "listener", "client", "user", "database", "backend", "stage", "transaction", "pin", "waiting_ns", "busy", "owed"}
 	backendKeys = []string{"cluster", "addr", "role", "zone", "health", "sessions", "last_error"}
 )
 
