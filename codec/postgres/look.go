@@ -26,10 +26,6 @@ const (
 	lookListen   = 'N' // a channel is listened to
 )
 
-// statementPrefix begins the names of the prepared statements that Sluice makes. sqlPrepared has it
-// too.
-const statementPrefix = "sluice_"
-
 // The settings: those that were set in the session, but for those that are the transaction's alone
 // (SET TRANSACTION). With names to ask for, modules' settings come too, by name. What SET ROLE and SET
 // SESSION AUTHORIZATION did is not among pg_settings.
@@ -70,7 +66,7 @@ const (
 		"AND d.refobjid OPERATOR(pg_catalog.=)pg_catalog.pg_my_temp_schema())"
 	sqlCursors  = "'H'::pg_catalog.text,'',''WHERE EXISTS(SELECT FROM pg_catalog.pg_cursors c WHERE c.is_holdable)"
 	sqlPrepared = "'P'::pg_catalog.text,'',''WHERE EXISTS(SELECT FROM pg_catalog.pg_prepared_statements p " +
-		`WHERE p.from_sql AND pg_catalog."left"(p.name,7)OPERATOR(pg_catalog.<>)'` + statementPrefix + "')"
+		`WHERE p.from_sql AND pg_catalog."left"(p.name,7)OPERATOR(pg_catalog.<>)'` + namePrefix + "')"
 	sqlListen = "'N'::pg_catalog.text,'',''WHERE EXISTS(SELECT FROM pg_catalog.pg_listening_channels())"
 )
 
