@@ -46,7 +46,7 @@ func (g *guest) settled() codec.Need {
 	switch {
 	case h == nil:
 		return codec.NeedHost
-	case h.busyOwn() || h.doubt > 0:
+	case h.busyOwn():
 		return codec.NeedTurn
 	case h.done < h.sent:
 		return g.wait(h.sent - 1)
@@ -139,6 +139,11 @@ func (g *guest) readyForQuery(n *named, r *request) error {
 	d := h.hold(n.st)
 	if d != nil && !d.old() {
 		return nil
+	}
+	if g.refit(n) {
+		if d = h.hold(n.st); d != nil && !d.old() {
+			return nil
+		}
 	}
 	r.s.cut(r.at)
 	t := r.s.t

@@ -54,7 +54,7 @@ func (g *guest) Host() codec.Host {
 func (g *guest) Ready() bool {
 	h := g.host
 	return h == nil || g.fail != nil ||
-		!h.busyOwn() && !g.hold && h.doubt == 0 && !h.curing && (g.await == 0 || h.done > g.await)
+		!h.busyOwn() && !g.hold && !h.curing && (g.await == 0 || h.done > g.await)
 }
 
 // busyOwn tells that settings are being changed or looked at.

@@ -126,7 +126,7 @@ func (g *guest) name(n *named) {
 // busy tells that a message has to wait for what Sluice itself does on the host.
 func (g *guest) busy() bool {
 	h := g.host
-	return h.busyOwn() || g.hold || h.doubt > 0 && h.copying == copyNone
+	return h.busyOwn() || g.hold
 }
 
 // putsBack tells whether a text begins with RESET or DISCARD: settings go back to what they were when

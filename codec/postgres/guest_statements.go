@@ -157,17 +157,12 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 	if d != nil && !d.old() {
 		return n.st, codec.NeedBytes, nil
 	}
-	if print := g.print(); n.st.print != print {
-		// It would be parsed under settings that are not those of its fingerprint.
-		st := g.shelf.variant(n.st, print, g.words)
-		if d = h.hold(st); d != nil && !h.sure(d.batch) {
-			g.shelf.release(st)
+	if g.refit(n) {
+		if d = h.hold(n.st); d != nil && !h.sure(d.batch) {
 			return nil, g.wait(d.batch), nil
 		}
-		g.shelf.release(n.st)
-		n.st = st
 		if d != nil && !d.old() {
-			return st, codec.NeedBytes, nil
+			return n.st, codec.NeedBytes, nil
 		}
 	}
 	r.s.cut(r.at)
@@ -175,8 +170,56 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 		return nil, codec.NeedBytes, err
 	}
 	h.keep(n.st)
+	if n.st.sql > 0 {
+		return n.st, codec.NeedBytes, h.prepareBySQL(n, r.s.t)
+	}
 	h.writeParse(n.st, r.s.t)
 	return n.st, codec.NeedBytes, h.ask(debt{Act: codec.OwedSwallow, Code: oweParse, Ref: owing{named: n, st: n.st}})
+}
+
+// refit turns a client's statement into that of the settings in force, before it is prepared under
+// them: what a server makes of a text depends on them. It tells whether it is another one then.
+func (g *guest) refit(n *named) bool {
+	print := g.print()
+	if n.st.sql > 0 {
+		print[1] ^= 1 // never the same as a Parse's
+	}
+	if n.st.print == print {
+		return false
+	}
+	st := g.shelf.intern([]byte(n.st.tail), print, g.words)
+	st.sql = n.st.sql
+	g.shelf.release(n.st)
+	n.st = st
+	return true
+}
+
+// prepareBySQL has the server carry out a PREPARE inside a group, by a statement and a portal of
+// Sluice's own.
+func (h *host) prepareBySQL(n *named, t *codec.Turn) error {
+	h.parses++
+	const own = namePrefix + "prepare"
+	out := t.Server.Begin()
+	out = appendParse(out, own, n.st.prepare()+"\x00\x00\x00")
+	out = appendHeader(out, 'B', 2*len(own)+2+6)
+	out = append(append(append(append(out, own...), 0), own...), 0, 0, 0, 0, 0, 0, 0)
+	out = appendHeader(out, 'E', len(own)+1+4)
+	out = append(append(out, own...), 0, 0, 0, 0, 0)
+	for _, kind := range []byte{'P', 'S'} {
+		out = appendHeader(out, 'C', 1+len(own)+1)
+		out = append(append(append(out, kind), own...), 0)
+	}
+	t.Server.End(out)
+	for _, code := range []byte{oweParse, oweBind, oweExecute, oweClose, oweClose} {
+		d := debt{Act: codec.OwedSwallow, Code: code}
+		if code == oweParse {
+			d.Ref = owing{named: n, st: n.st}
+		}
+		if err := h.ask(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readyUnnamed has the client's unnamed statement prepared on the host.
@@ -196,7 +239,7 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 		return codec.NeedBytes, nil
 	}
 	if print := g.print(); st.print != print {
-		st = g.shelf.variant(st, print, g.words)
+		st = g.shelf.intern([]byte(st.tail), print, g.words)
 		g.shelf.release(g.unnamed.st)
 		g.unnamed.st = st
 	}

@@ -69,7 +69,6 @@ type host struct {
 	tx      codec.Tx
 	copying copyState
 	doubt   int  // Syncs that a COPY that failed may have taken
-	empty   bool // the answer to a probe has begun
 	deaf    bool // the server ignores everything up to a Sync that has not been sent
 	replied bool // the answer to the oldest command has begun
 	erred   bool // that answer held an error

@@ -1,7 +1,5 @@
 package postgres
 
-import "sluice/codec"
-
 // While the server reads COPY data it ignores Sync, for the good of clients that send it with the
 // Execute and again behind CopyDone (copy.go tells it at length). If the COPY succeeds, it has read
 // CopyDone, and ignored every Sync in front of it. If it fails, its answers do not say whether it did so
@@ -10,8 +8,8 @@ import "sluice/codec"
 //   - a ReadyForQuery that comes before the client has sent a Sync behind the end of its data answers
 //     the first of them: there is no other;
 //   - one that comes later answers the Sync behind. For each of those in front another ReadyForQuery
-//     may be on its way. An empty Query behind ends the doubt: what comes before its
-//     EmptyQueryResponse belongs to them.
+//     may be on its way. It would come before any other answer, so the first message of the next one
+//     ends the doubt. If the client asks for nothing, Sluice asks, by an empty Query.
 
 // copyDone takes a CommandComplete: if it ends a COPY from the client, the Syncs in front of CopyDone
 // have been ignored.
@@ -66,45 +64,34 @@ func (h *host) copyFailed() bool {
 	return true
 }
 
-// readyInDoubt takes a ReadyForQuery while Syncs are in doubt. done is false if it is to be taken as
-// usual.
-func (h *host) readyInDoubt(t *codec.Turn) (done bool) {
-	d := h.owed.Front()
-	switch {
-	case d.Code == oweProbe && !h.empty:
-		h.doubt-- // one that the server has answered after all
-		h.client(t)
-		return true
-	case d.Code == oweProbe:
-		h.doubt, h.empty = 0, false
-		return false
-	case h.copying != copyFailed:
-		return false
-	}
+// isStray tells whether a ReadyForQuery can only be the answer to a Sync that was in doubt.
+func (h *host) isStray() bool {
+	return h.doubt > 0 && h.copying != copyFailed && (h.owed.Len() == 0 || h.owed.Front().Code != oweSync)
+}
+
+// copyAnswered takes the ReadyForQuery behind a COPY that has failed with Syncs in doubt: what it
+// answers is at the front then.
+func (h *host) copyAnswered() {
+	h.copying = copyNone
 	at, syncs := h.copyEnd()
-	if d.Code == oweQuery {
+	if h.owed.Front().Code == oweQuery {
 		h.doubt = syncs
 		h.ignored(syncs)
-		h.copying = copyNone
-		h.probe(t)
-		return false
+		return
 	}
 	last := at
 	for last < h.owed.Len() && h.owed.At(last).Code != oweSync {
 		last++
 	}
-	h.copying = copyNone
 	if last == h.owed.Len() {
 		// There is no Sync behind: this answers the first in front.
 		h.doubt = 0
 		h.popFailed(1)
-		return false
+		return
 	}
 	h.ignored(syncs)
 	h.doubt = syncs
 	h.popFailed(last - syncs)
-	h.probe(t)
-	return false
 }
 
 // popFailed takes off the n oldest debts, whose COPY has failed.
@@ -115,10 +102,4 @@ func (h *host) popFailed(n int) {
 	for ; n > 0; n-- {
 		h.owed.Pop()
 	}
-}
-
-// probe has the server answer an empty Query.
-func (h *host) probe(t *codec.Turn) {
-	h.empty = false
-	h.write(oweProbe, 0, "", t)
 }

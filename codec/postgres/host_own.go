@@ -7,8 +7,10 @@ import "sluice/codec"
 func (h *host) settle(t *codec.Turn) {
 	g := h.guest
 	switch {
-	case h.gone:
+	case h.gone && h.doubt == 0:
 		h.leave(t)
+	case h.doubt > 0 && (h.gone || g != nil && !g.group && g.left == 0):
+		h.write(oweProbe, 0, "", t)
 	case g == nil || h.tx != codec.TxIdle || g.group || g.left > 0 || g.fail != nil || g.cfg.Lasting || h.failed != nil:
 	case g.suspect&wordLook != 0:
 		if !h.blind {
@@ -26,6 +28,9 @@ func (h *host) settle(t *codec.Turn) {
 // look asks the server for parts of the session's state.
 func (h *host) look(t *codec.Turn, w words) {
 	g := h.guest
+	g.pins |= g.suspect & wordUnsure
+	g.suspect &^= w | wordUnsure // what comes behind the look is for the next one
+	g.unsure = g.unsure || w&wordSettings != 0
 	h.looked = w
 	h.looking.start(w, &g.custom)
 	h.write(oweLook, 0, string(appendLook(nil, w, &g.custom)), t)
@@ -104,6 +109,7 @@ func (h *host) seen(said string) {
 	}
 	if said != "" || h.lookErr != nil {
 		g.blind, h.blind, h.lookErr = true, true, nil
+		g.suspect |= w
 		if g.intro == nil {
 			g.introErr = codec.Error{Cond: codec.BackendLost, Text: "the session's settings could not be read", Raw: said}
 		}
@@ -111,8 +117,7 @@ func (h *host) seen(said string) {
 	}
 	res := h.looking.result()
 	g.blind = false
-	g.pins = g.pins&^w | res.pins | g.suspect&wordUnsure
-	g.suspect &^= w | wordUnsure
+	g.pins = g.pins&^w | res.pins
 	if g.custom.isFull() {
 		g.pins |= wordUnsure
 	}

@@ -144,18 +144,24 @@ func (h *host) begin(typ byte, size uint32) (fate, error) {
 		}
 		return fateKeep, nil
 	case 'E':
+		if h.copying != copyFailed {
+			h.doubt = 0
+		}
 		if size > maxGathered && toClient && (h.owed.Len() == 0 || !ownCode(h.owed.Front().Code)) {
 			return fateCopy, nil
 		}
 		return fateKeep, nil
 	}
+	if typ == 'Z' && h.isStray() {
+		return h.fateOf(toClient), nil
+	}
+	if h.copying != copyFailed && typ != 'Z' {
+		h.doubt = 0
+	}
 	if h.owed.Len() == 0 {
 		return 0, fmt.Errorf("postgres: the server sent type %q that nobody asked for", typ)
 	}
 	d := h.owed.Front()
-	if typ == 'Z' && h.doubt > 0 && d.Code == oweProbe && !h.empty {
-		return h.fateOf(toClient), nil
-	}
 	if d.Act == codec.OwedSwallow {
 		if typ == 'Z' || d.Code == oweLook && typ == 'D' {
 			return fateKeep, nil
@@ -262,9 +268,6 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 
 // complete takes the end of a statement's answer.
 func (h *host) complete(typ byte, d *debt, t *codec.Turn) {
-	if d.Code == oweProbe {
-		h.empty = true
-	}
 	if typ == 'C' {
 		h.copyDone()
 		if h.fate == fateCopy {
@@ -305,10 +308,12 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 	default:
 		return fmt.Errorf("postgres: the server sent the unknown transaction status 0x%02x", status)
 	}
-	if h.doubt > 0 {
-		if done := h.readyInDoubt(t); done {
-			return nil
-		}
+	if h.isStray() {
+		h.doubt--
+		return nil
+	}
+	if h.copying == copyFailed {
+		h.copyAnswered()
 	}
 	d := *h.owed.Front()
 	if !endsBatch(d.Code) {
