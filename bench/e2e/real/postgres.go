@@ -20,6 +20,9 @@ import (
 //	app        trust          scram      scram-sha-256     md5user    md5
 //	tlsonly    scram-sha-256, over TLS only                certuser   a client certificate of that name
 //
+// Members of the role "pooled", whom a test creates, log in with what is stored for them: SCRAM-SHA-256
+// or md5.
+//
 // Its databases are "app" and the usual ones. Logical replication is on. Nothing survives a crash of
 // the machine (fsync is off).
 type Postgres struct {
@@ -45,6 +48,7 @@ host    all         md5user   127.0.0.0/8   md5
 host    replication all       127.0.0.0/8   trust
 host    all         app       127.0.0.0/8   trust
 host    all         postgres  127.0.0.0/8   trust
+host    all         +pooled   127.0.0.0/8   md5
 `
 
 const postgresConf = `
@@ -172,6 +176,7 @@ func (pg *Postgres) populate() error {
 		"set password_encryption = 'md5'",
 		"create user md5user superuser password '" + Password + "'",
 		"create database app owner app",
+		"create role pooled",
 	}
 	for _, s := range statements {
 		if _, err := c.Exec(ctx, s); err != nil {
