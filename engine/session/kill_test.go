@@ -133,7 +133,7 @@ func TestKillIsRefused(t *testing.T) {
 		gone, _ := s.keys.find(k)
 		by[1].Close()
 		eventually(t, "its key is forgotten", func() bool { _, known := s.keys.find(k); return !known })
-		s.keys.add(k, target{gone.backend, codec.Key{ID: 1 << 20}, "bob"})
+		s.keys.add(k, target{backend: gone.backend, server: codec.Key{ID: 1 << 20}, user: "bob"})
 		if got := by[0].say(fmt.Sprintf("KILL %d", id)); !strings.Contains(got, "another user") {
 			t.Errorf("a later session with its id: %s", got)
 		}

@@ -362,9 +362,16 @@ func (sc *serverConn) leave(reset bool) {
 	t := &on.turn
 	t.Client.Open(nil)
 	t.Server.Open(sc.conn)
+	running := s.sh.guest.Owed() > 0
 	cancel, ok := sc.host.Abandon(t)
 	t.Flush()
-	if !ok || sc.state == connClosed {
+	if sc.state == connClosed {
+		return
+	}
+	if !ok {
+		if running {
+			sc.cancel(nil) // a server that is at work does not look whether anybody is still there
+		}
 		sc.close()
 		return
 	}
@@ -450,10 +457,9 @@ func (sc *serverConn) close() {
 	if polite {
 		on.buf = sc.host.AppendGoodbye(on.buf[:0])
 		sc.conn.Write(on.buf)
-		sc.conn.CloseFlushed()
-		return
 	}
-	sc.conn.Close()
+	// The server's process is gone only when it closes in turn: until then the connection counts.
+	sc.conn.CloseFlushed()
 }
 
 // lost takes note that the server connection has ended by itself.
