@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +65,8 @@ func role(t *testing.T, pg *real.Postgres, name, method, password string) (store
 	return stored
 }
 
-// client says how to log in at a funnel.
-type client struct{ user, password, database, from string }
+// client says how to log in at a funnel: from an address, by libpq's words for TLS.
+type client struct{ user, password, database, from, tls string }
 
 // whoami logs in and returns who and where it is then: "user@database".
 func (c client) whoami(t *testing.T, addr string) (string, error) {
@@ -82,7 +83,7 @@ func (c client) whoami(t *testing.T, addr string) (string, error) {
 
 func (c client) connect(t *testing.T, addr string) (*pgx.Conn, error) {
 	t.Helper()
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("postgres://%s/?sslmode=disable", addr))
+	cfg, err := pgx.ParseConfig(fmt.Sprintf("postgres://%s/?%s", addr, cmp.Or(c.tls, "sslmode=disable")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,4 +392,51 @@ func TestFunnelListen(t *testing.T) {
 	if got, err := hear(1, 100*time.Millisecond); err == nil {
 		t.Errorf("who does not listen any more hears %q", got)
 	}
+}
+
+// TestFunnelTLS: what a login needs TLS for, towards clients and servers.
+func TestFunnelTLS(t *testing.T) {
+	pg := postgres(t, 0)
+	app, err := stage.ca.Issue("funnel-app", "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, certs, strict := real.FreeAddr(), real.FreeAddr(), real.FreeAddr()
+	const query = "select rolname, rolpassword from pg_catalog.pg_authid where rolname = $1"
+	startSluice(t, racy(t), cluster("pg", "postgres", []string{pg.Addr})+
+		cluster("secure", "postgres", []string{pg.Addr}, tlsCA("cluster", "verify-full"))+
+		funnel("plain", plain, "pg", tlsTable("listener", "prefer", stage.cert),
+			"[[listener.rule]]", `user = ["scram"]`, `tls = "only"`, `method = "scram-sha-256"`,
+			"[[listener.rule]]", `user = ["md5user"]`, `method = "clear"`)+
+		funnel("certs", certs, "pg", tlsTable("listener", "verify-ca", stage.cert), fmt.Sprintf("ca = %q", stage.ca.CertFile),
+			"[listener.auth]", `method = "cert"`)+
+		funnel("strict", strict, "secure", tlsTable("listener", "require", stage.cert),
+			"[listener.auth]", fmt.Sprintf("query = %q", query), `query-user = "tlsonly"`, fmt.Sprintf("query-password = %q", real.Password))+
+		users("app", "scram", "md5user"))
+	verified := "sslmode=verify-full&sslrootcert=" + stage.ca.CertFile
+	withCert := verified + "&sslcert=" + app.CertFile + "&sslkey=" + app.KeyFile
+
+	client{user: "scram", password: real.Password, tls: verified}.is(t, plain, "scram@app")
+	client{user: "scram", password: real.Password, tls: verified + "&channel_binding=require"}.is(t, plain, "scram@app")
+	client{user: "md5user", password: real.Password, tls: verified}.is(t, plain, "md5user@app")
+	client{user: "md5user", password: "falsch", tls: verified}.is(t, plain, wrong("md5user"))
+	for _, user := range []string{"scram", "md5user"} {
+		if _, err := (client{user: user, password: real.Password}).whoami(t, plain); err == nil || !strings.HasPrefix(codeOf(err), "28000 ") {
+			t.Errorf("%s without TLS: %v", user, err)
+		}
+	}
+
+	client{user: "app", tls: withCert}.is(t, certs, "app@app")
+	for _, c := range []client{
+		{user: "scram", password: real.Password, tls: withCert}, // another's certificate
+		{user: "app", password: real.Password, tls: verified},   // none
+		{user: "app", password: real.Password},                  // no TLS
+	} {
+		if got, err := c.whoami(t, certs); err == nil {
+			t.Errorf("%+v is %s", c, got)
+		}
+	}
+
+	// The server lets this user in over TLS only, and so does the query for its secret.
+	client{user: "tlsonly", password: real.Password, tls: verified}.is(t, strict, "tlsonly@app")
 }
