@@ -95,6 +95,7 @@ func TestNoCrosstalk(t *testing.T) {
 func prepareTenants(t *testing.T, pg *real.Postgres) {
 	t.Helper()
 	c := connect(t, pg.DSN("app", "app"))
+	defer c.Close(context.Background())
 	for i := range tenants {
 		for _, sql := range []string{"create schema if not exists tenant%d", "create table if not exists tenant%d.who (v int)",
 			"delete from tenant%d.who", "insert into tenant%[1]d.who values (%[1]d)",
