@@ -317,6 +317,9 @@ func (s *Session) clientInfo() ClientInfo {
 	if g, ok := sh.guest.(interface{ Prepared() int }); ok {
 		i.Prepared = g.Prepared()
 	}
+	if g, ok := sh.guest.(interface{ ApplicationName() string }); ok {
+		i.ApplicationName = g.ApplicationName()
+	}
 	return i
 }
 
