@@ -39,8 +39,10 @@ func maySet(text []byte) bool {
 	case '-' | 0x20, '/' | 0x20:
 		return true
 	}
-	i := bytes.IndexByte(text, ';')
-	return i >= 0 && i < len(bytes.TrimRight(text, "; \t\r\n"))
+	for end := len(text) - 1; text[end] == ';' || isBlank(text[end]); end-- {
+		text = text[:end]
+	}
+	return bytes.IndexByte(text, ';') >= 0
 }
 
 // settingFinder goes through the tokens of a text.

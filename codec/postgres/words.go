@@ -32,25 +32,28 @@ const (
 // https://www.postgresql.org/docs/current/functions-admin.html (set_config, advisory locks) and
 // https://www.postgresql.org/docs/current/functions-sequence.html; an update of the view pg_settings
 // is a SET: https://www.postgresql.org/docs/current/view-pg-settings.html.
+//
+// middle are the letters that tell of the word's presence; see wordSet. They are chosen so that their
+// pairs are rare.
 var watched = []struct {
-	word string
-	says words
+	word, middle string
+	says         words
 }{
-	{"set_config", wordSettings},
-	{"pg_settings", wordSettings},
-	{"pg_advisory_lock", wordLocks},
-	{"pg_advisory_lock_shared", wordLocks},
-	{"pg_advisory_unlock", wordLocks},
-	{"pg_advisory_unlock_all", wordLocks},
-	{"pg_advisory_unlock_shared", wordLocks},
-	{"pg_try_advisory_lock", wordLocks},
-	{"pg_try_advisory_lock_shared", wordLocks},
-	{"temp", wordTemp},
-	{"temporary", wordTemp},
-	{"hold", wordCursors},
-	{"currval", wordSequence},
-	{"lastval", wordSequence},
-	{"execute", wordExecute},
+	{"set_config", "nfig", wordSettings},
+	{"pg_settings", "pg_s", wordSettings},
+	{"pg_advisory_lock", "dvis", wordLocks},
+	{"pg_advisory_lock_shared", "dvis", wordLocks},
+	{"pg_advisory_unlock", "dvis", wordLocks},
+	{"pg_advisory_unlock_all", "dvis", wordLocks},
+	{"pg_advisory_unlock_shared", "dvis", wordLocks},
+	{"pg_try_advisory_lock", "dvis", wordLocks},
+	{"pg_try_advisory_lock_shared", "dvis", wordLocks},
+	{"temp", "temp", wordTemp}, // and in pg_temp
+	{"temporary", "temp", wordTemp},
+	{"hold", "hold", wordCursors},
+	{"currval", "rrva", wordSequence},
+	{"lastval", "stva", wordSequence},
+	{"execute", "cute", wordExecute},
 }
 
 // watchedPrefix begins the names of schemas for temporary things, pg_temp and pg_temp_3.
@@ -62,9 +65,9 @@ const watchedPrefix = "pg_temp"
 // letters there that a watched word has in its middle? Each word has three such pairs in a row, so that
 // one of them is met. They are chosen to be rare, and only there the word around is looked at.
 type wordSet struct {
-	pairs [1 << 10]bool       // by pairIndex
+	pairs [32]uint32          // for the first letter of a pair, a bit for each second one; see letterBit
 	every bool                // there are words too short for that: each word is looked at
-	first [maxName + 1]uint32 // by length: the first letters of such words, a bit for each by letterBit
+	first [maxName + 1]uint32 // by length: the first letters of such words
 	words map[string]words
 }
 
@@ -72,9 +75,9 @@ type wordSet struct {
 // and one has the shortest word.
 const pairStep = 3
 
-// pairIndex numbers pairs of letters, upper and lower case alike. Other bytes have the numbers of
-// letters too: they cost a second look.
-func pairIndex(a, b byte) uint { return uint(a&31)<<5 | uint(b&31) }
+// letterBit is the bit of a letter, upper and lower case alike. Other bytes share the bits of letters:
+// they cost a second look.
+func letterBit(c byte) uint32 { return 1 << (c & 31) }
 
 // letters in the order of their frequency in statements, roughly.
 const letters = "etaonisrlcdupmhgb_fywvkxjqz"
@@ -87,52 +90,44 @@ var builtinWords = newWordSet(nil)
 func newWordSet(functions []string) *wordSet {
 	s := &wordSet{words: make(map[string]words)}
 	for _, w := range watched {
-		s.put(w.word, w.says)
-	}
-	s.putPairs(watchedPrefix)
-	for n := len(watchedPrefix); n <= maxName; n++ {
-		s.first[n] |= letterBit(watchedPrefix[0])
+		s.put(w.word, w.middle, w.says)
 	}
 	for _, f := range functions {
 		f = strings.Trim(f[strings.LastIndexByte(f, '.')+1:], `" `)
+		if len(f) > maxName {
+			f = f[:maxName]
+		}
 		if f != "" {
-			s.put(strings.Map(lowerRune, f), wordLook|wordUnsure)
+			f = strings.Map(lowerRune, f)
+			s.put(f, middleOf(f), wordLook|wordUnsure)
 		}
 	}
 	return s
 }
 
-func (s *wordSet) put(word string, says words) {
-	if len(word) > maxName {
-		word = word[:maxName]
-	}
+// put adds a word. Without a middle, it is too short to have one.
+func (s *wordSet) put(word, middle string, says words) {
 	s.words[word] |= says
 	s.first[len(word)] |= letterBit(word[0])
-	s.putPairs(word)
+	s.every = s.every || middle == ""
+	for i := 0; i+1 < len(middle); i++ {
+		s.pairs[middle[i]&31] |= letterBit(middle[i+1])
+	}
 }
 
-// letterBit is the same for a letter in upper and lower case.
-func letterBit(c byte) uint32 { return 1 << (c & 31) }
-
-// putPairs chooses the rarest of the word's pairs that stand in a row.
-func (s *wordSet) putPairs(word string) {
-	if len(word) <= pairStep {
-		s.every = true
-		return
-	}
-	best, at := 0, 0
-	for i := range len(word) - pairStep {
+// middleOf chooses those letters of a word whose pairs are the rarest.
+func middleOf(word string) (middle string) {
+	best := 0
+	for i := 0; i+pairStep < len(word); i++ {
 		cost := 0
 		for j := i; j < i+pairStep; j++ {
 			cost += frequency(word[j]) * frequency(word[j+1])
 		}
-		if i == 0 || cost < best {
-			best, at = cost, i
+		if middle == "" || cost < best {
+			best, middle = cost, word[i:i+pairStep+1]
 		}
 	}
-	for j := at; j < at+pairStep; j++ {
-		s.pairs[pairIndex(word[j], word[j+1])] = true
-	}
+	return middle
 }
 
 // frequency is higher for letters that are met more often.
@@ -148,18 +143,17 @@ func (s *wordSet) says(word []byte) (w words) {
 	if len(word) > maxName {
 		word = word[:maxName] // as the server does
 	}
-	if len(word) == 0 || s.first[len(word)]&letterBit(word[0]) == 0 {
+	if len(word) == 0 || s.first[len(word)]&letterBit(word[0]) == 0 && word[0]|0x20 != watchedPrefix[0] {
 		return 0
+	}
+	if n := len(watchedPrefix); len(word) >= n && equalFold(word[:n], watchedPrefix) {
+		w = wordTemp
 	}
 	var folded [maxName]byte
 	for i, c := range word {
 		folded[i] = lowerByte(c)
 	}
-	name := folded[:len(word)]
-	if len(name) >= len(watchedPrefix) && string(name[:len(watchedPrefix)]) == watchedPrefix {
-		w = wordTemp
-	}
-	return w | s.words[string(name)]
+	return w | s.words[string(folded[:len(word)])]
 }
 
 // scan looks for words in p, whose first and last words are whole.
@@ -194,7 +188,7 @@ func wordStart(p []byte, from, at int) int {
 func (s *wordSet) next(p []byte) int {
 	i := 0
 	for ; i+1 < len(p); i += pairStep {
-		if s.pairs[pairIndex(p[i], p[i+1])] {
+		if s.pairs[p[i]&31]&letterBit(p[i+1]) != 0 {
 			break
 		}
 	}
