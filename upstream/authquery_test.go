@@ -62,6 +62,10 @@ func TestAuthQueryAnswers(t *testing.T) {
 			return [][]*string{{text(name), text("a")}, {text(name), text("b")}}, ""
 		case "one":
 			return [][]*string{{text(name)}}, ""
+		case "long":
+			return [][]*string{{text(name), text(strings.Repeat("x", talkMax-100))}}, ""
+		case "huge":
+			return [][]*string{{text(name), text(strings.Repeat("x", talkMax))}}, ""
 		case "broken":
 			return nil, "42P01"
 		case "no\xfftext":
@@ -85,6 +89,8 @@ func TestAuthQueryAnswers(t *testing.T) {
 		{name: "two", fails: true},
 		{name: "one", fails: true},
 		{name: "broken", fails: true},
+		{name: "long", password: strings.Repeat("x", talkMax-100), known: true},
+		{name: "huge", fails: true},
 		{name: "plain", database: "none"},
 		{name: "plain'; drop table users; --"},
 		{name: strings.Repeat("x", askNameMax+1)},
@@ -96,7 +102,7 @@ func TestAuthQueryAnswers(t *testing.T) {
 		}
 		secret, known, err := q.Ask(t.Context(), tt.name, tt.database)
 		if secret.Password != tt.password || secret.Verifier != tt.verifier || known != tt.known || (err != nil) != tt.fails {
-			t.Errorf("%.20q at %.20q: got %+v, known %v, %v", tt.name, tt.database, secret, known, err)
+			t.Errorf("%.20q at %.20q: got %.200q, known %v, %v", tt.name, tt.database, secret.Password+secret.Verifier, known, err)
 		}
 		if _, _, ok := q.Cached(tt.name, tt.database); ok == tt.fails {
 			t.Errorf("%.20q at %.20q: cached is %v", tt.name, tt.database, ok)

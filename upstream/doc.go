@@ -15,5 +15,7 @@
 // check decides at once; later ones need Rise or Fall results in a row.
 //
 // Also here is what Sluice does at a backend on a connection of its own: carrying a cancel request or a
-// KILL (cancel.go). All methods may be called from any goroutine. Cancel and Kill block.
+// KILL (cancel.go), looking up a user who wants to log in (authquery.go), and hearing notifications for
+// many clients (listen.go). All methods may be called from any goroutine. Cancel, Kill, Ask and Subscribe
+// block.
 package upstream

@@ -25,6 +25,9 @@ const (
 // https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS.
 const hubNameMax = 63
 
+// hubChannels bounds the channels of a Hub.
+const hubChannels = 65536
+
 // Hub hears notifications for many clients over one connection to a database. The connection is opened
 // for the first channel, LISTENs to each as long as somebody wants it, and is closed a while after the
 // last one has gone. One goroutine runs it:
@@ -87,7 +90,10 @@ func (h *Hub) Login(user string, secret codec.Secret) {
 		Params: []codec.Param{{Name: "client_encoding", Value: "UTF8"}}}
 }
 
-var errHubClosed = errors.New("the listening connection is closed")
+var (
+	errHubClosed = errors.New("the listening connection is closed")
+	errHubFull   = codec.Error{Cond: codec.LimitOfClient, Text: "too many channels are listened to"}
+)
 
 // Close ends the connection and all subscriptions. Who waits in Subscribe gets an error.
 func (h *Hub) Close() {
@@ -126,6 +132,10 @@ func (h *Hub) subscribe(name string, one *hubSink) (told chan error) {
 		return told
 	}
 	c := h.channels[name]
+	if c == nil && len(h.channels) >= hubChannels {
+		told <- errHubFull
+		return told
+	}
 	if c == nil {
 		c = &hubChannel{}
 		h.channels[name] = c

@@ -111,6 +111,24 @@ func TestHubLongNames(t *testing.T) {
 	}
 }
 
+// TestHubFull: the channels have a limit; one that is heard already is no new one.
+func TestHubFull(t *testing.T) {
+	s := startFakePG(t)
+	h := newHub(t, s)
+	subscribe(t, h, "a")
+	h.mu.Lock()
+	for i := len(h.channels); i < hubChannels; i++ {
+		h.channels[fmt.Sprint("other", i)] = &hubChannel{heard: true, sinks: []*hubSink{{}}}
+	}
+	h.mu.Unlock()
+	if _, err := h.Subscribe("b", func(uint32, string, string) {}); !errors.Is(err, errHubFull) {
+		t.Errorf("one too many: %v", err)
+	}
+	again, _ := subscribe(t, h, "a")
+	s.notify("a", "1")
+	eventually(t, "it is heard", func() bool { return again.has("7 a 1") })
+}
+
 // TestHubComesBack: after a loss everything is heard again, without a word of the subscribers.
 func TestHubComesBack(t *testing.T) {
 	s := startFakePG(t)
