@@ -34,6 +34,7 @@ type guest struct {
 
 	names   map[string]*named // the client's prepared statements
 	unnamed unnamedStmt
+	closed  uint64 // batch in which a name was closed last
 
 	group    bool // messages of the extended protocol have come since the last Sync
 	quit     bool // the client has said goodbye

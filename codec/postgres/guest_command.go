@@ -103,6 +103,9 @@ func (g *guest) rewrite(r *request, text []byte, c *command, name string) {
 // sqlExecute acts on EXECUTE.
 func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Need, error) {
 	n := g.names[string(c.name())]
+	if n == nil && g.host != nil && !g.host.sure(g.closed) {
+		return true, g.settled(), nil
+	}
 	if n == nil {
 		if !bytes.HasPrefix(c.name(), []byte(namePrefix)) {
 			return false, codec.NeedBytes, nil
@@ -197,6 +200,9 @@ func (h *host) drop(d *held, flag byte, t *codec.Turn) error {
 func (g *guest) sqlDeallocate(r *request, c *command) (bool, codec.Need, error) {
 	all := c.kind == cmdDeallocateAll
 	n := g.names[string(c.name())]
+	if n == nil && g.host != nil && !g.host.sure(g.closed) {
+		return true, g.settled(), nil
+	}
 	if g.group || !all && n == nil || all && g.pins&wordPrepared != 0 {
 		return false, codec.NeedBytes, nil
 	}
@@ -317,7 +323,7 @@ func (g *guest) bound(r *request, st *stmt, at int) (more int, need codec.Need) 
 			return 0, need
 		}
 	}
-	if st.words&(wordSettings|wordParams) == 0 {
+	if st.words&(wordSettings|wordParams) == 0 && !st.sets {
 		return 0, codec.NeedBytes
 	}
 	if !r.whole() {

@@ -27,6 +27,7 @@ func (g *guest) join(h *host) {
 	h.started, h.gone = false, false
 	h.sent = max(h.sent, g.batch) + 1
 	h.done = h.sent
+	h.foreign = true
 	g.await = 0
 }
 

@@ -86,6 +86,7 @@ func (g *guest) parseUnnamed(r *request, tail []byte) error {
 		return h.invent(d, r.s.t)
 	}
 	h.unnamed = unnamedStmt{st, h.sent}
+	h.foreign = false
 	return h.ask(d)
 }
 
@@ -106,6 +107,9 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 			return 0, g.wait(old.batch), nil
 		}
 		return g.parseAgain(r, old, tail)
+	}
+	if !h.sure(g.closed) {
+		return 0, g.wait(g.closed), nil
 	}
 	st := g.shelf.intern(tail, g.print(), g.words)
 	d := h.hold(st)
@@ -226,8 +230,15 @@ func (h *host) prepareBySQL(n *named, t *codec.Turn) error {
 func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 	h := g.host
 	st := g.unnamed.st
+	if st == nil && h.foreign && !g.large {
+		// The server has to say that there is none; what it has may be another client's.
+		r.s.cut(r.at)
+		h.foreign, h.unnamed.st = false, nil
+		r.s.t.Server.AppendString("C\x00\x00\x00\x06S\x00")
+		return codec.NeedBytes, h.ask(debt{Act: codec.OwedSwallow, Code: oweClose})
+	}
 	if st == nil {
-		return codec.NeedBytes, nil // the server says that there is none
+		return codec.NeedBytes, nil
 	}
 	if !h.sure(g.unnamed.batch) {
 		return g.wait(g.unnamed.batch), nil
@@ -257,6 +268,7 @@ func (g *guest) forgetUnnamed() {
 		g.unnamed.st = nil
 	}
 	g.host.unnamed.st = nil
+	g.host.foreign = false
 	g.large = false
 }
 
@@ -300,6 +312,8 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		}
 		g.suspect |= st.words & (wordLook | wordUnsure)
 		g.rename(r, 'B', at, next, st.name)
+	case !g.host.sure(g.closed):
+		return 0, g.wait(g.closed), nil
 	default:
 		n = g.unknown(r, 'B', at, next, name)
 	}
@@ -364,6 +378,8 @@ func (g *guest) describeOrClose(typ byte, r *request) (more int, need codec.Need
 		}
 		g.rename(r, 'D', at, next, st.name)
 		d.Ref = owing{named: n, st: st}
+	case !g.host.sure(g.closed):
+		return 0, g.wait(g.closed), nil
 	default:
 		d.Ref.named = g.unknown(r, 'D', at, next, name)
 	}
@@ -387,7 +403,10 @@ func (g *guest) closeStatement(r *request, name []byte) (more int, need codec.Ne
 			return 0, g.wait(n.batch), nil
 		}
 		delete(g.names, n.name)
+		g.closed = g.host.sent
 		d.Ref.named = n
+	case !g.host.sure(g.closed):
+		return 0, g.wait(g.closed), nil
 	case !bytes.HasPrefix(name, []byte(namePrefix)):
 		// It may be one that is not shared.
 		if g.pins&wordPrepared != 0 {

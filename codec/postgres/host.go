@@ -78,6 +78,7 @@ type host struct {
 	stmts    map[*stmt]*held
 	uses     held // ring of stmts, its newer is the oldest
 	unnamed  unnamedStmt
+	foreign  bool // the unnamed statement on the server may be another client's
 	looking  lookReader
 	looked   words // sections of the look on its way
 	lookErr  error

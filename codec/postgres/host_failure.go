@@ -89,6 +89,7 @@ func (h *host) skip(t *codec.Turn) {
 		n++
 	}
 	batch := h.done + batches
+	h.foreign = true // a Parse that was to replace it may have been skipped
 	for i := n - 1; i >= 0; i-- {
 		d := h.owed.At(i)
 		if endsBatch(d.Code) {

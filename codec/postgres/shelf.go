@@ -65,6 +65,7 @@ type stmt struct {
 	twin   *stmt  // the next one with the same hash
 	users  int    // names of clients
 	proven bool   // a server has prepared it well
+	sets   bool   // it may change settings
 	sql    int    // place of the name in a PREPARE, plus one; 0: it came by Parse
 	gone   bool   // off the shelf
 	made   uint32 // bumped when servers have to prepare it anew
@@ -115,16 +116,12 @@ func (s *shelf) hash(tail []byte, print digest) uint64 {
 	return maphash.Bytes(s.seed, tail) ^ print[0] ^ print[1]
 }
 
-// variant returns the statement with the text of st, parsed under other settings.
-func (s *shelf) variant(st *stmt, print digest, extra *wordSet) *stmt {
-	return s.intern([]byte(st.tail), print, extra)
-}
-
 // add puts a statement on the shelf.
 func (s *shelf) add(st *stmt, extra *wordSet) *stmt {
 	s.last++
 	st.name = s.prefix + strconv.FormatUint(s.last, 10)
-	st.words = scanText([]byte(st.text()), extra)
+	text := []byte(st.text())
+	st.words, st.sets = scanText(text, extra), maySet(text)
 	st.users = 1
 	st.twin = s.stmts[st.hash]
 	s.stmts[st.hash] = st
