@@ -297,9 +297,10 @@ func (p *Proxy) DatabaseStats() []DatabaseStats {
 	sums := map[string]*DatabaseStats{}
 	p.onLoops(func(on *loopState) func() {
 		list := map[string]DatabaseStats{}
+		parses := on.parses()
 		for spec, h := range on.homes {
 			d := list[spec.dbName]
-			d.add(&h.counts)
+			d.add(&h.counts, parses[spec])
 			list[spec.dbName] = d
 		}
 		return func() {
@@ -319,10 +320,11 @@ func (p *Proxy) DatabaseStats() []DatabaseStats {
 }
 
 // add adds a pool's figures.
-func (d *DatabaseStats) add(c *poolStats) {
+func (d *DatabaseStats) add(c *poolStats, parses parseStats) {
 	d.sum(&DatabaseStats{Assignments: c.units, Transactions: c.units, Queries: c.queries,
 		Received: c.received, Sent: c.sent, TransactionTime: asDuration(c.held),
-		QueryTime: asDuration(c.asked), WaitTime: asDuration(c.waited)})
+		QueryTime: asDuration(c.asked), WaitTime: asDuration(c.waited),
+		ClientParses: parses.client, ServerParses: parses.server, Binds: parses.binds})
 }
 
 // sum adds up two.

@@ -62,6 +62,7 @@ type poolStats struct {
 	queries        uint64
 	asked          int64  // nanoseconds that they took together
 	received, sent uint64 // bytes from and to clients
+	parses         parseStats
 }
 
 func (c *poolStats) took(ns int64) {

@@ -450,6 +450,9 @@ func (sc *serverConn) close() {
 	polite := sc.host != nil && sc.host.Free()
 	sc.state = connClosed
 	on.stats.connected--
+	if sc.host != nil {
+		sc.home.counts.parses.ofHost(sc.host)
+	}
 	delete(sc.home.conns, sc)
 	if sc.conn == nil || !sc.conn.Open() {
 		return

@@ -461,6 +461,9 @@ func (s *Session) endShared() {
 		sh.news.stop()
 	}
 	if sh.guest != nil {
+		if sh.home != nil {
+			sh.home.counts.parses.ofGuest(sh.guest)
+		}
 		sh.guest.Close()
 	}
 	if sh.home != nil && sh.home.spec.special != (codec.Param{}) {
