@@ -24,7 +24,7 @@ func (r *Run) Block(dir string) string {
 			fmt.Fprintf(&b, "\n![%s](%s)\n", c.Title, path.Join(dir, c.File))
 		}
 	}
-	for _, l := range lines {
+	for _, l := range linesOf(r.Report.Date) {
 		r.table(&b, l)
 	}
 	var links []string
@@ -75,7 +75,7 @@ func (r *Run) preface(b *strings.Builder, dir string) {
 
 // count adds up the verdicts. A target that was not measured, or in too few rounds, is not met.
 func (r *Run) count() (met, of int) {
-	for _, l := range lines {
+	for _, l := range linesOf(r.Report.Date) {
 		for _, load := range l.loads {
 			for _, t := range l.targets {
 				of++
@@ -112,7 +112,7 @@ func (r *Run) table(b *strings.Builder, l line) {
 
 // loadText names a load, with the number of its clients where that is not the same in every run.
 func (r *Run) loadText(scenario, load string) string {
-	if res := r.result(scenario, load, sluice); scenario == idle && res != nil {
+	if res := r.result(scenario, load, sluice); (scenario == idle || scenario == funnelIdle) && res != nil {
 		return fmt.Sprintf("%s, %d clients", loadName(load), res.Clients)
 	}
 	return loadName(load)

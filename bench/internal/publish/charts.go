@@ -36,7 +36,7 @@ func Charts(r *suite.Report) []Chart {
 			charts = append(charts, s.overCount(count))
 			continue
 		}
-		if s.name == idle {
+		if s.name == idle || s.name == funnelIdle {
 			charts = append(charts, s.bars("memory", "resident memory per client", resident, "KiB per client", kib))
 			continue
 		}

@@ -31,6 +31,12 @@ func TestCharts(t *testing.T) {
 		{"tls-both-cpu.svg", []string{"sluice 34.0 (30.6 to 42.5). haproxy: Passes TLS through.</desc>"}},
 		{"rows-cpu.svg", []string{"(108 to 150). Of all.</desc>"}},
 		{"idle-memory.svg", []string{"KiB per client", "haproxy 32.2", "sluice 4.00"}},
+		{"funnel-cpu.svg", []string{"pgbouncer 20.0", "sluice 19.0", "sluice-2 24.0"}},
+		{"funnel-latency.svg", nil},
+		{"funnel-rate.svg", []string{"sluice-2 22.4k"}},
+		{"funnel-clients-cpu.svg", []string{"5,000 clients"}},
+		{"funnel-clients-rate.svg", nil},
+		{"funnel-idle-memory.svg", []string{"sluice 2.93"}},
 	}
 	got := Charts(wholeRun())
 	var files []string

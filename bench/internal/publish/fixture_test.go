@@ -28,7 +28,7 @@ func add(r *suite.Report, scenario, load, unit, contender string, rounds int, fi
 // wholeRun is a report in which each thing occurs that a block must tell apart: targets met, missed,
 // not measured, measured in too few rounds, missed by less than is shown.
 func wholeRun() *suite.Report {
-	r := &suite.Report{Date: "2026-11-22T01:02:03Z", TookSeconds: 1500,
+	r := &suite.Report{Date: "2026-11-23T01:02:03Z", TookSeconds: 1500,
 		Machine:  suite.Machine{CPU: "A CPU", Cores: 2, Kernel: "6.1", Commit: "abc"},
 		Settings: suite.Settings{Rounds: 5, Seconds: 2, Threads: 1}}
 	queries(r, "saturated", "pg-simple", 5, 1.28, 0.97, 1.08)
@@ -57,7 +57,21 @@ func wholeRun() *suite.Report {
 	}
 	add(r, "idle", "syn-pg-idle", "client", haproxy, 1, map[string]float64{resident: 33000})
 	add(r, "idle", "syn-pg-idle", "client", sluice, 1, map[string]float64{resident: 4100, heapScan: 1030}).Clients = 9900
+	funnels(r)
 	return r
+}
+
+// funnels adds PgBouncer and Sluice with one loop and with two, with Sluice's ratios.
+func funnels(r *suite.Report) {
+	const few, many = "syn-pg-funnel-512", "syn-pg-funnel-5000"
+	add(r, "funnel", "pg-funnel-simple", "query", pgbouncer, 5, map[string]float64{perSecond: 20000, cpu: 20, p99: 30000})
+	add(r, "funnel", "pg-funnel-simple", "query", sluice, 5, map[string]float64{perSecond: 21000, cpu: 19, p99: 31000,
+		cpu + "/pgbouncer": 0.95, p99 + "/pgbouncer": 1.03, perSecond + "/pgbouncer": 1.05})
+	add(r, "funnel", "pg-funnel-simple", "query", sluiceTwo, 5, map[string]float64{perSecond: 22400, cpu: 24, p99: 29000,
+		perSecond + "/pgbouncer": 1.12})
+	add(r, "funnel-clients", few, "query", sluice, 5, map[string]float64{perSecond: 40000, cpu: 12})
+	add(r, "funnel-clients", many, "query", sluice, 5, map[string]float64{perSecond: 38000, cpu: 13, perSecond + "/" + few: 0.95}).Versus = few
+	add(r, "funnel-idle", "syn-pg-idle", "client", sluice, 1, map[string]float64{resident: 3000}).Clients = 10000
 }
 
 // queries adds HAProxy and Sluice under a load of queries, with Sluice's ratios.

@@ -3,6 +3,9 @@ package publish
 // idle is the scenario of clients that do nothing.
 const idle = "idle"
 
+// funnelIdle is the same, of clients that share server connections.
+const funnelIdle = "funnel-idle"
+
 // scenarioNames are the titles of charts. A scenario that has none is shown by its name in the report.
 var scenarioNames = map[string]string{
 	"saturated":  "32 clients, as many queries as possible",
@@ -16,6 +19,10 @@ var scenarioNames = map[string]string{
 	"open":       "An open loop at a third of the peak rate",
 	"rows":       "Results of 1 KiB, 64 KiB and 16 MiB",
 	idle:         "Idle clients",
+
+	"funnel":         "512 clients over 20 server connections",
+	"funnel-clients": "512 and 5,000 clients over 20 server connections",
+	funnelIdle:       "Idle clients that share server connections",
 }
 
 func scenarioName(name string) string {
@@ -47,6 +54,14 @@ var loadNames = map[string]string{
 	"syn-my-16m":   "MySQL, 16 MiB",
 	"syn-pg-idle":  "PostgreSQL",
 	"syn-my-idle":  "MySQL",
+
+	"pg-funnel-simple":            "PostgreSQL, simple",
+	"pg-funnel-extended":          "PostgreSQL, extended",
+	"pg-funnel-prepared":          "PostgreSQL, prepared",
+	"syn-pg-funnel-512":           "PostgreSQL, simple, 512 clients",
+	"syn-pg-funnel-5000":          "PostgreSQL, simple, 5,000 clients",
+	"syn-pg-funnel-prepared-512":  "PostgreSQL, prepared, 512 clients",
+	"syn-pg-funnel-prepared-5000": "PostgreSQL, prepared, 5,000 clients",
 }
 
 func loadName(name string) string {

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"maps"
@@ -38,6 +39,8 @@ func TestVerdict(t *testing.T) {
 	ratio := target{figure: cpu, against: haproxy, limit: 1.1}
 	least := target{figure: perSecond, against: haproxy, limit: 0.95, atLeast: true}
 	size := target{figure: resident, limit: 8192}
+	of := target{figure: perSecond, of: sluiceTwo, against: pgbouncer, limit: 1.1, atLeast: true}
+	fewer := target{figure: perSecond, fewer: true, limit: 0.9, atLeast: true}
 	tests := []struct {
 		name   string
 		t      target
@@ -57,6 +60,10 @@ func TestVerdict(t *testing.T) {
 		{"memory in one round", size, 4000, 1, "4000 ✓ met", true},
 		{"memory in two rounds", size, 4000, 2, "4000 (3600–5000) ✓ met", true},
 		{"memory above by less than is shown", size, 8192.4, 1, "8192.4 **missed**", false},
+		{"of two loops", of, 1.2, 5, "1.20 (1.08–1.50) ✓ met", true},
+		{"of two loops, too little", of, 1.05, 5, "1.05 (0.95–1.31) **missed**", false},
+		{"beside fewer clients", fewer, 0.95, 5, "0.95 (0.85–1.19) ✓ met", true},
+		{"beside fewer clients, few rounds", fewer, 0.95, 1, "0.95 ✓ met, in 1 of 5 rounds", false},
 		{"nobody took it", ratio, 0, 5, "not measured", false},
 	}
 	for _, tt := range tests {
@@ -65,7 +72,10 @@ func TestVerdict(t *testing.T) {
 		if tt.t.against != "" {
 			name += "/" + tt.t.against
 		}
-		add(r, "s", "l", "query", sluice, tt.rounds, map[string]float64{name: tt.median})
+		if tt.t.fewer {
+			name += "/less"
+		}
+		add(r, "s", "l", "query", cmp.Or(tt.t.of, sluice), tt.rounds, map[string]float64{name: tt.median}).Versus = "less"
 		v := (&Run{Report: r}).judge(tt.t, "s", "l")
 		if got := v.text(); got != tt.want {
 			t.Errorf("%s: got %q; want %q", tt.name, got, tt.want)
@@ -121,13 +131,13 @@ func TestNewest(t *testing.T) {
 	if run, err := Newest(results); run != nil || err != nil {
 		t.Fatalf("of nothing: %v, %v", run, err)
 	}
-	for name, date := range map[string]string{"a": "2026-11-23T00:00:00Z", "b": "2026-11-22T00:00:00Z"} {
+	for name, date := range map[string]string{"a": "2026-11-25T00:00:00Z", "b": "2026-11-24T00:00:00Z"} {
 		r := wholeRun()
 		r.Date = date
 		save(t, results, name, r)
 	}
 	part := wholeRun()
-	part.Date = "2026-11-24T00:00:00Z"
+	part.Date = "2026-11-26T00:00:00Z"
 	part.Results = slices.DeleteFunc(part.Results, func(res *suite.Result) bool { return res.Scenario == "bulk" })
 	save(t, results, "c", part)
 	run, err := Newest(results)
@@ -139,6 +149,21 @@ func TestNewest(t *testing.T) {
 	}
 	if _, err := Newest(results); err == nil {
 		t.Error("a report that can't be read is passed over in silence")
+	}
+}
+
+// TestOlderRuns: a run from before there were funnels is whole without them, and shows none; a newer one
+// lacks something.
+func TestOlderRuns(t *testing.T) {
+	run := &Run{Report: wholeRun()}
+	run.Report.Results = slices.DeleteFunc(run.Report.Results, func(res *suite.Result) bool { return strings.HasPrefix(res.Scenario, "funnel") })
+	if got := run.missing(); !slices.Equal(got, []string{"funnel", "funnel-clients", funnelIdle}) {
+		t.Errorf("lacks %q", got)
+	}
+	_, of := run.count()
+	run.Report.Date = "2026-11-22T04:00:00Z"
+	if _, less := run.count(); !run.Whole() || less != of-9-2-1 || strings.Contains(run.Block("."), "server connections\n") {
+		t.Errorf("lacks %q; %d targets of %d; shows:\n%s", run.missing(), less, of, run.Block("."))
 	}
 }
 
@@ -183,7 +208,7 @@ func TestWriteReadme(t *testing.T) {
 		}
 	}
 	run.Report.Results = run.Report.Results[:3]
-	if err := run.WriteReadme(readme); err == nil || !strings.Contains(err.Error(), "paced, bulk, connect, idle") {
+	if err := run.WriteReadme(readme); err == nil || !strings.Contains(err.Error(), "paced, bulk, connect, idle, funnel, funnel-clients, funnel-idle") {
 		t.Errorf("a part of a run: %v; want the names of what it lacks", err)
 	}
 }

@@ -61,14 +61,14 @@ func Newest(results string) (*Run, error) {
 	return newest, nil
 }
 
-// Whole reports whether Sluice took part in every scenario that a target is about: whether the run is
-// more than a look at one question.
+// Whole reports whether Sluice took part in every scenario that a target is about and that the suite had
+// at the time: whether the run is more than a look at one question.
 func (r *Run) Whole() bool { return len(r.missing()) == 0 }
 
 // missing names the scenarios that a whole run would have.
 func (r *Run) missing() []string {
 	var names []string
-	for _, l := range lines {
+	for _, l := range linesOf(r.Report.Date) {
 		has := slices.ContainsFunc(r.Report.Results, func(res *suite.Result) bool {
 			return res.Scenario == l.scenario && res.Contender == sluice && len(res.Rounds) > 0
 		})

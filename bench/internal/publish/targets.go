@@ -1,5 +1,7 @@
 package publish
 
+import "slices"
+
 // Names of contenders in a report.
 const (
 	direct    = "direct"
@@ -7,11 +9,12 @@ const (
 	haproxy   = "haproxy"
 	pgbouncer = "pgbouncer"
 	sluice    = "sluice"
+	sluiceTwo = "sluice-2"
 )
 
 // contenderNames are those of the README.
 var contenderNames = map[string]string{
-	direct: "direct", floor: "relay in C", haproxy: "HAProxy", pgbouncer: "PgBouncer", sluice: "Sluice",
+	direct: "direct", floor: "relay in C", haproxy: "HAProxy", pgbouncer: "PgBouncer", sluice: "Sluice", sluiceTwo: "Sluice with two loops",
 }
 
 // Names of figures in a report's summaries. A ratio to another contender, taken round by round, is
@@ -31,7 +34,9 @@ const (
 type target struct {
 	heading string // of its column; the limit is added
 	figure  string
+	of      string // whose figure it is; "" = Sluice's
 	against string // contender whose figure of the same round it is divided by; "" = not divided
+	fewer   bool   // instead it is divided by its own under the load with fewer clients
 	limit   float64
 	atLeast bool // the figure must reach the limit, else it must not pass it
 }
@@ -53,6 +58,7 @@ type line struct {
 	loads    []string
 	shown    []column
 	targets  []target
+	since    string // the date from which on runs have the scenario; "" = from the first on
 }
 
 const kib = 1 << 10
@@ -128,6 +134,59 @@ var lines = []line{
 			{heading: "Go heap that the collector visits, bytes per client", figure: heapScan, limit: 1 * kib},
 		},
 	},
+	{
+		title:    "Many clients over a few server connections",
+		about:    "512 clients over 20 server connections, as many queries as possible; real servers. PgBouncer shares server connections with prepared statements from version 1.21 on; where an older one ran, there is nothing to compare them with.",
+		scenario: "funnel",
+		loads:    []string{"pg-funnel-simple", "pg-funnel-extended", "pg-funnel-prepared"},
+		shown: []column{
+			{"CPU µs per query", cpu, 1, 1, []string{pgbouncer, sluice, sluiceTwo}},
+			{"queries/s", perSecond, 1, 0, []string{direct, pgbouncer, sluice, sluiceTwo}},
+			{"p99 ms", p99, 1000, 1, []string{direct, pgbouncer, sluice, sluiceTwo}},
+		},
+		targets: []target{
+			{heading: "CPU", figure: cpu, against: pgbouncer, limit: 1.00},
+			{heading: "queries/s", figure: perSecond, of: sluiceTwo, against: pgbouncer, limit: 1.10, atLeast: true},
+			{heading: "p99", figure: p99, against: pgbouncer, limit: 1.00},
+		},
+		since: funnelSince,
+	},
+	{
+		title:    "Many clients, and ten times as many",
+		about:    "512 and 5,000 clients over 20 server connections, as many queries as possible; a server that costs next to nothing.",
+		scenario: "funnel-clients",
+		loads:    []string{"syn-pg-funnel-5000", "syn-pg-funnel-prepared-5000"},
+		shown: []column{
+			{"CPU µs per query", cpu, 1, 1, []string{pgbouncer, sluice}},
+			{"queries/s", perSecond, 1, 0, []string{pgbouncer, sluice}},
+			{"p99 ms", p99, 1000, 1, []string{pgbouncer, sluice}},
+		},
+		targets: []target{
+			{heading: "queries/s", figure: perSecond, fewer: true, limit: 0.90, atLeast: true},
+		},
+		since: funnelSince,
+	},
+	{
+		title:    "Idle clients that share server connections",
+		about:    "Logged in and silent; they share 20 server connections.",
+		scenario: funnelIdle,
+		loads:    []string{"syn-pg-idle"},
+		shown: []column{
+			{"resident KiB per client", resident, kib, 1, []string{pgbouncer, sluice}},
+		},
+		targets: []target{
+			{heading: "resident bytes per client", figure: resident, limit: 8 * kib},
+		},
+		since: funnelSince,
+	},
+}
+
+// funnelSince is when the suite got its funnels.
+const funnelSince = "2026-11-22T09:30:00Z"
+
+// linesOf are those that a run of that date can have.
+func linesOf(date string) []line {
+	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return date < l.since })
 }
 
 // roundsMin is how many rounds a ratio must have been taken in for its median to count.

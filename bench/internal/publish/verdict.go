@@ -19,10 +19,17 @@ type verdict struct {
 // judge looks a target up in a run.
 func (r *Run) judge(t target, scenario, load string) verdict {
 	v := verdict{target: t}
-	res := r.result(scenario, load, sluice)
+	of := sluice
+	if t.of != "" {
+		of = t.of
+	}
+	res := r.result(scenario, load, of)
 	name := t.figure
-	if t.against != "" {
+	switch {
+	case t.against != "":
 		name += "/" + t.against
+	case t.fewer && res != nil:
+		name += "/" + res.Versus
 	}
 	if v.measured, v.known = spreadOf(res, name); v.known {
 		v.rounds = len(res.Rounds)
@@ -42,7 +49,10 @@ func (v verdict) keeps(figure float64) bool {
 
 // decided reports whether the figure was taken in as many rounds as the target asks for: what is not
 // divided, memory, hardly differs from round to round.
-func (v verdict) decided() bool { return v.known && (v.against == "" || v.rounds >= roundsMin) }
+func (v verdict) decided() bool { return v.known && (!v.divided() || v.rounds >= roundsMin) }
+
+// divided reports whether a target is about a ratio.
+func (t target) divided() bool { return t.against != "" || t.fewer }
 
 // text is the verdict as a cell of a table.
 func (v verdict) text() string {
@@ -71,7 +81,7 @@ func (v verdict) text() string {
 func (v verdict) decimals() int {
 	const most = 6
 	decimals := 2
-	if v.against == "" {
+	if !v.divided() {
 		decimals = 0
 	}
 	for ; decimals < most; decimals++ {
@@ -86,8 +96,16 @@ func (v verdict) decimals() int {
 // headingText is the column's heading: what is compared, with whom, and the limit.
 func (t target) headingText() string {
 	text, limit := t.heading, strconv.FormatFloat(t.limit, 'f', 0, 64)
-	if t.against != "" {
+	if t.of != "" {
+		text += " of " + contenderNames[t.of]
+	}
+	switch {
+	case t.against != "":
 		text += " ÷ " + contenderNames[t.against]
+	case t.fewer:
+		text += " ÷ that of fewer clients"
+	}
+	if t.divided() {
 		limit = strconv.FormatFloat(t.limit, 'f', 2, 64)
 	}
 	if t.atLeast {

@@ -19,7 +19,7 @@ func TestPlansEndInTime(t *testing.T) {
 	for _, tt := range []struct {
 		quick bool
 		most  time.Duration
-	}{{false, 29*time.Minute + 30*time.Second}, {true, 230 * time.Second}} {
+	}{{false, 29*time.Minute + 45*time.Second}, {true, 230 * time.Second}} {
 		o := Defaults(tt.quick)
 		o.Profiles = "somewhere"
 		p := o.plan(standing())

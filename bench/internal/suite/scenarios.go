@@ -33,7 +33,7 @@ var scenarios = []Scenario{
 		About:   "32 clients, each sends its next query as soon as it has the answer.",
 		Loads:   []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared", "my-readwrite"},
 		Quick:   []string{"pg-simple", "pg-prepared", "my-text"},
-		Profile: []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared", "my-readwrite"},
+		Profile: []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared"},
 	},
 	{
 		Name:    "paced",
@@ -80,12 +80,11 @@ var scenarios = []Scenario{
 		Profile: []string{"syn-pg-512", "syn-my-512"},
 	},
 	{
-		Name:    "open",
-		About:   "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
-		Loads:   []string{"syn-pg-open", "syn-my-open"},
-		Paced:   true,
-		Share:   shortShare,
-		Profile: []string{"syn-pg-open"},
+		Name:  "open",
+		About: "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
+		Loads: []string{"syn-pg-open", "syn-my-open"},
+		Paced: true,
+		Share: shortShare,
 	},
 	{
 		Name:    "pipeline",
@@ -95,11 +94,10 @@ var scenarios = []Scenario{
 		Profile: []string{"syn-pg-depth-64"},
 	},
 	{
-		Name:    "rows",
-		About:   "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
-		Loads:   []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
-		Share:   shortShare,
-		Profile: []string{"syn-pg-64k"},
+		Name:  "rows",
+		About: "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
+		Loads: []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
+		Share: shortShare,
 	},
 	{
 		Name:      "idle",
@@ -169,7 +167,6 @@ var lineups = map[string][]string{
 
 	"funnel":                                    {pgbouncerName, sluiceName, sluiceTwoName},
 	"funnel/pg-funnel-simple":                   {directName, pgbouncerName, sluiceName, sluiceTwoName},
-	"funnel/pg-funnel-extended":                 {pgbouncerName, sluiceName},
 	"funnel-clients":                            {pgbouncerName, sluiceName},
 	"funnel-clients/syn-pg-funnel-512":          {pgbouncerName, sluiceName, sluiceTwoName},
 	"funnel-clients/syn-pg-funnel-prepared-512": {pgbouncerName, sluiceName, sluiceTwoName},
