@@ -67,3 +67,79 @@ func TestFunnelFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestFunnelPgbench runs pgbench with a thousand clients over twenty server connections, by each way to
+// send a query, with its script that reads and with the one that moves money: no client sees an error, no
+// money is lost, and the server never has more sessions than the pool may have.
+func TestFunnelPgbench(t *testing.T) {
+	pg := postgres(t, 0)
+	addr := real.FreeAddr()
+	startSluice(t, plain(t), cluster("pg", "postgres", []string{pg.Addr})+
+		funnel("pool", addr, "pg", "pool-size = 20")+users("scram"))
+	admin := connect(t, pg.DSN("postgres", "postgres"))
+	for _, sql := range []string{"drop database if exists pgbench", "create database pgbench owner scram"} {
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"PGHOST=127.0.0.1", fmt.Sprintf("PGPORT=%d", real.Port(addr)), "PGUSER=scram",
+		"PGDATABASE=pgbench", "PGPASSWORD=" + real.Password, "PGSSLMODE=disable"}
+	pgbench := pgTool(t, "pgbench")
+	command{path: pgbench, args: []string{"-i", "-s", "20", "-q"}, env: env}.output(t)
+
+	ctx, stop := context.WithCancel(t.Context())
+	most := make(chan int)
+	go func() { most <- mostSessions(ctx, pg, "scram") }()
+	for _, mode := range []string{"simple", "extended", "prepared"} {
+		for _, script := range []string{"select-only", "tpcb-like"} {
+			out := command{path: pgbench, args: []string{"-n", "-b", script, "-M", mode, "-c", "1000", "-j", "2", "-t", "5"},
+				env: env, limit: 3 * time.Minute}.output(t)
+			if !strings.Contains(out, "number of transactions actually processed: 5000/5000") ||
+				!strings.Contains(out, "number of failed transactions: 0 ") {
+				t.Errorf("%s, %s:\n%s", mode, script, tail(out, 2000))
+			}
+		}
+	}
+	stop()
+	if n := <-most; n > 20 || n < 2 {
+		t.Errorf("the server had up to %d sessions, want 2 to 20", n)
+	}
+	var accounts, tellers, branches, history, rows int64
+	err := connect(t, pg.DSN("postgres", "pgbench")).QueryRow(t.Context(), `select (select sum(abalance) from pgbench_accounts),
+		(select sum(tbalance) from pgbench_tellers), (select sum(bbalance) from pgbench_branches),
+		(select sum(delta) from pgbench_history), (select count(*) from pgbench_history)`).Scan(
+		&accounts, &tellers, &branches, &history, &rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if accounts != history || tellers != history || branches != history || rows != 3*5000 {
+		t.Errorf("sums of accounts %d, tellers %d, branches %d, history %d of %d rows: want them equal, and 15000 rows",
+			accounts, tellers, branches, history, rows)
+	}
+}
+
+// mostSessions is the most client sessions of a user that the server has had until ctx ends.
+func mostSessions(ctx context.Context, pg *real.Postgres, user string) int {
+	c, err := pgx.Connect(ctx, pg.DSN("postgres", "postgres"))
+	if err != nil {
+		return -1
+	}
+	defer c.Close(context.Background())
+	most := 0
+	for {
+		n := 0
+		err := c.QueryRow(ctx, "select count(*) from pg_stat_activity where usename = $1 and backend_type = 'client backend'", user).Scan(&n)
+		if ctx.Err() != nil {
+			return most
+		}
+		if err != nil {
+			return -1
+		}
+		most = max(most, n)
+		select {
+		case <-ctx.Done():
+			return most
+		case <-time.After(20 * time.Millisecond): // how often it is looked, no more
+		}
+	}
+}

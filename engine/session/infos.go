@@ -320,6 +320,9 @@ func (s *Session) clientInfo() ClientInfo {
 	if g, ok := sh.guest.(interface{ ApplicationName() string }); ok {
 		i.ApplicationName = g.ApplicationName()
 	}
+	if g, ok := sh.guest.(interface{ ApplicationName() string }); ok {
+		i.ApplicationName = g.ApplicationName()
+	}
 	return i
 }
 
