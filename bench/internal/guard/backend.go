@@ -69,6 +69,12 @@ func (b *backend) serve(c net.Conn) {
 	if !b.load.accept(c) {
 		return
 	}
+	if b.load.reply != nil {
+		if err := b.converse(c); err != nil && !errors.Is(err, net.ErrClosed) {
+			b.fail(fmt.Errorf("backend: %w", err))
+		}
+		return
+	}
 	got := make([]byte, len(b.load.request))
 	for {
 		if err := receive(c, got, b.load.request); err != nil {

@@ -19,8 +19,9 @@ const warmUp = 320
 // instructions and nearly all of them the runtime's, is small beside the tolerances, and that a run
 // takes about two seconds.
 const (
-	busyQueries  = 16_000
-	pacedQueries = 800
+	busyQueries   = 16_000
+	pacedQueries  = 800
+	funnelQueries = 8_000 // each costs some three times as much
 )
 
 // clientsPerLoop keeps a loop busy. It is the same for one loop and for two: the more events a turn
@@ -34,6 +35,10 @@ const (
 	paced        = " paced"
 )
 
+// clientsPerConn has clients of a funnel wait for a server connection, so that a query is handed from
+// the end of another one's: the dearest way for it, and the one that many clients take.
+const clientsPerConn = 4
+
 // cells are what the guard counts.
 func cells() []cell {
 	var all []cell
@@ -42,6 +47,9 @@ func cells() []cell {
 			cell{l.name + busy, l, 1, clientsPerLoop, false, busyQueries},
 			cell{l.name + busyTwoLoops, l, 2, 2 * clientsPerLoop, false, busyQueries},
 			cell{l.name + paced, l, 1, 1, true, pacedQueries})
+	}
+	for _, l := range funnels {
+		all = append(all, cell{l.name + busy, l, 1, clientsPerConn * l.pool, false, funnelQueries})
 	}
 	return all
 }

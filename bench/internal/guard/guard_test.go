@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,6 +14,7 @@ import (
 var (
 	update    = flag.Bool("update", false, "write the figures to the record in place of comparing them")
 	functions = flag.Int("functions", 0, "list so many of the dearest functions of each cell")
+	only      = flag.String("cells", "", "count only the cells whose name contains this; nothing is written then")
 	program   = flag.String("sluice", "", "Sluice's program; built from the source if not given")
 )
 
@@ -37,7 +39,12 @@ func TestInstructionsPerQuery(t *testing.T) {
 		}
 	}
 	for _, c := range cells() {
-		g.check(ctx, c)
+		if strings.Contains(c.name, *only) {
+			g.check(ctx, c)
+		}
+	}
+	if *only != "" {
+		return
 	}
 	for _, l := range loads {
 		g.checkLoops(l)

@@ -16,6 +16,10 @@ type load struct {
 	accept func(net.Conn) (ok bool)
 	// login starts a session as a client at addr.
 	login func(addr string) (net.Conn, error)
+	// pool is how many server connections the clients share. Sluice then says to the backend what it
+	// wants to say, and reply answers a message of it, or tells why it is not what is due.
+	pool  int
+	reply func(kind byte, body []byte) (answer []byte, err error)
 }
 
 // loads are what the guard counts: the shapes of a point select as pgbench and sysbench send it.

@@ -85,6 +85,16 @@ func (c cell) relay(addr string, queries int, await func() error) error {
 	return s.ask(queries, await)
 }
 
+// funnelConfig is a listener that has its clients share server connections, and a user for them.
+const funnelConfig = `mode = "funnel"
+pool-size = %d
+[[listener.rule]]
+from = ["127.0.0.0/8"]
+method = "trust"
+[[user]]
+name = "app"
+`
+
 // countFile is what cachegrind writes, in the folder of a run.
 const countFile = "count"
 
@@ -108,8 +118,12 @@ interval = "1h"
 name = "guard"
 listen = %q
 cluster = "guard"
-mode = "proxy"
 `, c.loops, c.load.protocol, server, listen)
+	if c.load.pool == 0 {
+		text += "mode = \"proxy\"\n"
+	} else {
+		text += fmt.Sprintf(funnelConfig, c.load.pool)
+	}
 	config := filepath.Join(dir, "sluice.toml")
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, err
