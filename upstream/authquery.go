@@ -3,16 +3,13 @@ package upstream
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 
 	"sluice/codec"
 	"sluice/router"
-	"sluice/router/access"
 )
 
 // AuthQueryOptions say how users are looked up at the servers.
@@ -63,14 +60,6 @@ type answer struct {
 	known  bool
 	err    error
 	at     time.Time
-}
-
-// asker is a connection that asks.
-type asker struct {
-	conn     *pgconn.PgConn
-	backend  *Backend
-	database string
-	expiry   *time.Timer
 }
 
 // NewAuthQuery returns what looks up users at the backends of c that want allows. It has to be closed.
@@ -246,136 +235,4 @@ func (q *AuthQuery) find(k question, a *answer) {
 	if !q.good(a, a.at) && q.answers[k] == a {
 		delete(q.answers, k) // not to be used again
 	}
-}
-
-// ask asks one backend after the other until one answers.
-func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known bool, err error) {
-	if c := q.takeIdle(k.database); c != nil {
-		if s, known, err = c.ask(ctx, q.opt.Query, k.name); err == nil {
-			q.putIdle(c)
-			return s, known, nil
-		}
-		c.close() // it may have been closed while it was idle
-	}
-	var tried []*Backend
-	err = errors.New("no server is available")
-	for ctx.Err() == nil {
-		b, _ := q.cluster.Pick(q.want, tried)
-		if b == nil {
-			return s, false, err
-		}
-		b.Release() // it is no session
-		tried = append(tried, b)
-		var c *asker
-		if c, err = q.open(ctx, b, k.database); err == nil {
-			if s, known, err = c.ask(ctx, q.opt.Query, k.name); err == nil {
-				q.putIdle(c)
-				return s, known, nil
-			}
-			c.close()
-		}
-		if unknownName(err) {
-			return codec.Secret{}, false, nil
-		}
-		if sqlState(err) == "" {
-			b.Suspect()
-		}
-	}
-	return s, false, err
-}
-
-// unknownName tells errors that mean that there is no such database or that no such name can exist:
-// invalid_catalog_name, and character_not_in_repertoire or untranslatable_character for names that are
-// no text in the server's encoding.
-func unknownName(err error) bool {
-	return slices.Contains([]string{"3D000", "22021", "22P05"}, sqlState(err))
-}
-
-func (q *AuthQuery) open(ctx context.Context, b *Backend, database string) (*asker, error) {
-	conn, err := q.cluster.talk(ctx, b, codec.OpenerConfig{User: q.opt.User, Database: database,
-		Secret: codec.Secret{Password: q.opt.Password}}, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &asker{conn: conn, backend: b, database: database}, nil
-}
-
-// takeIdle returns a connection to that database, or nil.
-func (q *AuthQuery) takeIdle(database string) *asker {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, a := range q.idle {
-		if a.database == database && !a.backend.Gone() && a.backend.Health() != Down && a.expiry.Stop() {
-			q.idle = slices.Delete(q.idle, i, i+1)
-			return a
-		}
-	}
-	return nil
-}
-
-// putIdle keeps a connection for the next question, as many as there may be asked at a time.
-func (q *AuthQuery) putIdle(a *asker) {
-	a.expiry = time.AfterFunc(askIdle, func() { q.expire(a) })
-	q.mu.Lock()
-	var old *asker
-	if len(q.idle) >= askMax {
-		old = q.idle[0]
-		q.idle = slices.Delete(q.idle, 0, 1)
-	}
-	q.idle = append(q.idle, a)
-	over := q.ctx.Err() != nil
-	q.mu.Unlock()
-	if old != nil && old.expiry.Stop() {
-		old.close()
-	}
-	if over && a.expiry.Stop() {
-		q.expire(a)
-	}
-}
-
-// expire closes a connection that was idle for long.
-func (q *AuthQuery) expire(a *asker) {
-	q.mu.Lock()
-	q.idle = slices.DeleteFunc(q.idle, func(x *asker) bool { return x == a })
-	q.mu.Unlock()
-	a.close()
-}
-
-// closeTimeout bounds the goodbye on one of Sluice's own connections.
-const closeTimeout = time.Second
-
-func (a *asker) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = a.conn.Close(ctx)
-}
-
-var (
-	errRows    = errors.New("the query for users gave several rows")
-	errColumns = errors.New("the query for users gave fewer than two columns")
-)
-
-// ask runs the query. Its answer is no row, or one with the name and the secret in front.
-func (a *asker) ask(ctx context.Context, query, name string) (s codec.Secret, known bool, err error) {
-	rows := a.conn.ExecParams(ctx, query, [][]byte{[]byte(name)}, nil, nil, nil)
-	var strange error
-	for n := 0; rows.NextRow(); n++ { // to the end, so that the connection can be used again
-		v := rows.Values()
-		switch {
-		case n > 0:
-			strange = errRows
-		case len(v) < 2:
-			strange = errColumns
-		case v[0] != nil && string(v[0]) == name:
-			known, s = true, access.SecretOf(string(v[1]))
-		default: // a function that returns a record gives one of nulls where it finds nothing
-		}
-	}
-	if _, err = rows.Close(); err == nil {
-		err = strange
-	}
-	if err != nil {
-		return codec.Secret{}, false, err
-	}
-	return s, known, nil
 }
