@@ -332,6 +332,12 @@ func (s *Session) settleHome() bool {
 
 // moveIn finds the session's pool at its backend.
 func (s *Session) moveIn() {
+	s.sh.home = s.on.homeOf(s.spec())
+	s.bst = s.sh.home.bst
+}
+
+// spec finds the pool for the session's client at its backend.
+func (s *Session) spec() *poolSpec {
 	sh := s.sh
 	user, secret := sh.found.Login(sh.learned())
 	w := &wanted{set: s.set, backend: s.backend, found: sh.found, user: user, secret: secret}
@@ -344,9 +350,7 @@ func (s *Session) moveIn() {
 			sh.found, w.found = &alone, &alone
 		}
 	}
-	spec := s.p.pools.find(s.p, w)
-	sh.home = s.on.homeOf(spec)
-	s.bst = sh.home.bst
+	return s.p.pools.find(s.p, w)
 }
 
 // learned is what the client's login has shown of its secret.

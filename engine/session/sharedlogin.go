@@ -139,6 +139,16 @@ func (s *Session) welcome() {
 	}
 	s.backend = b
 	s.on.stats.pending++ // as in other logins: until ready
+	if to := s.bestLoop(s.spec()); to != s.on {
+		s.moveTo(to)
+		return
+	}
+	s.prepare()
+}
+
+// prepare has the guest made ready for its first unit of work, on the loop where the client will live.
+func (s *Session) prepare() {
+	sh := s.sh
 	s.moveIn()
 	cfg := s.set.Sharing.guestConfig(sh.found.Limits.Unit)
 	sh.guest = sh.home.shelf.NewGuest(sh.gate, cfg, s)
