@@ -19,7 +19,7 @@ import (
 	"sluice/bench/e2e/wire"
 )
 
-var crosstalkTime = flag.Duration("crosstalk", 20*time.Second, "how long TestNoCrosstalk runs")
+var crosstalkTime = flag.Duration("crosstalk", 15*time.Second, "how long each part of TestNoCrosstalk runs")
 
 // zones are what the clients of TestNoCrosstalk set as their time zone.
 var zones = []string{"UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York", "Australia/Sydney"}
@@ -46,13 +46,20 @@ type talker struct {
 type crosstalkCounts struct{ answers, errors, cancels, broken, transactions, pins atomic.Int64 }
 
 // TestNoCrosstalk has 500 clients with settings, names and values of their own do random things over three
-// server connections. Every answer must be its asker's, and show its asker's settings.
+// server connections, and over sixteen that two loops share. Every answer must be its asker's, and show its
+// asker's settings.
 func TestNoCrosstalk(t *testing.T) {
+	prepareTenants(t, postgres(t, 0))
+	t.Run("one loop", func(t *testing.T) { noCrosstalk(t, 1, 3) })
+	t.Run("two loops", func(t *testing.T) { noCrosstalk(t, 2, 16) })
+}
+
+func noCrosstalk(t *testing.T, loops, size int) {
 	pg := postgres(t, 0)
-	prepareTenants(t, pg)
 	addr := real.FreeAddr()
-	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{pg.Addr})+
-		funnel("pool", addr, "pg", "pool-size = 3", "prepared-max = 20", `pool-wait-timeout = "1m"`)+users("app"))
+	s := startSluice(t, racy(t), section("[engine]", fmt.Sprintf("loops = %d", loops))+
+		cluster("pg", "postgres", []string{pg.Addr})+funnel("pool", addr, "pg",
+		fmt.Sprintf("pool-size = %d", size), "prepared-max = 20", `pool-wait-timeout = "1m"`)+users("app"))
 	const clients = 500
 	ctx, cancel := context.WithTimeout(context.Background(), *crosstalkTime)
 	defer cancel()
@@ -84,8 +91,8 @@ func TestNoCrosstalk(t *testing.T) {
 	if counts.answers.Load() < clients {
 		t.Errorf("only %d answers", counts.answers.Load())
 	}
-	if most > 3 {
-		t.Errorf("%d server sessions at a time, want at most 3", most)
+	if most > size {
+		t.Errorf("%d server sessions at a time, want at most %d", most, size)
 	}
 	await(t, s, 0, "sluice_pool_waiting")
 	await(t, s, 0, "sluice_pool_server_connections", `state="active"`)
