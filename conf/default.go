@@ -61,11 +61,10 @@ func DefaultListener() Listener {
 		ServerRetryMin:    Duration(100 * time.Millisecond),
 		ServerRetryMax:    Duration(15 * time.Second),
 
-		PreparedMax:          200,
-		StatementMax:         1 << 20,
-		SharedListen:         true,
-		SchemaWatch:          true,
-		TrackApplicationName: true,
+		PreparedMax:  200,
+		StatementMax: 1 << 20,
+		SharedListen: true,
+		SchemaWatch:  true,
 
 		AbandonTimeout: Duration(5 * time.Second),
 		CancelTimeout:  Duration(10 * time.Second),

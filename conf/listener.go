@@ -84,8 +84,6 @@ type Listener struct {
 	SharedListen bool `toml:"shared-listen" only:"sharing"`
 	// SchemaWatch has prepared statements made anew when the schema has changed.
 	SchemaWatch bool `toml:"schema-watch" only:"sharing"`
-	// TrackApplicationName sets the client's application_name at the server.
-	TrackApplicationName bool `toml:"track-application-name" only:"sharing"`
 
 	// QueryTimeout limits a query; 0 = nothing does. The others likewise: a transaction, and the time
 	// in one without a query.

@@ -127,7 +127,7 @@ func TestSharing(t *testing.T) {
 		value := reflect.ValueOf(v)
 		for i := range value.NumField() {
 			name := value.Type().Field(i).Name
-			if value.Field(i).IsZero() && name != "FIFO" {
+			if value.Field(i).IsZero() {
 				t.Errorf("%s.%s is not set", value.Type(), name)
 			}
 		}
@@ -184,7 +184,7 @@ func TestSharingModes(t *testing.T) {
 		t.Fatal(err)
 	}
 	sh := setup.Frontends[0].Sharing
-	if !sh.FIFO || sh.Pool.Size != 1 {
+	if sh.Pool.Size != 1 {
 		t.Errorf("fifo: %+v", sh)
 	}
 	f := sh.Access.Find(access.Query{User: "app", Database: "other"})

@@ -9,10 +9,9 @@ import (
 	"sluice/upstream/pool"
 )
 
-// Sharing is what is configured for a listening side whose clients share server connections. It is
-// not changed while in force.
+// Sharing is what is configured for a listening side whose clients share server connections; what
+// may differ between users or databases is in Access. It is not changed while in force.
 type Sharing struct {
-	FIFO   bool                      // all clients of a pool over one server connection
 	Access *access.Table             // who may log in, which databases there are; never nil
 	Ask    upstream.AuthQueryOptions // Ask.Query "" = users are those of Access
 	Pool   pool.Options              // of pools without values of their own
@@ -24,14 +23,11 @@ type Sharing struct {
 	StatementMax           int // bytes of a statement's text
 	Functions              []string
 
-	QueryTimeout, TransactionTimeout, TransactionIdleTimeout time.Duration // 0 = none
 	// AbandonTimeout is how long a server connection whose client has gone may take to become free;
 	// CancelTimeout bounds a cancel request.
 	AbandonTimeout, CancelTimeout time.Duration
 
-	MaxUserConnections, MaxDatabaseConnections int // clients; 0 = no limit
-
-	SharedListen, SchemaWatch, TrackApplicationName bool
+	SharedListen, SchemaWatch bool
 }
 
 // Warm names a pool that is opened ahead of its first client.
