@@ -179,16 +179,13 @@ func (h *host) makeRoomForQuery(t *codec.Turn) error {
 	if len(h.stmts) < h.cfg.PreparedMax || h.uses.newer == &h.uses {
 		return nil
 	}
-	d := h.uses.newer
-	h.lose(d.st)
-	return h.drop(d, flagEvict, t)
+	return h.drop(h.uses.newer, flagEvict, t)
 }
 
 // drop has the server drop a statement where no group is open. Unlike DEALLOCATE, a Close does not
 // fail, not even in a transaction that has failed.
 func (h *host) drop(d *held, flag byte, t *codec.Turn) error {
-	h.writeClose(d.st, t)
-	if err := h.ask(debt{Act: codec.OwedSwallow, Code: oweClose, Flag: flag, Ref: owing{st: d.st}}); err != nil {
+	if err := h.ask(h.close(d, flag, t)); err != nil {
 		return err
 	}
 	t.Server.AppendString(syncMessage)
@@ -242,6 +239,10 @@ func (g *guest) answer(tag string, e *codec.Error, t *codec.Turn) {
 	if g.watch != nil {
 		g.watch.OnCommand(kindQuery, nil)
 		g.watch.OnReply(kindQuery)
+	}
+	g.unnamed, g.large = g.noUnnamed(), false // a Query drops it
+	if g.host != nil {
+		g.host.foreign = true
 	}
 	out := t.Client.Begin()
 	if e != nil {

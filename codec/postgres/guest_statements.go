@@ -113,9 +113,9 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	}
 	st := g.shelf.intern(tail, g.print(), g.words)
 	d := h.hold(st)
-	if d != nil && !h.sure(d.batch) {
+	if batch, sure := h.sureOf(d); !sure {
 		g.shelf.release(st)
-		return 0, g.wait(d.batch), nil
+		return 0, g.wait(batch), nil
 	}
 	g.enterGroup(r.m[r.total-len(tail) : r.total-st.typesLen()])
 	n := &named{name: string(name), st: st, batch: h.sent}
@@ -155,15 +155,16 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 		return nil, g.wait(n.batch), nil
 	}
 	d := h.hold(n.st)
-	if d != nil && !h.sure(d.batch) {
-		return nil, g.wait(d.batch), nil
+	if batch, sure := h.sureOf(d); !sure {
+		return nil, g.wait(batch), nil
 	}
 	if d != nil && !d.old() {
 		return n.st, codec.NeedBytes, nil
 	}
 	if g.refit(n) {
-		if d = h.hold(n.st); d != nil && !h.sure(d.batch) {
-			return nil, g.wait(d.batch), nil
+		d = h.hold(n.st)
+		if batch, sure := h.sureOf(d); !sure {
+			return nil, g.wait(batch), nil
 		}
 		if d != nil && !d.old() {
 			return n.st, codec.NeedBytes, nil

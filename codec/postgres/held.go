@@ -21,6 +21,15 @@ func (h *host) hold(st *stmt) *held {
 	return d
 }
 
+// sureOf tells whether it is certain that a statement is held, or is not.
+func (h *host) sureOf(d *held) (batch uint64, sure bool) {
+	batch = h.evicted
+	if d != nil {
+		batch = d.batch
+	}
+	return batch, h.sure(batch)
+}
+
 // keep notes that a statement is being prepared, by the present batch.
 func (h *host) keep(st *stmt) *held {
 	d := h.stmts[st]

@@ -12,6 +12,7 @@ type owing struct {
 	named *named // the client's statement that the message spoke of
 	st    *stmt  // the statement that the server prepares or drops
 	prev  *stmt  // the unnamed statement before
+	held  *held  // what was held of the statement that is closed
 }
 
 // What is owed, by the message that asked for it.
@@ -79,6 +80,7 @@ type host struct {
 	uses     held // ring of stmts, its newer is the oldest
 	unnamed  unnamedStmt
 	foreign  bool // the unnamed statement on the server may be another client's
+	evicted  uint64 // batch in which a statement was made room of last
 	looking  lookReader
 	looked   words // sections of the look on its way
 	lookErr  error
@@ -183,17 +185,25 @@ func (h *host) prepared() int { return h.cfg.PreparedMax }
 func (h *host) makeRoom(st *stmt, d *held, t *codec.Turn) error {
 	flag := flagStale
 	if d == nil {
-		if len(h.stmts) < h.cfg.PreparedMax {
+		if len(h.stmts) < h.cfg.PreparedMax || h.uses.newer == &h.uses {
 			return nil
 		}
-		if d = h.uses.newer; d == &h.uses {
-			return nil
-		}
-		flag = flagEvict
+		d, flag = h.uses.newer, flagEvict
+	}
+	return h.ask(h.close(d, flag, t))
+}
+
+// close has the server drop a statement, to make room for another one or to make it anew.
+func (h *host) close(d *held, flag byte, t *codec.Turn) debt {
+	was := d
+	if flag == flagEvict {
 		h.lose(d.st)
+		h.evicted = h.sent
+	} else {
+		was = &held{st: d.st, batch: d.batch, stale: true}
 	}
 	h.writeClose(d.st, t)
-	return h.ask(debt{Act: codec.OwedSwallow, Code: oweClose, Flag: flag, Ref: owing{st: d.st}})
+	return debt{Act: codec.OwedSwallow, Code: oweClose, Flag: flag, Ref: owing{held: was}}
 }
 
 // writeClose has the server drop a statement.

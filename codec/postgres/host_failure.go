@@ -24,7 +24,7 @@ func (h *host) failure(t *codec.Turn) error {
 	}
 	if h.owed.Len() == 0 {
 		if h.guest != nil && !h.gone && h.fate == fateKeep {
-			h.tellError(nil, t)
+			h.tellError(owing{}, t)
 		}
 		return nil
 	}
@@ -32,7 +32,7 @@ func (h *host) failure(t *codec.Turn) error {
 	if ownCode(d.Code) {
 		h.ownFailed(*d)
 		if dying && h.guest != nil && !h.gone && d.Code != oweSwitch {
-			h.tellError(nil, t)
+			h.tellError(owing{}, t)
 		}
 		return nil
 	}
@@ -59,7 +59,7 @@ func (h *host) failure(t *codec.Turn) error {
 	}
 	if h.fate == fateKeep {
 		if h.guest != nil && !h.gone {
-			h.tellError(d.Ref.named, t)
+			h.tellError(d.Ref, t)
 		}
 	}
 	if dying {
@@ -131,9 +131,9 @@ func (h *host) undo(d *debt, batch uint64, failed bool) {
 	case oweClose:
 		switch {
 		case d.Flag&(flagEvict|flagStale) != 0:
-			if h.stmts[d.Ref.st] == nil {
-				kept := h.keep(d.Ref.st)
-				kept.batch, kept.stale = 0, d.Flag&flagStale != 0
+			if kept := d.Ref.held; h.stmts[kept.st] == nil {
+				h.stmts[kept.st] = kept
+				h.putNewest(kept)
 			}
 		case d.Ref.named != nil && g != nil:
 			if g.names[d.Ref.named.name] == nil {
@@ -194,18 +194,18 @@ func (h *host) undoUnnamed(prev *stmt) {
 
 // tellError passes an ErrorResponse on, with the shared name of a statement in it, if there is one,
 // put back to the client's.
-func (h *host) tellError(n *named, t *codec.Turn) {
+func (h *host) tellError(ref owing, t *codec.Turn) {
 	out := h.client(t)
 	b := out.Begin()
 	start := len(b)
 	b = appendHeader(b, msgError, len(h.body))
-	b = h.appendOwnNames(b, n)
+	b = h.appendOwnNames(b, ref)
 	binary.BigEndian.PutUint32(b[start+1:], uint32(len(b)-start-1))
 	out.End(b)
 }
 
 // appendOwnNames appends the body of an ErrorResponse with the client's own names in it.
-func (h *host) appendOwnNames(dst []byte, n *named) []byte {
+func (h *host) appendOwnNames(dst []byte, ref owing) []byte {
 	body := h.body
 	for {
 		i := bytes.Index(body, []byte(`"`+namePrefix))
@@ -218,14 +218,14 @@ func (h *host) appendOwnNames(dst []byte, n *named) []byte {
 		}
 		name := body[i+1 : i+1+end]
 		dst = append(dst, body[:i+1]...)
-		dst = append(dst, h.clientName(name, n)...)
+		dst = append(dst, h.clientName(name, ref)...)
 		body = body[i+1+end:]
 	}
 }
 
 // clientName returns the client's name for a statement that the server knows by name.
-func (h *host) clientName(name []byte, n *named) string {
-	if n != nil && (n.st == nil || n.st.name == string(name)) {
+func (h *host) clientName(name []byte, ref owing) string {
+	if n := ref.named; n != nil && (ref.st == nil || ref.st.name == string(name)) {
 		return n.name
 	}
 	if h.guest != nil {
