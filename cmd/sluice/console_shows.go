@@ -166,12 +166,11 @@ func (s consoleSource) backendOf(cluster string) string {
 func consoleDatabase(d *access.Database, sh *session.Sharing, addr string) *console.Database {
 	host, port, _ := net.SplitHostPort(addr)
 	number, _ := strconv.Atoi(port)
+	f := sh.Access.Find(access.Query{Database: d.Name}) // with the listener's limits where it has none
 	return &console.Database{Name: d.Name, Host: host, Port: number, Target: d.Target, ForceUser: d.User,
-		Size:     cmp.Or(d.Limits.PoolSize, sh.Pool.Size),
-		Min:      cmp.Or(d.Limits.PoolMin, sh.Pool.Min),
-		Reserve:  cmp.Or(d.Limits.PoolReserve, sh.Pool.Reserve),
-		Lifetime: sh.Pool.Lifetime, Unit: unitNames[d.Limits.Unit], MaxServers: d.MaxServerConnections,
-		MaxClients: cmp.Or(d.MaxConnections, sh.MaxDatabaseConnections)}
+		Size: f.Limits.PoolSize, Min: f.Limits.PoolMin, Reserve: f.Limits.PoolReserve,
+		Lifetime: sh.Pool.Lifetime, Unit: unitNames[d.Limits.Unit],
+		MaxServers: d.MaxServerConnections, MaxClients: f.MaxDatabaseConnections}
 }
 
 // Users are those that are configured at any listener.
@@ -183,7 +182,7 @@ func (s consoleSource) Users() []console.User {
 			if _, known := found[u.Name]; !known {
 				found[u.Name] = console.User{Name: u.Name, Size: u.Limits.PoolSize, Reserve: u.Limits.PoolReserve,
 					Unit: unitNames[u.Limits.Unit], MaxServers: u.MaxServerConnections,
-					MaxClients: cmp.Or(u.MaxConnections, sh.MaxUserConnections)}
+					MaxClients: sh.Access.Find(access.Query{User: u.Name}).MaxUserConnections}
 			}
 		}
 	}

@@ -18,7 +18,7 @@ var (
 	ErrNoClient   = errors.New("there is no such client")
 )
 
-// errDisabled is what clients of a database are told that an operator has disabled.
+// errDisabled is what a new client of a database is told that an operator has disabled.
 var errDisabled = codec.Error{Cond: codec.NoBackend, Text: "the database is disabled"}
 
 // killed is what clients are told whom an operator has ended.
@@ -36,9 +36,6 @@ type orders struct {
 func (o *orders) obey(p *pool.Pool, db string) {
 	if o.all || o.paused[db] {
 		p.Pause()
-	}
-	if o.disabled[db] {
-		p.Disable(errDisabled)
 	}
 }
 
@@ -147,16 +144,21 @@ func (p *Proxy) Resume(db string) error {
 	}, func(q *pool.Pool) { q.Resume() })
 }
 
-// Disable refuses further work of clients of a database.
+// Disable refuses further clients of a database. Those that it has go on.
 func (p *Proxy) Disable(db string) error {
-	return p.order(db, func(o *orders) error { o.disabled[db] = true; return nil },
-		func(q *pool.Pool) { q.Disable(errDisabled) })
+	return p.order(db, func(o *orders) error { o.disabled[db] = true; return nil }, func(*pool.Pool) {})
 }
 
 // Enable ends what Disable began.
 func (p *Proxy) Enable(db string) error {
-	return p.order(db, func(o *orders) error { delete(o.disabled, db); return nil },
-		func(q *pool.Pool) { q.Enable() })
+	return p.order(db, func(o *orders) error { delete(o.disabled, db); return nil }, func(*pool.Pool) {})
+}
+
+// welcomes tells whether a database takes further clients.
+func (p *Proxy) welcomes(db string) bool {
+	p.pools.mu.Lock()
+	defer p.pools.mu.Unlock()
+	return !p.pools.orders.disabled[db]
 }
 
 // Reconnect has the server connections of a database replaced as they come free.

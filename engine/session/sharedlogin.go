@@ -128,6 +128,10 @@ func (s *Session) welcome() {
 		s.welcomeDesk()
 		return
 	}
+	if !s.p.welcomes(sh.found.Database.Name) {
+		s.refuse(LoginRefused, errDisabled, nil)
+		return
+	}
 	if e := s.p.shareTake(s); e != nil {
 		s.refuse(LimitReached, *e, nil)
 		return
