@@ -110,12 +110,10 @@ func (g *Group) starve(p *Pool) {
 	g.starving.Store(int32(len(g.starved)))
 }
 
-func (g *Group) forget(p *Pool) (starved bool) {
-	_, starved = g.starved[p]
+func (g *Group) forget(p *Pool) {
 	p.refused.Store(false)
 	delete(g.starved, p)
 	g.starving.Store(int32(len(g.starved)))
-	return starved
 }
 
 // retry has the pools go on that wait for a cap which counts p too. Those of which nobody waits any more

@@ -38,6 +38,69 @@ func TestCapEvicts(t *testing.T) {
 	}
 }
 
+// TestCapEvictsWhatComesIdle has a connection closed that was in use when the cap was found to be reached.
+func TestCapEvictsWhatComesIdle(t *testing.T) {
+	w, p, _, ps, qs := under(t, 2, 3)
+	w.has(ps[0], ps[1])
+	ps[2].get()
+	w.pass(time.Millisecond)
+	qs[0].get()
+	w.run()
+	puts(ps[0]) // for one who has waited longer
+	if w.run(); ps[2].has == nil {
+		t.Fatal("passed over")
+	}
+	puts(ps[1])
+	if w.run(); qs[0].has == nil || p.Open() != 1 {
+		t.Errorf("%d open, closed %v", p.Open(), w.closed)
+	}
+}
+
+// TestCapLooksFurther finds an idle connection in a third pool when the second one's are in use by now.
+func TestCapLooksFurther(t *testing.T) {
+	w, _, _, ps, qs := under(t, 2, 1)
+	r := w.group.Pool(Key{Backend: "b", Database: "r", User: "u"}, &Options{Size: 1})
+	rs := w.users(r, 1)[0]
+	w.has(ps[0])
+	puts(ps[0])
+	w.pass(time.Millisecond)
+	w.has(qs[0])
+	puts(qs[0])
+	ps[0].get() // it seems to have idle ones still, and for longer
+	rs[0].get()
+	if w.run(); rs[0].has == nil || ps[0].has == nil || w.closed["evicted"] != 1 {
+		t.Errorf("closed %v", w.closed)
+	}
+}
+
+// TestCapKeptInVain asks again for room that was kept for a pool which did not need it after all.
+func TestCapKeptInVain(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.group.SetCaps(Caps{PerUser: func(string) int { return 2 }})
+	p := w.group.Pool(Key{Database: "p"}, &Options{Size: 5})
+	q := w.group.Pool(Key{Database: "q"}, &Options{Size: 5})
+	ps, qs := w.users(p, 2)[1], w.users(q, 2)[0]
+	w.has(ps[0], qs[0])
+	qs[1].get()
+	w.pass(time.Millisecond)
+	ps[1].get()
+	w.run()
+	sc := ps[0].has
+	ps[0].has = nil
+	w.lost(sc)
+	for w.loops[1].step() { // loop 0 is busy: room is kept for its client
+	}
+	puts(qs[0]) // who is served in another way
+	w.run()
+	if qs[1].has == nil || ps[1].has != nil {
+		t.Fatal("not the case that was meant")
+	}
+	w.pass(time.Duration(capRetry))
+	if w.run(); ps[1].has == nil {
+		t.Error("somebody waits though the cap has room")
+	}
+}
+
 // TestCapIsShared has a pool whose connections are never idle give some up to another pool, whose clients
 // have waited for longer.
 func TestCapIsShared(t *testing.T) {

@@ -88,16 +88,13 @@ func (p *Pool) reserve(now int64, d demand) bool {
 	g := p.group
 	g.mu.Lock()
 	ok := p.room(d) && now >= p.retryAt.Load()
-	var (
-		victim  *Part
-		starved bool
-	)
+	var victim *Part
 	if ok {
 		if ok = g.admits(p, now, d); ok {
 			g.count(p, 1, 0)
 			p.open.Add(1)
 			p.opening.Add(1)
-			starved = g.forget(p)
+			g.forget(p)
 		} else if d <= forLong {
 			g.starve(p)
 			victim = g.victim(p)
@@ -107,9 +104,6 @@ func (p *Pool) reserve(now int64, d demand) bool {
 	if victim != nil {
 		victim.line.evict.Add(1)
 		victim.poke()
-	}
-	if starved {
-		p.pokeWaiting(nil) // there may be more room than for one
 	}
 	return ok
 }

@@ -197,7 +197,6 @@ func (p *Part) Lost(e *Entry) {
 		at.checking--
 	case moving:
 		e.to.line.coming.Add(-1)
-		e.to.poke()
 	case free: // it waits for its turn in place, which passes it over
 		at.back.remove(e)
 	}

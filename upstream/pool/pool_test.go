@@ -148,6 +148,40 @@ func TestIdleElsewhere(t *testing.T) {
 	}
 }
 
+// TestSoonElsewhere has one who waits on another loop given what comes free, though it has not waited long.
+func TestSoonElsewhere(t *testing.T) {
+	w, _, all := small(t, 2, 1, Options{Size: 1})
+	here, there := all[0][0], all[1][0]
+	w.has(here)
+	there.get()
+	w.run()
+	here.put()
+	if w.run(); there.has == nil {
+		t.Error("somebody waits while a connection is idle")
+	}
+}
+
+// TestTooOldOnArrival has another idle connection sent if the first one has to be closed when it comes,
+// before its end is known.
+func TestTooOldOnArrival(t *testing.T) {
+	w, p, all := small(t, 2, 2, Options{Size: 2, Lifetime: time.Hour})
+	w.has(all[0]...)
+	old := all[0][1].has
+	puts(all[0]...)
+	var closing []*conn
+	w.ends = func(c *conn) { closing = append(closing, c) }
+	all[1][0].get()
+	for loop := 0; old.phase != "moving" && loop < 20; loop++ {
+		w.loops[loop%2].step()
+	}
+	old.expires = w.now
+	if w.run(); len(closing) != 1 || all[1][0].has == nil {
+		t.Errorf("%d are being closed; %v", len(closing), p.parts())
+	}
+	w.lost(old)
+	w.run()
+}
+
 // TestPatience lets a loop at work serve its own waiter, rather than have another loop send something.
 func TestPatience(t *testing.T) {
 	w, _, all := small(t, 2, 3, Options{Size: 2})
@@ -557,6 +591,57 @@ func TestLostInAnyState(t *testing.T) {
 	}
 	if w.run(); a.has == nil || p.Open() != 1 || w.part(p, 0).checking != 0 {
 		t.Errorf("%v, %d open", w.part(p, 0), p.Open())
+	}
+}
+
+// TestLostInGrant gives a connection back and loses it, both while it is granted.
+func TestLostInGrant(t *testing.T) {
+	w, p, all := small(t, 1, 1, Options{Size: 1})
+	w.has(all[0][0])
+	part := w.part(p, 0)
+	waiter := &Waiter{}
+	waiter.Grant = func(e *Entry) {
+		part.Put(e)
+		part.Lost(e)
+		part.Lost(e)
+	}
+	part.Get(waiter)
+	puts(all[0][0])
+	if part.Idle() != 0 || part.Used() != 0 || p.Open() != 0 {
+		t.Errorf("%v, %d open", part, p.Open())
+	}
+}
+
+// TestOneCheckForOne checks no more idle connections than somebody waits for.
+func TestOneCheckForOne(t *testing.T) {
+	w, p, all := small(t, 1, 3, Options{Size: 3, CheckAfter: time.Second})
+	w.has(all[0]...)
+	puts(all[0]...)
+	w.pass(time.Second)
+	all[0][0].get()
+	part := w.part(p, 0)
+	part.settle()
+	if part.checking != 1 {
+		t.Errorf("%v", part)
+	}
+}
+
+// TestFailuresTogether takes several attempts that fail together for one failure.
+func TestFailuresTogether(t *testing.T) {
+	w, p, all := small(t, 1, 3, Options{Size: 3, RetryMin: 10 * time.Millisecond})
+	var begun []*conn
+	w.connect = func(c *conn) { begun = append(begun, c) }
+	for _, c := range all[0] {
+		c.get()
+	}
+	w.run()
+	w.pass(time.Millisecond)
+	for _, c := range begun {
+		w.refused(c)
+	}
+	w.pass(10 * time.Millisecond)
+	if !p.Usable(w.now) || len(begun) != 3 {
+		t.Errorf("%d attempts, usable %t after the shortest time", len(begun), p.Usable(w.now))
 	}
 }
 

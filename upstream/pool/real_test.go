@@ -122,6 +122,8 @@ type worker struct {
 	has    *realConn
 	turns  int
 	served int
+	last   *Entry // that it had; perhaps another loop's by now
+	uses   uint64
 }
 
 func newWorker(l *realLoop) *worker {
@@ -142,6 +144,7 @@ func (w *worker) hold(e *Entry) {
 		w.l.r.t.Error("handed out twice, after its end, or on another loop")
 	}
 	w.has.held = true
+	w.last, w.uses = e, e.Uses
 	w.served++
 }
 
@@ -168,6 +171,10 @@ func (w *worker) act(dice *rand.Rand, over bool) (busy bool) {
 		w.put()
 	case !over && dice.IntN(4) == 0:
 		w.turns = dice.IntN(20)
+		if w.last != nil && w.l.part.GetSame(w.last, w.uses) {
+			w.hold(w.last)
+			return true
+		}
 		w.waits = true
 		if e := w.l.part.Get(&w.waiter); e != nil {
 			w.waits = false

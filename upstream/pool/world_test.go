@@ -24,6 +24,7 @@ type world struct {
 	closed  map[string]int // by reason
 
 	connect   func(c *conn) // begins a connection; nil = it is left to the test
+	ends      func(c *conn) // ends one that is closed; nil = soon
 	unmovable bool
 	moves     int
 }
@@ -131,6 +132,10 @@ func (h *hooks) Close(e *Entry, why string) {
 	}
 	w.closed[why]++
 	c.phase = "closing"
+	if w.ends != nil {
+		w.ends(c)
+		return
+	}
 	if w.rnd.IntN(4) == 0 { // at once
 		w.lost(c)
 		return
