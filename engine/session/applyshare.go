@@ -147,12 +147,13 @@ func (p *Proxy) hubOf(spec *poolSpec) *upstream.Hub {
 	k := hubKey{spec.backend, spec.target}
 	p.hubs.mu.Lock()
 	defer p.hubs.mu.Unlock()
-	if h := p.hubs.list[k]; h != nil {
-		return h.conn
-	}
 	var secret codec.Secret
 	if s := spec.secret.Load(); s != nil {
 		secret = *s
+	}
+	if h := p.hubs.list[k]; h != nil {
+		h.conn.Login(spec.user, secret) // its password may be a new one
+		return h.conn
 	}
 	h := &hub{spec.backend, upstream.NewHub(spec.cluster, spec.backend, spec.target, spec.user, secret, p.log)}
 	if p.hubs.list == nil {

@@ -28,6 +28,11 @@ type notice struct {
 // does not read. Then the session ends, for it would miss some.
 const newsMax = 1 << 20
 
+// channelsMax bounds the channels that one client listens to.
+const channelsMax = 1000
+
+var errChannels = codec.Error{Cond: codec.LimitOfClient, Text: "the session listens to too many channels"}
+
 var errNews = errors.New("too many notifications wait for the client")
 
 // take is called by the listening connection, on its goroutine.
@@ -98,6 +103,10 @@ func (s *Session) aside() {
 	case codec.AsideListen:
 		if n.cancel[a.Name] != nil {
 			s.answered(nil)
+			return
+		}
+		if len(n.cancel) >= channelsMax {
+			s.answered(errChannels)
 			return
 		}
 		hub := s.p.hubOf(sh.home.spec)

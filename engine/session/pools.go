@@ -27,6 +27,7 @@ type poolSpec struct {
 	sharing atomic.Pointer[Sharing]
 	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
+	dropped atomic.Bool                  // nobody is to use it any more
 	special codec.Param                  // the kind of connection, if it can't be shared
 	params  []codec.Param                // of the startup of such a one
 }
@@ -124,7 +125,7 @@ type wanted struct {
 // find returns the pool for a session, made if need be.
 func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 	sh := w.set.Sharing
-	key := pool.Key{Listener: w.set.Name, Backend: w.set.Cluster + "/" + w.backend.Addr(),
+	key := pool.Key{Listener: w.set.Name + "/" + unitName(w.found.Limits.Unit), Backend: w.set.Cluster + "/" + w.backend.Addr(),
 		Database: w.found.Database.Name, User: w.user}
 	if w.special != (codec.Param{}) {
 		key.User += fmt.Sprintf(" (%s %d)", w.special.Name, w.session)
@@ -132,7 +133,7 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	spec := ps.specs[key]
-	if spec == nil || spec.backend != w.backend || spec.unit != w.found.Limits.Unit {
+	if spec == nil || spec.backend != w.backend {
 		at := schemaKey{w.set.Cluster, w.found.Database.Target}
 		if ps.epoch[at] == nil {
 			ps.epoch[at] = new(atomic.Uint64)
@@ -162,7 +163,11 @@ func (ps *pools) drop(which func(*poolSpec) bool) {
 	for key, spec := range ps.specs {
 		if which(spec) {
 			delete(ps.specs, key)
+			spec.dropped.Store(true)
 			ps.group.Drop(spec.pool)
+			for _, on := range spec.p.loops {
+				on.loop.Run(func() { on.leaveHome(spec) })
+			}
 		}
 	}
 }
@@ -190,6 +195,21 @@ func (on *loopState) homeOf(spec *poolSpec) *home {
 	on.homes[spec] = h
 	h.part = spec.pool.Part(on.loop.ID(), h)
 	return h
+}
+
+// leaveHome forgets the loop's part of a pool that is not used any more, once it is empty.
+func (on *loopState) leaveHome(spec *poolSpec) {
+	if h := on.homes[spec]; h != nil && len(h.conns) == 0 {
+		delete(on.homes, spec)
+	}
+}
+
+// forget takes a server connection out of the list.
+func (h *home) forget(sc *serverConn) {
+	delete(h.conns, sc)
+	if h.spec.dropped.Load() {
+		h.on.leaveHome(h.spec)
+	}
 }
 
 // shelfOf is what guests and hosts of a protocol share on this loop.
@@ -229,7 +249,7 @@ func (h *home) Connect(*pool.Part) *pool.Entry {
 }
 
 // Close closes a connection that the pool has no use for.
-func (h *home) Close(e *pool.Entry, _ string) { e.User.(*serverConn).close() }
+func (h *home) Close(e *pool.Entry, _ string) { e.User.(*serverConn).shut() }
 
 // Check has a connection show that it is alive.
 func (h *home) Check(e *pool.Entry) { e.User.(*serverConn).check() }
@@ -274,7 +294,7 @@ func (sc *serverConn) move(loop int) bool {
 	if err != nil {
 		return false
 	}
-	delete(from.conns, sc)
+	from.forget(sc)
 	from.on.stats.connected--
 	return true
 }

@@ -240,7 +240,7 @@ func (sc *serverConn) openFailed(err error) {
 	if !errors.As(err, &own) || own.Raw == "" {
 		sc.home.spec.backend.Suspect()
 	}
-	delete(sc.home.conns, sc)
+	sc.home.forget(sc)
 	sc.home.part.ConnectFailed(&sc.Entry, err)
 }
 
@@ -277,9 +277,14 @@ func (sc *serverConn) fromServer(p []byte) {
 // alone goes on with a connection that no client has, after its server has spoken.
 func (sc *serverConn) alone() {
 	if ending, _ := sc.host.Ending(); ending {
-		return // its close is on the way; until then nobody gets it
+		sc.close() // nobody is to get it in the moment before the server closes
+		return
 	}
 	switch sc.state {
+	case connIdle:
+		if sc.host.Failed() != nil {
+			sc.close()
+		}
 	case connLeaving:
 		if err := sc.host.Failed(); err != nil {
 			sc.close()
@@ -440,8 +445,16 @@ func (sc *serverConn) checked(ok bool) {
 	sc.home.part.Checked(&sc.Entry, ok) // closes it if it is not ok
 }
 
-// close gives up a connection. The pool hears of it when it has ended.
+// close gives up a connection that is not with the pool, or takes it out of the pool.
 func (sc *serverConn) close() {
+	if sc.state == connIdle {
+		defer sc.home.part.Lost(&sc.Entry) // or it would be handed out
+	}
+	sc.shut()
+}
+
+// shut closes a connection that the pool does not hand out. The pool hears of it when it has ended.
+func (sc *serverConn) shut() {
 	if sc.state == connClosed {
 		return
 	}
@@ -453,7 +466,7 @@ func (sc *serverConn) close() {
 	if sc.host != nil {
 		sc.home.counts.parses.ofHost(sc.host)
 	}
-	delete(sc.home.conns, sc)
+	sc.home.forget(sc)
 	if sc.conn == nil || !sc.conn.Open() {
 		return
 	}

@@ -83,6 +83,7 @@ func (s *Session) fromGuest(p []byte) {
 // resume goes on with the bytes that were held, now that what they waited for has come.
 func (s *Session) resume() {
 	sh := s.sh
+	was := sh.need
 	sh.need = codec.NeedBytes
 	p := sh.held
 	sh.held = nil
@@ -90,7 +91,7 @@ func (s *Session) resume() {
 		sh.paused = false
 		s.client.ResumeReads()
 	}
-	if len(p) > 0 {
+	if len(p) > 0 || was == codec.NeedTurn { // then the guest may have something to say
 		s.clock.now = 0
 		s.use(p)
 	}
@@ -216,10 +217,14 @@ func (s *Session) onGrant(e *pool.Entry) {
 // granted goes on with a server connection for which the session has waited.
 func (s *Session) granted(sc *serverConn) {
 	sh, on := s.sh, s.on
-	if s.stage == stageOver || sh.at != nil || sc.state == connClosed {
-		if sc.state != connClosed {
-			sc.home.part.Put(&sc.Entry)
+	switch {
+	case sc.state == connClosed: // meanwhile
+		if s.stage != stageOver && sh.at == nil {
+			s.again()
 		}
+		return
+	case s.stage == stageOver || sh.at != nil:
+		sc.home.part.Put(&sc.Entry)
 		return
 	}
 	now := on.loop.Now()
@@ -320,6 +325,9 @@ func (s *Session) settleHome() bool {
 		return false
 	case next == b:
 		next.Release()
+		if s.sh.home.spec.dropped.Load() {
+			s.moveIn()
+		}
 		return true
 	}
 	if b != nil {
@@ -473,7 +481,6 @@ func (s *Session) endShared() {
 	if sh.home != nil && sh.home.spec.special != (codec.Param{}) {
 		spec := sh.home.spec
 		s.p.pools.drop(func(other *poolSpec) bool { return other == spec })
-		delete(s.on.homes, spec)
 	}
 	if sh.desk != nil {
 		s.endDesk()
