@@ -506,3 +506,51 @@ func TestConsoleCtl(t *testing.T) {
 	wants(t, ctl("shutdown").output(t), "SHUTDOWN")
 	awaitEnd(t, s)
 }
+
+// TestConsoleStats counts what two clients do with a statement that they share, while they are there and when
+// they have gone.
+func TestConsoleStats(t *testing.T) {
+	_, addr := startConsole(t)
+	op := operator(t, addr)
+	for i := range 2 {
+		c := connect(t, funnelDSN(addr, "app", "&default_query_exec_mode=cache_statement"))
+		for n := range 5 {
+			if got := one[int](t, c, "select $1::int", n); got != n {
+				t.Fatal(got)
+			}
+		}
+		checkStats(t, op, int64(1+i))
+		if err := c.Close(within(t, soon)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error {
+			if r := rowWhere(t, op, "SHOW POOLS", map[string]any{"database": "app"}); r["cl_active"] != int32(0) {
+				return errors.New("the client is still there")
+			}
+			return nil
+		})
+		checkStats(t, op, int64(1+i))
+	}
+}
+
+// checkStats: each client has parsed once, for itself, and bound five times; the server has parsed once.
+func checkStats(t *testing.T, op *pgx.Conn, clients int64) {
+	t.Helper()
+	r := rowWhere(t, op, "SHOW STATS", map[string]any{"database": "app"})
+	for name, want := range map[string]int64{"total_client_parse_count": clients, "total_server_parse_count": 1,
+		"total_bind_count": 5 * clients, "total_query_count": 6 * clients} {
+		if r[name] != want {
+			t.Errorf("%d clients: %s is %v, want %d", clients, name, r[name], want)
+		}
+	}
+	for _, name := range []string{"total_xact_count", "total_server_assignment_count"} {
+		if n := r[name].(int64); n < 6*clients || n > 7*clients {
+			t.Errorf("%d clients: %s is %d", clients, name, n)
+		}
+	}
+	for _, name := range []string{"total_received", "total_sent", "total_xact_time", "total_query_time"} {
+		if n := r[name].(int64); n <= 0 {
+			t.Errorf("%d clients: %s is %d", clients, name, n)
+		}
+	}
+}
