@@ -46,6 +46,8 @@ type guest struct {
 	pins     words  // what binds the session to its host
 	blind    bool   // the last look has failed
 	batch    uint64 // number of the last batch on the hosts so far
+	parses   uint64 // Parse messages of the client
+	binds    uint64 // Bind messages of the client
 	large    bool   // a statement that is not shared is on the host: as the unnamed one
 	unsure   bool   // settings may have changed in this transaction: settings is not to be relied on
 	hold     bool   // the client's own startup settings may have to be put back: it has to wait
@@ -231,6 +233,12 @@ func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err
 		if err != nil || need != codec.NeedBytes && need != codec.NeedEnd && need != codec.NeedAside {
 			return 0, 0, need, err
 		}
+	}
+	switch typ {
+	case 'P':
+		g.parses++
+	case 'B':
+		g.binds++
 	}
 	if h := g.host; h != nil && h.recording {
 		h.recordMessage(m, total)

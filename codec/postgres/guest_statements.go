@@ -80,7 +80,7 @@ func (g *guest) parseUnnamed(r *request, tail []byte) error {
 		g.shelf.release(prev.st)
 	}
 	d := debt{Code: oweParse, Ref: owing{st: st, prev: prev.st}, Flag: flagUnnamed}
-	if h.unnamed.st == st && h.sure(h.unnamed.batch) {
+	if h.unnamed.st == st && h.sure(h.unnamed.batch) && h.tx != codec.TxFailed {
 		r.s.skip(r.at, r.at+r.total)
 		d.Act = codec.OwedInvent
 		return h.invent(d, r.s.t)
@@ -111,7 +111,11 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	if !h.sure(g.closed) {
 		return 0, g.wait(g.closed), nil
 	}
-	st := g.shelf.intern(tail, g.print(), g.words)
+	print := g.print()
+	if h.tx == codec.TxFailed {
+		print = g.shelf.own() // the server has to say whether it takes it
+	}
+	st := g.shelf.intern(tail, print, g.words)
 	d := h.hold(st)
 	if batch, sure := h.sureOf(d); !sure {
 		g.shelf.release(st)
@@ -231,6 +235,9 @@ func (h *host) prepareBySQL(n *named, t *codec.Turn) error {
 func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 	h := g.host
 	st := g.unnamed.st
+	if !h.sure(g.unnamed.batch) {
+		return g.wait(g.unnamed.batch), nil
+	}
 	if st == nil && h.foreign && !g.large {
 		// The server has to say that there is none; what it has may be another client's.
 		r.s.cut(r.at)
@@ -240,9 +247,6 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 	}
 	if st == nil {
 		return codec.NeedBytes, nil
-	}
-	if !h.sure(g.unnamed.batch) {
-		return g.wait(g.unnamed.batch), nil
 	}
 	if h.unnamed.st == st {
 		if !h.sure(h.unnamed.batch) {
@@ -266,8 +270,8 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 func (g *guest) forgetUnnamed() {
 	if g.unnamed.st != nil {
 		g.shelf.release(g.unnamed.st)
-		g.unnamed.st = nil
 	}
+	g.unnamed = unnamedStmt{batch: g.host.sent}
 	g.host.unnamed.st = nil
 	g.host.foreign = false
 	g.large = false

@@ -7,3 +7,6 @@ func (g *guest) ApplicationName() string {
 	}
 	return firstOf(g.told.get(applicationName))
 }
+
+// Counts is the number of Parse and Bind messages that the client has sent and that were acted on.
+func (g *guest) Counts() (parses, binds uint64) { return g.parses, g.binds }

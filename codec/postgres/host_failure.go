@@ -131,7 +131,7 @@ func (h *host) undo(d *debt, batch uint64, failed bool) {
 	case oweClose:
 		switch {
 		case d.Flag&(flagEvict|flagStale) != 0:
-			if kept := d.Ref.held; h.stmts[kept.st] == nil {
+			if kept := d.Ref.held; kept != nil && h.stmts[kept.st] == nil {
 				h.stmts[kept.st] = kept
 				h.putNewest(kept)
 			}
@@ -140,7 +140,7 @@ func (h *host) undo(d *debt, batch uint64, failed bool) {
 				g.names[d.Ref.named.name] = d.Ref.named
 			}
 		case d.Flag&flagUnnamed != 0:
-			h.undoUnnamed(d.Ref.prev)
+			h.undoUnnamed(d.Ref.prev, batch)
 		}
 	case oweQuery:
 		if n := d.Ref.named; n != nil && d.Ref.st != nil { // a PREPARE
@@ -151,7 +151,7 @@ func (h *host) undo(d *debt, batch uint64, failed bool) {
 			h.lose(d.Ref.st)
 		}
 		if !failed {
-			h.undoUnnamed(d.Ref.prev)
+			h.undoUnnamed(d.Ref.prev, batch)
 		}
 	}
 }
@@ -168,15 +168,15 @@ func (h *host) undoParse(d *debt, batch uint64, failed bool) {
 		}
 		if d.Act != codec.OwedSwallow && g != nil && g.unnamed.st == d.Ref.st && g.unnamed.batch <= batch {
 			g.shelf.release(g.unnamed.st)
-			g.unnamed.st = nil
+			g.unnamed = unnamedStmt{batch: batch}
 			if !failed {
-				h.undoUnnamed(d.Ref.prev)
+				h.undoUnnamed(d.Ref.prev, batch)
 			}
 		}
 		return
 	}
-	if held := h.stmts[d.Ref.st]; held != nil && held.batch == batch && d.Act != codec.OwedInvent {
-		h.lose(d.Ref.st)
+	if d.Act != codec.OwedInvent {
+		h.unmade(d.Ref.st, batch)
 	}
 	if n := d.Ref.named; n != nil && d.Act != codec.OwedSwallow && g != nil && g.names[n.name] == n {
 		delete(g.names, n.name)
@@ -184,12 +184,27 @@ func (h *host) undoParse(d *debt, batch uint64, failed bool) {
 	}
 }
 
-// undoUnnamed gives the client the unnamed statement back that it had.
-func (h *host) undoUnnamed(prev *stmt) {
-	if g := h.guest; g != nil && prev != nil && g.unnamed.st == nil {
-		g.shelf.use(prev)
-		g.unnamed = unnamedStmt{st: prev, batch: 0}
+// unmade forgets a statement whose Parse in that batch came to nothing, and that it was evicted since.
+func (h *host) unmade(st *stmt, batch uint64) {
+	if held := h.stmts[st]; held != nil && held.batch == batch {
+		h.lose(st)
 	}
+	for i := range h.owed.Len() {
+		if kept := h.owed.At(i).Ref.held; kept != nil && kept.st == st && kept.batch == batch {
+			h.owed.At(i).Ref.held = nil
+		}
+	}
+}
+
+// undoUnnamed gives the client the unnamed statement back that it had before that batch, unless there
+// is a later one, or there will be none.
+func (h *host) undoUnnamed(prev *stmt, batch uint64) {
+	g := h.guest
+	if g == nil || prev == nil || g.unnamed.st != nil || g.unnamed.batch > batch {
+		return
+	}
+	g.shelf.use(prev)
+	g.unnamed = unnamedStmt{st: prev, batch: batch}
 }
 
 // tellError passes an ErrorResponse on, with the shared name of a statement in it, if there is one,

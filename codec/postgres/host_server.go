@@ -411,8 +411,9 @@ func (h *host) tagged(flag byte) {
 			h.dropped(string(tag))
 		}
 	}
-	if isDDL(tag) {
+	if isDDL(tag) && g.suspect&wordTemp == 0 {
 		h.altered = true
+		h.Forget()
 	}
 }
 
