@@ -97,7 +97,7 @@ func (h *host) copyAnswered() {
 // popFailed takes off the n oldest debts, whose COPY has failed.
 func (h *host) popFailed(n int) {
 	for i := n - 1; i >= 0; i-- {
-		h.undo(h.owed.At(i), h.done, i == 0)
+		h.undo(i, n, h.done, i == 0)
 	}
 	for ; n > 0; n-- {
 		h.owed.Pop()

@@ -69,7 +69,7 @@ func (h *host) failure(t *codec.Turn) error {
 	case oweSync:
 	case oweQuery, oweFunction:
 		h.copyFailed()
-		h.undo(d, h.done, true)
+		h.undo(0, 1, h.done, true)
 	default:
 		if h.copying == copyIn && h.copyFailed() {
 			return nil
@@ -95,7 +95,7 @@ func (h *host) skip(t *codec.Turn) {
 		if endsBatch(d.Code) {
 			batch--
 		}
-		h.undo(d, batch, i == 0)
+		h.undo(i, n, batch, i == 0)
 	}
 	if h.deaf = n == h.owed.Len(); h.deaf {
 		h.copying = copyNone
@@ -121,13 +121,13 @@ func (h *host) skipped(d debt) {
 	}
 }
 
-// undo takes back what was noted of a message when it was sent: the server has not acted on it, or (if
-// it failed) not done it.
-func (h *host) undo(d *debt, batch uint64, failed bool) {
-	g := h.guest
+// undo takes back what was noted of message i, of that batch, when it was sent: the server has not acted
+// on it, or (if it failed) not done it. It is one of the n oldest, which go all together, newest first.
+func (h *host) undo(i, n int, batch uint64, failed bool) {
+	g, d := h.guest, h.owed.At(i)
 	switch d.Code {
 	case oweParse:
-		h.undoParse(d, batch, failed)
+		h.undoParse(i, n, batch, failed)
 	case oweClose:
 		switch {
 		case d.Flag&(flagEvict|flagStale) != 0:
@@ -157,8 +157,8 @@ func (h *host) undo(d *debt, batch uint64, failed bool) {
 }
 
 // undoParse takes back a Parse.
-func (h *host) undoParse(d *debt, batch uint64, failed bool) {
-	g := h.guest
+func (h *host) undoParse(i, n int, batch uint64, failed bool) {
+	g, d := h.guest, h.owed.At(i)
 	if d.Flag&flagTaken != 0 {
 		return
 	}
@@ -172,11 +172,20 @@ func (h *host) undoParse(d *debt, batch uint64, failed bool) {
 			if !failed {
 				h.undoUnnamed(d.Ref.prev, batch)
 			}
+			return
+		}
+		for j := n; j < h.owed.Len(); j++ { // a later message is to be undone to what was before this one
+			if x := h.owed.At(j); x.Ref.prev == d.Ref.st && d.Act != codec.OwedSwallow {
+				if x.Ref.prev = d.Ref.prev; failed {
+					x.Ref.prev = nil
+				}
+				break
+			}
 		}
 		return
 	}
 	if d.Act != codec.OwedInvent {
-		h.unmade(d.Ref.st, batch)
+		h.unmade(i, batch)
 	}
 	if n := d.Ref.named; n != nil && d.Act != codec.OwedSwallow && g != nil && g.names[n.name] == n {
 		delete(g.names, n.name)
@@ -184,12 +193,14 @@ func (h *host) undoParse(d *debt, batch uint64, failed bool) {
 	}
 }
 
-// unmade forgets a statement whose Parse in that batch came to nothing, and that it was evicted since.
-func (h *host) unmade(st *stmt, batch uint64) {
+// unmade forgets the statement of Parse i of that batch, which came to nothing, and that it was evicted
+// since.
+func (h *host) unmade(i int, batch uint64) {
+	st := h.owed.At(i).Ref.st
 	if held := h.stmts[st]; held != nil && held.batch == batch {
 		h.lose(st)
 	}
-	for i := range h.owed.Len() {
+	for i++; i < h.owed.Len(); i++ {
 		if kept := h.owed.At(i).Ref.held; kept != nil && kept.st == st && kept.batch == batch {
 			h.owed.At(i).Ref.held = nil
 		}
