@@ -188,6 +188,7 @@ func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend
 	wanted := map[string]bool{}
 	for i := range sets {
 		set := sets[i]
+		set.Sharing.prepare()
 		wanted[set.Name] = true
 		set.cluster = p.clusters[set.Cluster]
 		fe := p.frontends[set.Name]

@@ -154,7 +154,7 @@ func (s *Session) welcome() {
 func (s *Session) prepare() {
 	sh := s.sh
 	s.moveIn()
-	cfg := s.set.Sharing.guestConfig(sh.found.Limits.Unit)
+	cfg := s.set.Sharing.guests[sh.found.Limits.Unit]
 	sh.guest = sh.home.shelf.NewGuest(sh.gate, cfg, s)
 	if in, ok := sh.home.intros[sh.guest.IntroductionKey()]; ok && !sh.lasting() {
 		sh.guest.Adopt(in)

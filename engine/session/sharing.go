@@ -28,18 +28,26 @@ type Sharing struct {
 	AbandonTimeout, CancelTimeout time.Duration
 
 	SharedListen, SchemaWatch bool
+
+	guests []*codec.GuestConfig // by unit
 }
 
 // Warm names a pool that is opened ahead of its first client.
 type Warm struct{ Database, User string }
 
-// guestConfig is what guests with that unit of sharing have to know.
-func (sh *Sharing) guestConfig(unit access.Unit) *codec.GuestConfig {
-	return &codec.GuestConfig{
-		SingleStatements: unit == access.UnitStatement,
-		Lasting:          unit == access.UnitSession,
-		Functions:        sh.Functions,
-		StatementMax:     sh.StatementMax,
-		Aside:            sh.SharedListen,
+// prepare makes what guests have to know: one for all of a kind. It is called before the settings are in
+// force.
+func (sh *Sharing) prepare() {
+	if sh == nil || sh.guests != nil {
+		return
+	}
+	for _, u := range []access.Unit{access.UnitInherit, access.UnitTransaction, access.UnitStatement, access.UnitSession} {
+		sh.guests = append(sh.guests, &codec.GuestConfig{
+			SingleStatements: u == access.UnitStatement,
+			Lasting:          u == access.UnitSession,
+			Functions:        sh.Functions,
+			StatementMax:     sh.StatementMax,
+			Aside:            sh.SharedListen,
+		})
 	}
 }
