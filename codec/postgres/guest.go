@@ -25,6 +25,8 @@ type guest struct {
 	words *wordSet
 	host  *host
 
+	stream  source // what Client reads
+	front   source // buf, while it is acted on
 	buf     []byte // the front of a message that was not enough to act on
 	want    int    // bytes of it that are needed
 	left    uint32 // bytes of the message that has been acted on that are still to come
@@ -120,7 +122,8 @@ func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err err
 	if g.quit {
 		return 0, codec.NeedEnd, nil
 	}
-	s := source{p: p, t: t}
+	s := &g.stream
+	*s = source{p: p, t: t}
 	for need == codec.NeedBytes && err == nil {
 		switch {
 		case g.left > 0:
@@ -129,7 +132,7 @@ func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err err
 				return n, codec.NeedBytes, nil
 			}
 			k := min(int(g.left), len(p)-n)
-			g.rest(&s, n, n+k)
+			g.rest(s, n, n+k)
 			n += k
 		case g.want > 0:
 			k := min(max(g.want-len(g.buf), 0), len(p)-n)
@@ -146,7 +149,7 @@ func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err err
 				return n, codec.NeedBytes, nil
 			}
 			used, more := 0, 0
-			used, more, need, err = g.message(&s, n)
+			used, more, need, err = g.message(s, n)
 			if more > 0 {
 				g.want = more
 				continue
@@ -160,8 +163,9 @@ func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err err
 
 // gathered acts on the message in buf, or finds that more of it is needed.
 func (g *guest) gathered(t *codec.Turn) (codec.Need, error) {
-	s := source{p: g.buf, kept: true, t: t}
-	used, more, need, err := g.message(&s, 0)
+	s := &g.front
+	*s = source{p: g.buf, kept: true, t: t}
+	used, more, need, err := g.message(s, 0)
 	if more > 0 {
 		g.want = more
 	}
@@ -183,6 +187,8 @@ func (g *guest) rest(s *source, from, to int) {
 	}
 	if g.drop {
 		s.skip(from, to)
+	} else if h := g.host; h != nil && h.recording {
+		h.record = append(h.record, s.p[from:to]...)
 	}
 	if g.left -= uint32(to - from); g.left == 0 {
 		if g.scan {

@@ -12,7 +12,7 @@ import (
 // https://www.postgresql.org/docs/current/sql-prepare.html
 func (g *guest) command(r *request, text []byte, w words) (done bool, need codec.Need, err error) {
 	c := &g.shelf.command
-	if !soleCommand(text, c) {
+	if isSelect(text) || !soleCommand(text, c) {
 		if w&wordExecute == 0 || !findExecute(text, c) {
 			return false, codec.NeedBytes, nil
 		}

@@ -179,7 +179,7 @@ func (g *guest) Aside() codec.Aside { return g.aside }
 // Pin names what binds the guest to its host.
 func (g *guest) Pin() string {
 	switch {
-	case g.cfg.Lasting:
+	case g.cfg.Lasting || g.pins == 0 && !g.blind && !g.large:
 		return ""
 	case g.blind:
 		return "unknown"

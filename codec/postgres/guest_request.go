@@ -129,6 +129,11 @@ func (g *guest) busy() bool {
 	return h.busyOwn() || g.hold
 }
 
+// isSelect tells at a glance that a text begins with SELECT.
+func isSelect(text []byte) bool {
+	return len(text) > 6 && text[0]|0x20 == 's' && text[1]|0x20 == 'e' && text[2]|0x20 == 'l'
+}
+
 // putsBack tells whether a text begins with RESET or DISCARD: settings go back to what they were when
 // Sluice logged in, and then have to go on to what they were when the client did.
 func putsBack(text []byte) bool {
@@ -261,11 +266,13 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 	}
 	g.suspect |= w & (wordLook | wordUnsure)
 	d := debt{}
-	if r.whole() && isSetLocal(text) {
-		d.Flag = flagCalm
-		g.unsure = true
+	if r.whole() && !g.cfg.Lasting && !isSelect(text) {
+		if isSetLocal(text) {
+			d.Flag = flagCalm
+			g.unsure = true
+		}
+		g.hold = !g.group && putsBack(text)
 	}
-	g.hold = !g.cfg.Lasting && !g.group && r.whole() && putsBack(text)
 	return 0, codec.NeedBytes, g.pass(text, d)
 }
 

@@ -23,9 +23,9 @@ func (h *host) startRecord() {
 	h.recording = !h.curing && h.tx == codec.TxIdle && h.owed.Len() == 0
 }
 
-// recordMessage keeps a message of the batch. It ends with the Sync.
+// recordMessage keeps what is at hand of a message of the batch. It ends with the Sync.
 func (h *host) recordMessage(m []byte, total int) {
-	if len(m) < total || len(h.record)+total > maxRecord {
+	if len(h.record)+total > maxRecord {
 		h.record, h.recording = h.record[:0], false
 		return
 	}

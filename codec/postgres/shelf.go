@@ -3,6 +3,7 @@ package postgres
 import (
 	"hash/maphash"
 	"strconv"
+	"strings"
 
 	"sluice/codec"
 )
@@ -78,10 +79,8 @@ func (st *stmt) text() string { return st.tail[:len(st.tail)-st.typesLen()] }
 
 // typesLen is the length of what stands behind the text.
 func (st *stmt) typesLen() int {
-	for i := 0; i < len(st.tail); i++ {
-		if st.tail[i] == 0 {
-			return len(st.tail) - i
-		}
+	if i := strings.IndexByte(st.tail, 0); i >= 0 {
+		return len(st.tail) - i
 	}
 	return 0
 }
