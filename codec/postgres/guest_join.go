@@ -11,7 +11,6 @@ import (
 func (g *guest) Attach(hh codec.Host, t *codec.Turn) codec.Need {
 	h := hh.(*host)
 	g.join(h)
-	g.forsaken = false
 	if g.cfg.Lasting && g.intro != nil && g.special || sameSettings(h.settings, g.settings) {
 		h.news(t)
 		return codec.NeedBytes
@@ -40,7 +39,7 @@ func (g *guest) Detach() {
 	g.batch = h.sent
 	h.guest, g.host = nil, nil
 	h.started = false
-	g.group = false
+	g.group, g.forsaken = false, false
 }
 
 // Host is the host at hand.

@@ -348,6 +348,9 @@ func (h *host) commandDone(d debt) {
 		return
 	}
 	h.blind = false
+	if g.cfg.SingleStatements && h.tx != codec.TxIdle && g.fail == nil {
+		g.fail = errSingle
+	}
 	if h.tx != codec.TxIdle {
 		g.hold = false
 	} else if !g.cfg.Lasting {

@@ -130,6 +130,9 @@ func (p *play) line(line string) {
 		p.compare(line, &p.server, wire(p.t, codec.Client, rest))
 	case "host":
 		p.onHost(rest)
+	case "unit":
+		p.cfg.SingleStatements = rest == "statement"
+		p.cfg.Lasting = rest == "session"
 	case "client":
 		p.left = nil
 		p.onClient(rest)

@@ -297,3 +297,55 @@ func TestAbandon(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { plays(t, c.script) })
 	}
 }
+
+func TestSingleStatements(t *testing.T) {
+	plays(t, `
+		unit statement
+		c: Q(select 1)
+		s? Q(select 1)
+		s: C(SELECT 1) Z(I)
+		c? C(SELECT 1) Z(I)
+		c: Q(/* now */ begin)
+		s?
+		error=transaction blocks are not allowed here: each statement may run on another server connection`)
+	plays(t, `
+		unit statement
+		c: P(;begin) B E S
+		s? P(;begin) B E S
+		s: 1 2 C(BEGIN) Z(T)
+		c? 1 2 C(BEGIN) Z(T)
+		taken
+		c: S
+		error=transaction blocks are not allowed here: each statement may run on another server connection`)
+}
+
+func TestLasting(t *testing.T) {
+	plays(t, `
+		unit session
+		c: P(a;select 1) B(;a) E S Q(prepare b as select 1) Q(set x.y to 1)
+		s? P(a;select 1) B(;a) E S Q(prepare b as select 1) Q(set x.y to 1)
+		s: 1 2 C(SELECT 1) Z(I) C(PREPARE) Z(I)
+		c? 1 2 C(SELECT 1) Z(I) C(PREPARE) Z(I)
+		taken
+		s: C(SET) Z(I)
+		c? C(SET) Z(I)
+		s?
+		pin=
+		free`)
+}
+
+// currval speaks of what the session did before: a host that others have had must not answer.
+func TestCurrval(t *testing.T) {
+	plays(t, `
+		c: Q(select currval('s'))
+		s? Q(DISCARD SEQUENCES) Q(select currval('s'))
+		s: C(DISCARD SEQUENCES) Z(I) E(55000;currval of sequence "s" is not yet defined in this session) Z(I)
+		c? E(55000;currval of sequence "s" is not yet defined in this session) Z(I)
+		pin=currval
+		taken
+		c: Q(discard sequences)
+		s? Q(discard sequences)
+		s: C(DISCARD SEQUENCES) Z(I)
+		c? C(DISCARD SEQUENCES) Z(I)
+		pin=`)
+}
