@@ -9,7 +9,7 @@ import (
 	"sluice/bench/e2e/drivers/go/paths"
 )
 
-func connects(p *paths.P) {
+func connect(p *paths.P) {
 	c := open(p)
 	defer shut(c)
 	p.Equal("current_user", one[string](p, c, "select current_user::text"), p.User)

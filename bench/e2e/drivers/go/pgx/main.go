@@ -15,7 +15,7 @@ import (
 
 func main() {
 	paths.Main(
-		paths.Path{Name: "connect", Run: connects},
+		paths.Path{Name: "connect", Run: connect},
 		paths.Path{Name: "tls-require", Run: tlsRequire},
 		paths.Path{Name: "tls-verify-full", Run: tlsVerifyFull},
 		paths.Path{Name: "startup", Run: startup},

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	paths.Main(
-		paths.Path{Name: "connect", Run: connects},
+		paths.Path{Name: "connect", Run: connect},
 		paths.Path{Name: "tls-require", Run: tlsRequire},
 		paths.Path{Name: "tls-verify-full", Run: tlsVerifyFull},
 		paths.Path{Name: "startup", Run: startup},
@@ -101,7 +101,7 @@ func table(p *paths.P, db *sql.DB, name, columns string) (string, func()) {
 	return name, func() { do(p, db, "drop table "+name) }
 }
 
-func connects(p *paths.P) {
+func connect(p *paths.P) {
 	db, end := open(p)
 	defer end()
 	p.Equal("current_user", one[string](p, db, "select current_user"), p.User)

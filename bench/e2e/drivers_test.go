@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/bench/e2e/drivers"
+	"sluice/bench/e2e/real"
+)
+
+// driverPatience is how long a driver's program may take for all of its paths, under the race detector and
+// with copies of itself beside it.
+const driverPatience = 4 * time.Minute
+
+// TestDrivers has the drivers of seven languages and libraries do what applications do with them: once with
+// the server itself, by which the programs prove themselves, and then with a funnel that three copies of
+// the program share. There are more clients than server connections at any time, and more prepared
+// statements than a server connection keeps.
+func TestDrivers(t *testing.T) {
+	addr := real.FreeAddr()
+	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+
+		funnel("pool", addr, "pg", "pool-size = 3", "prepared-max = 20", tlsTable("listener", "prefer", stage.cert))+
+		users("scram"))
+	out := filepath.Join(stage.dir, "drivers")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range drivers.All() {
+		t.Run(d.Name, func(t *testing.T) {
+			program := buildDriver(t, d, out)
+			t.Run("server", func(t *testing.T) { runDriver(t, d, program, postgres(t, 0).Addr, "server", "TARGET_SHARED=0") })
+			t.Run("funnel", func(t *testing.T) {
+				var copies sync.WaitGroup
+				for i := range 3 {
+					copies.Go(func() { runDriver(t, d, program, addr, fmt.Sprint("copy", i), "TARGET_SHARED=1") })
+				}
+				copies.Wait()
+			})
+			await(t, s, 0, "sluice_sessions")
+		})
+	}
+}
+
+func buildDriver(t *testing.T, d drivers.Driver, out string) drivers.Command {
+	t.Helper()
+	source, err := filepath.Abs("drivers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = stage.dir
+	}
+	program, err := d.Build(source, filepath.Join(cache, "sluice-drivers"), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// runDriver runs a driver's program against addr. It may be called on any goroutine.
+func runDriver(t *testing.T, d drivers.Driver, program drivers.Command, addr, name, shared string) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	output, err := command{path: program.Path, args: program.Args, limit: driverPatience, env: []string{
+		"TARGET_HOST=" + host, "TARGET_PORT=" + port, "TARGET_USER=scram", "TARGET_PASSWORD=" + real.Password,
+		"TARGET_DATABASE=app", "TARGET_CA=" + stage.ca.CertFile, "TARGET_COPY=" + name, shared,
+		"LC_ALL=C.UTF-8",
+	}}.run(t)
+	if wrong := d.Check(output); wrong != nil {
+		t.Errorf("%s:\n%v\n(%v) all that it said:\n%s", name, wrong, err, tail(output, 3000))
+	} else if err != nil {
+		t.Errorf("%s: %v\n%s", name, err, tail(output, 3000))
+	}
+}
