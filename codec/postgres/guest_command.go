@@ -135,6 +135,41 @@ func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Nee
 	return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: n}})
 }
 
+// parseCommand acts on a Parse, without a name, of EXECUTE and DEALLOCATE: drivers send them so. The
+// statement in it is the one that the server knows, so what is parsed fits this host only.
+func (g *guest) parseCommand(r *request, tail []byte) (done bool, need codec.Need, err error) {
+	text := tail[:bytes.IndexByte(tail, 0)]
+	c := &g.shelf.command
+	if isSelect(text) || !soleCommand(text, c) || c.kind != cmdExecute && c.kind != cmdDeallocate {
+		return false, codec.NeedBytes, nil
+	}
+	n := g.names[string(c.name())]
+	if n == nil {
+		return false, codec.NeedBytes, nil
+	}
+	at, end, kind := c.at, c.end, c.kind
+	st, need, err := g.ready(n, r)
+	if need != codec.NeedBytes || err != nil {
+		return true, need, err
+	}
+	g.enterGroup(text)
+	g.suspect |= st.words & (wordLook | wordUnsure)
+	r.s.skip(r.at, r.at+r.total)
+	out := appendHeader(r.s.t.Server.Begin(), 'P', 1+len(tail)-(end-at)+len(st.name))
+	out = append(append(append(append(out, 0), tail[:at]...), st.name...), tail[end:]...)
+	r.s.t.Server.End(out)
+	d := debt{Code: oweParse, Ref: owing{named: n}}
+	if kind == cmdDeallocate {
+		// It is gone as soon as that is executed, and made anew if it is asked for again.
+		delete(g.names, n.name)
+		g.shelf.release(n.st)
+		g.host.stmts[st].stale = true
+	}
+	g.forgetUnnamed()
+	g.large = true
+	return true, codec.NeedBytes, g.host.ask(d)
+}
+
 // readyForQuery has a statement prepared on the host in front of a Query. An error is told in place of
 // that Query's own.
 func (g *guest) readyForQuery(n *named, r *request) error {
@@ -200,7 +235,7 @@ func (g *guest) sqlDeallocate(r *request, c *command) (bool, codec.Need, error) 
 	if n == nil && g.host != nil && !g.host.sure(g.closed) {
 		return true, g.settled(), nil
 	}
-	if g.group || !all && n == nil || all && g.pins&wordPrepared != 0 {
+	if g.group || !all && n == nil || all && g.pins&(wordPrepared|pinAlone) != 0 {
 		return false, codec.NeedBytes, nil
 	}
 	if g.host != nil {

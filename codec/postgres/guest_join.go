@@ -206,6 +206,7 @@ var pins = []struct {
 	{wordSequence, "currval"},
 	{wordUnsure, "settings"},
 	{pinRole, "role"},
+	{pinAlone, "large-statement"},
 }
 
 // Busy names what keeps this moment from being a safe point.

@@ -30,6 +30,9 @@ func (g *guest) parse(r *request) (more int, need codec.Need, err error) {
 		return 0, codec.NeedBytes, errClientName
 	}
 	if len(name) == 0 {
+		if done, need, err := g.parseCommand(r, tail); done || need != codec.NeedBytes || err != nil {
+			return 0, need, err
+		}
 		return 0, codec.NeedBytes, g.parseUnnamed(r, tail)
 	}
 	return g.parseNamed(r, name, tail)
@@ -54,7 +57,7 @@ func (g *guest) parseAlone(r *request, name []byte, next int) error {
 	}
 	g.enterGroup(statement('P', r.m[headerSize:]))
 	if len(name) > 0 {
-		g.suspect |= wordPrepared
+		g.pins |= pinAlone
 	} else {
 		g.forgetUnnamed()
 		g.large = true

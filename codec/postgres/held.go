@@ -55,14 +55,3 @@ func (h *host) putNewest(d *held) {
 	d.older, d.newer = h.uses.older, &h.uses
 	d.older.newer, d.newer.older = d, d
 }
-
-// oldest returns the statement whose last use is the longest ago and that the present batch does not
-// use; nil if there is none.
-func (h *host) oldest() *held {
-	for d := h.uses.newer; d != &h.uses; d = d.newer {
-		if d.batch != h.sent {
-			return d
-		}
-	}
-	return nil
-}

@@ -139,3 +139,6 @@ func (h *host) seen(said string) {
 
 // pinRole is the pin of a session that acts in another role than that of its login.
 const pinRole words = 1 << 31
+
+// pinAlone is the pin of a session that has a named statement which is not shared, until all are dropped.
+const pinAlone words = 1 << 30

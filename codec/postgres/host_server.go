@@ -431,6 +431,7 @@ func (h *host) dropped(tag string) {
 		fallthrough
 	case "DEALLOCATE ALL":
 		g.forgetNames()
+		g.pins &^= pinAlone
 		if h.owed.Len() == 1 {
 			h.wipe()
 		} else {

@@ -133,6 +133,9 @@ func (p *play) line(line string) {
 	case "unit":
 		p.cfg.SingleStatements = rest == "statement"
 		p.cfg.Lasting = rest == "session"
+		if rest == "short" {
+			p.cfg.StatementMax = 5
+		}
 	case "client":
 		p.left = nil
 		p.onClient(rest)

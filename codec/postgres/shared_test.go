@@ -349,3 +349,35 @@ func TestCurrval(t *testing.T) {
 		c? C(DISCARD SEQUENCES) Z(I)
 		pin=`)
 }
+
+// Drivers send DEALLOCATE and EXECUTE by the extended protocol as well.
+func TestCommandsByParse(t *testing.T) {
+	plays(t, `
+		c: P(a;select 1) S
+		s? P(sluice_0_1;select 1) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		c: P(;execute a) B E S
+		s? P(;execute sluice_0_1) B E S
+		s: 1 2 D C(SELECT 1) Z(I)
+		c? 1 2 D C(SELECT 1) Z(I)
+		c: P(;deallocate a) B E S
+		s? P(;deallocate sluice_0_1) B E S
+		s: 1 2 C(DEALLOCATE) Z(I)
+		c? 1 2 C(DEALLOCATE) Z(I)
+		busy=owed`)
+}
+
+// A statement that is too long to be shared binds the session to its host.
+func TestParseAlone(t *testing.T) {
+	plays(t, `
+		unit short
+		c: P(a;select 1) S
+		s? P(a;select 1) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		pin=large-statement
+		taken
+		c: B(;a) E S
+		s? B(;a) E S`)
+}
