@@ -21,6 +21,8 @@ type PG struct {
 	Conn net.Conn
 	// Key is what BackendKeyData said: 4 bytes of process id, the rest is the secret.
 	Key []byte
+	// Before, if not nil, is called before each Ask: something is to happen between two requests.
+	Before func()
 
 	r      *bufio.Reader
 	closed bool
@@ -53,6 +55,9 @@ func (c *PG) Login(params ...string) {
 
 // Ask sends messages and reads the answer.
 func (c *PG) Ask(until string, messages ...[]byte) {
+	if c.Before != nil {
+		c.Before()
+	}
 	c.Send(messages...)
 	c.Read(until)
 }

@@ -87,6 +87,20 @@ func Bind(portal, statement string, params ...string) []byte {
 	return Msg('B', be16(p, 0))
 }
 
+// BindBinary is Bind with parameters and results in binary form; a nil parameter is NULL.
+func BindBinary(portal, statement string, params ...[]byte) []byte {
+	p := be16(be16(cstr(cstr(nil, portal), statement), 1), 1)
+	p = be16(p, len(params))
+	for _, v := range params {
+		if v == nil {
+			p = be32(p, 0xFFFFFFFF)
+			continue
+		}
+		p = append(be32(p, uint32(len(v))), v...)
+	}
+	return Msg('B', be16(be16(p, 1), 1))
+}
+
 // Describe asks for the shape of a statement ('S') or portal ('P').
 func Describe(what byte, name string) []byte { return Msg('D', cstr([]byte{what}, name)) }
 

@@ -46,6 +46,9 @@ func (t *Transcript) Fault() error { return t.fault }
 // Len is the number of lines.
 func (t *Transcript) Len() int { return len(t.lines) }
 
+// Since returns the lines from number n on.
+func (t *Transcript) Since(n int) string { return strings.Join(t.lines[min(n, len(t.lines)):], "\n") }
+
 // Drop removes the lines that contain s.
 func (t *Transcript) Drop(s string) {
 	t.lines = slices.DeleteFunc(t.lines, func(line string) bool { return strings.Contains(line, s) })
