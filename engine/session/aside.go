@@ -42,8 +42,9 @@ func (n *news) take(from uint32, channel, payload string) {
 	if n.over || n.size > newsMax {
 		return
 	}
-	n.queue = append(n.queue, notice{from, channel, payload})
-	n.size += len(channel) + len(payload) + 16
+	m := notice{from, channel, payload}
+	n.queue = append(n.queue, m)
+	n.size += m.size()
 	if !n.told {
 		n.told = n.s.on.loop.Run(n.s.tellNews)
 	}
@@ -60,39 +61,54 @@ func (n *news) stop() {
 	n.cancel = nil
 }
 
-// tellNews sends the client the notifications that wait for it, if this is the moment.
+// tellNews sends the client the notifications that wait for it, if this is the moment. A client that does
+// not read what it was sent is sent no more: they wait in the queue, which is bounded.
 func (s *Session) tellNews() {
 	n := s.sh.news
 	if n == nil || s.stage != stageRelay {
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.told = false
-	if n.size > newsMax {
+	if n.tooMany() {
 		s.end(ClientProtocol, &codec.Error{Cond: codec.LimitOfClient, Text: errNews.Error()}, errNews)
 		return
 	}
-	if len(n.queue) == 0 || s.sh.at != nil || s.sh.waits() {
-		return // afterUnit looks again
+	if s.sh.at != nil || s.sh.waits() || s.client.Full() {
+		return // afterUnit, or OnRoom, looks again
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	t := &s.on.turn
 	t.Client.Open(s.client)
-	for i, m := range n.queue {
+	for len(n.queue) > 0 {
+		m := n.queue[0]
 		msg := s.sh.guest.AppendNotification(s.on.buf[:0], m.from, m.channel, m.payload)
 		s.on.buf = msg[:0]
 		if !s.sh.guest.Notify(msg, t) {
-			n.queue = n.queue[i:]
-			t.Flush()
-			return
+			break
 		}
-		t.Flush()
+		n.queue = n.queue[1:]
+		n.size -= m.size()
 	}
-	n.queue, n.size = n.queue[:0], 0
+	if len(n.queue) == 0 {
+		n.queue = nil
+	}
+	t.Flush()
 }
 
-// aside does for the guest what it asks Sluice itself for.
-func (s *Session) aside() {
+// tooMany takes note that the loop looks, and tells whether more waits for the client than may.
+func (n *news) tooMany() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = false
+	return n.size > newsMax
+}
+
+// size is what a notification counts for, in bytes.
+func (m *notice) size() int { return len(m.channel) + len(m.payload) + 64 }
+
+// aside does for the guest what it asks Sluice itself for. If that takes time it returns false, and
+// answered follows.
+func (s *Session) aside() (err error, done bool) {
 	sh := s.sh
 	a := sh.guest.Aside()
 	if sh.news == nil {
@@ -102,41 +118,44 @@ func (s *Session) aside() {
 	switch a.Kind {
 	case codec.AsideListen:
 		if n.cancel[a.Name] != nil {
-			s.answered(nil)
-			return
+			return nil, true
 		}
 		if len(n.cancel) >= channelsMax {
-			s.answered(errChannels)
-			return
+			return errChannels, true
 		}
-		hub := s.p.hubOf(sh.home.spec)
-		go func() {
-			cancel, err := hub.Subscribe(a.Name, n.take)
-			s.on.loop.Run(func() {
-				if err == nil && s.stage == stageRelay {
-					n.cancel[a.Name] = cancel
-				} else if err == nil {
-					go cancel()
-				}
-				s.answered(err)
-			})
-		}()
+		s.listen(a.Name)
+		return nil, false
 	case codec.AsideUnlisten:
 		if cancel := n.cancel[a.Name]; cancel != nil {
 			delete(n.cancel, a.Name)
 			go cancel()
 		}
-		s.answered(nil)
 	case codec.AsideUnlistenAll:
 		for name, cancel := range n.cancel {
 			delete(n.cancel, name)
 			go cancel()
 		}
-		s.answered(nil)
 	}
+	return nil, true
 }
 
-// answered tells the guest what came of its aside, and goes on with the client.
+// listen has the shared listening connection hear a channel.
+func (s *Session) listen(channel string) {
+	n, hub := s.sh.news, s.p.hubOf(s.sh.home.spec)
+	go func() {
+		cancel, err := hub.Subscribe(channel, n.take)
+		s.on.loop.Run(func() {
+			if err == nil && s.stage == stageRelay {
+				n.cancel[channel] = cancel
+			} else if err == nil {
+				go cancel()
+			}
+			s.answered(err)
+		})
+	}()
+}
+
+// answered goes on with a client for which something aside has been done that took time.
 func (s *Session) answered(err error) {
 	if s.stage != stageRelay {
 		return
@@ -145,16 +164,21 @@ func (s *Session) answered(err error) {
 		t := &s.on.turn
 		t.Client.Open(s.client)
 		t.Server.Open(nil)
-		var told *codec.Error
-		if err != nil {
-			told = new(codec.Error)
-			if !errors.As(err, told) {
-				*told = codec.Error{Cond: codec.NoBackend, Text: "the listening connection can't be had"}
-			}
-		}
-		s.sh.guest.Answered(told, t)
+		s.answer(err, t)
 		t.Flush()
 		s.resume()
 		s.afterUnit()
 	})
+}
+
+// answer tells the guest what came of its aside.
+func (s *Session) answer(err error, t *codec.Turn) {
+	var told *codec.Error
+	if err != nil {
+		told = new(codec.Error)
+		if !errors.As(err, told) {
+			*told = codec.Error{Cond: codec.NoBackend, Text: "the listening connection can't be had"}
+		}
+	}
+	s.sh.guest.Answered(told, t)
 }

@@ -38,6 +38,7 @@ type fakePG struct {
 	stalled  chan struct{}          // a value for each "stall", which waits for one more before it is read on
 	checkers atomic.Int64           // health checks, which come with the user "sluice"
 	pid      atomic.Uint32
+	utf8     atomic.Bool // tell clients of their encoding
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
 }
@@ -132,6 +133,9 @@ func (f *fakePG) serve(c net.Conn) {
 	key := binary.BigEndian.AppendUint32(nil, pid)
 	key = append(key, f.name[:4]...)
 	hello := message('R', "\x00\x00\x00\x00")
+	if f.utf8.Load() {
+		hello = append(hello, message('S', "client_encoding\x00UTF8\x00")...)
+	}
 	hello = append(hello, message('K', string(key))...)
 	if dies == "key" {
 		_, _ = c.Write(hello)

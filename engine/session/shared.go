@@ -129,6 +129,12 @@ func (s *Session) use(p []byte) {
 				continue // it was told that it can't have that
 			}
 		}
+		if need == codec.NeedAside {
+			if err, done := s.aside(); done {
+				s.answer(err, t)
+				continue
+			}
+		}
 		t.Flush()
 		s.stop(p, need)
 		return
@@ -157,10 +163,6 @@ func (s *Session) stop(rest []byte, need codec.Need) {
 			s.deep = true
 			s.client.PauseReads() // until afterHost finds it shallow
 		}
-	}
-	if need == codec.NeedAside {
-		s.aside()
-		return
 	}
 	s.partIfFree()
 }

@@ -83,9 +83,13 @@ func (s *Session) sharedBusy() string {
 func (s *Session) sharedRoom() {
 	switch sh := s.sh; {
 	case sh.desk != nil:
-		s.moreAnswer()
+		if sh.desk.more { // or a command is under way
+			s.moreAnswer()
+		}
 	case sh.at != nil:
 		sh.at.conn.ResumeReads()
+	default:
+		s.tellNews()
 	}
 }
 
