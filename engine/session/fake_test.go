@@ -154,11 +154,17 @@ func (f *fakePG) serve(c net.Conn) {
 		switch {
 		case strings.HasPrefix(body, "begin"):
 			status = "T"
-		case strings.HasPrefix(body, "commit"):
+		case strings.HasPrefix(body, "commit"), strings.HasPrefix(body, "ROLLBACK"):
 			status = "I"
 		case strings.HasPrefix(body, "stall"):
 			f.stalled <- struct{}{}
 			<-f.stalled
+		case strings.HasPrefix(body, "copy"): // fails, and the data for it is read late
+			_, _ = c.Write(message('G', "\x00\x00\x00"))
+			<-f.stalled
+			_, _ = c.Write(append(message('E', "SERROR\x00C22P04\x00Mno\x00\x00"), message('Z', status)...))
+			<-f.stalled
+			continue
 		case strings.HasPrefix(body, "rows"):
 			for range bigRows {
 				if _, err := c.Write(bigRow); err != nil {

@@ -18,8 +18,9 @@ type loopState struct {
 
 	// Of sessions that share server connections.
 	turn     codec.Turn
-	busy     int     // events under way that may give server connections to sessions
-	grants   []grant // those that were given one, and go on behind the event
+	ownTurn  codec.Turn // of a connection that no client has
+	busy     int        // events under way that may give server connections to sessions
+	grants   []grant    // those that were given one, and go on behind the event
 	homes    map[*poolSpec]*home
 	shelves  map[string]codec.Shelf // by protocol
 	spare    [][]byte               // buffers for bytes that wait

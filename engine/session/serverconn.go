@@ -93,8 +93,8 @@ func (sc *serverConn) OnData(_ *engine.Conn, p []byte) {
 
 // OnRoom lets the client go on after the server has caught up.
 func (sc *serverConn) OnRoom(*engine.Conn) {
-	if s := sc.at; s != nil && !s.deep {
-		s.client.ResumeReads()
+	if s := sc.at; s != nil {
+		s.readOn()
 	}
 }
 
@@ -335,6 +335,7 @@ func (sc *serverConn) part() {
 	s := sc.at
 	s.sh.guest.Detach()
 	sc.at, s.sh.at = nil, nil
+	s.readOn() // it may have been paused until this connection had room
 	s.sh.last, s.sh.lastUses, s.sh.lastHome = sc, sc.Uses, sc.home
 	sc.home.counts.took(sc.home.on.loop.Now() - sc.joined)
 	if sc.conn.Paused() {
@@ -428,7 +429,7 @@ func (sc *serverConn) cancel(done func(error)) {
 func (sc *serverConn) check() {
 	on := sc.home.on
 	sc.state = connChecking
-	t := &on.turn
+	t := &on.ownTurn // a session's may be under way
 	t.Client.Open(nil)
 	t.Server.Open(sc.conn)
 	sc.host.Check(sc.home.spec.sharing.Load().CheckQuery, t)

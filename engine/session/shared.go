@@ -86,16 +86,22 @@ func (s *Session) resume() {
 	was := sh.need
 	sh.need = codec.NeedBytes
 	p := sh.held
-	sh.held = nil
-	if sh.paused {
-		sh.paused = false
-		s.client.ResumeReads()
-	}
+	sh.held, sh.paused = nil, false
 	if len(p) > 0 || was == codec.NeedTurn { // then the guest may have something to say
 		s.clock.now = 0
 		s.use(p)
 	}
 	s.on.keepBuffer(p)
+	s.readOn()
+}
+
+// readOn reads the client on, unless something still speaks against it.
+func (s *Session) readOn() {
+	sh := s.sh
+	if s.stage != stageRelay || sh.paused || s.deep || sh.at != nil && sh.at.conn.Full() {
+		return
+	}
+	s.client.ResumeReads()
 }
 
 // use gives the guest bytes of the client, for as long as it needs nothing that takes time.
@@ -379,9 +385,7 @@ func (s *Session) afterHost(sc *serverConn) {
 	}
 	if s.deep && sh.guest.Owed() <= owedLow {
 		s.deep = false
-		if !sc.conn.Full() {
-			s.client.ResumeReads()
-		}
+		s.readOn()
 	}
 	if sh.intro {
 		s.introduceIfFree()
