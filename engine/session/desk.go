@@ -47,20 +47,17 @@ func (s *Session) deskBytes(p []byte) {
 	d, t := s.sh.desk, &s.on.turn
 	t.Client.Open(s.client)
 	t.Server.Open(nil)
-	for {
-		query, ok, end, err := d.desk.Client(p, t)
-		t.Flush()
-		switch {
-		case err != nil:
-			s.broken(codec.Client, err)
-		case end:
-			s.end(ClientQuit, nil, nil)
-		case ok:
-			s.runCommand(query)
-		case d.running == nil:
-			s.client.ResumeReads()
-		}
-		return
+	query, ok, end, err := d.desk.Client(p, t)
+	t.Flush()
+	switch {
+	case err != nil:
+		s.broken(codec.Client, err)
+	case end:
+		s.end(ClientQuit, nil, nil)
+	case ok:
+		s.runCommand(query)
+	case d.running == nil:
+		s.client.ResumeReads()
 	}
 }
 

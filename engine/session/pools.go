@@ -71,27 +71,6 @@ func (c *poolStats) took(ns int64) {
 	c.held += ns
 }
 
-// add adds up the figures of several loops.
-func (c *poolStats) add(o *poolStats) {
-	c.units += o.units
-	c.held += o.held
-	c.waits += o.waits
-	c.waited += o.waited
-	c.errors += o.errors
-	c.cancels += o.cancels
-	for reason, n := range o.pins {
-		if c.pins == nil {
-			c.pins = map[string]uint64{}
-		}
-		c.pins[reason] += n
-	}
-	c.wait.add(&o.wait)
-	c.queries += o.queries
-	c.asked += o.asked
-	c.received += o.received
-	c.sent += o.sent
-}
-
 // pools are the pools of a proxy.
 type pools struct {
 	group  *pool.Group

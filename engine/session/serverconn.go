@@ -61,7 +61,6 @@ type openingConn struct {
 	op    codec.Op
 	early []byte
 	stop  func()
-	err   error
 }
 
 // errOpenTime is why a connection is given up that did not come up in time.
@@ -521,6 +520,3 @@ func (sc *serverConn) broken(err error) {
 		s.end(ServerProtocol, nil, err)
 	}
 }
-
-// age is how long the connection has been open.
-func (sc *serverConn) age() time.Duration { return asDuration(engine.Nano() - sc.opened) }
