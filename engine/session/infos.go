@@ -29,6 +29,7 @@ type PoolInfo struct {
 	Paused, Disabled              bool
 	Units, Waits, Errors, Opens   uint64
 	Held, Waited                  time.Duration
+	wait                          histogram
 	Pins                          map[string]uint64 // sessions bound so far, by reason
 }
 
@@ -152,6 +153,7 @@ func (i *PoolInfo) add(o *PoolInfo) {
 	i.Opens += o.Opens
 	i.Held += o.Held
 	i.Waited += o.Waited
+	i.wait.add(&o.wait)
 	for reason, n := range o.Pins {
 		i.Pins[reason] += n
 	}
@@ -164,7 +166,7 @@ func (on *loopState) poolInfos() map[*poolSpec]*PoolInfo {
 		c := &h.counts
 		i := &PoolInfo{Idle: h.part.Idle(), OldestWait: h.part.OldestWait(), ClientsWaiting: h.part.Waiting(),
 			Units: c.units, Waits: c.waits, Errors: c.errors, Opens: h.opens,
-			Held: asDuration(c.held), Waited: asDuration(c.waited), Pins: map[string]uint64{}}
+			Held: asDuration(c.held), Waited: asDuration(c.waited), wait: c.wait, Pins: map[string]uint64{}}
 		for reason, n := range c.pins {
 			i.Pins[reason] = n
 		}

@@ -39,8 +39,10 @@ func (p *Proxy) writePools(m *metricWriter) {
 	}
 	each("sluice_pool_units_total", "counter", func(i *PoolInfo) float64 { return float64(i.Units) })
 	each("sluice_pool_held_seconds_total", "counter", func(i *PoolInfo) float64 { return i.Held.Seconds() })
-	each("sluice_pool_waits_total", "counter", func(i *PoolInfo) float64 { return float64(i.Waits) })
-	each("sluice_pool_wait_seconds_total", "counter", func(i *PoolInfo) float64 { return i.Waited.Seconds() })
+	m.meta("sluice_pool_wait_duration_seconds", "histogram")
+	for k := range infos {
+		m.histogram("sluice_pool_wait_duration_seconds", labels(&infos[k]), &infos[k].wait)
+	}
 	each("sluice_pool_errors_total", "counter", func(i *PoolInfo) float64 { return float64(i.Errors) })
 	each("sluice_pool_opened_total", "counter", func(i *PoolInfo) float64 { return float64(i.Opens) })
 	p.writeShelves(m)
