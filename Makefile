@@ -51,7 +51,7 @@ guard-update: deps ## writes the record anew; its change goes in with the change
 	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard -update
 
 microbench: ## codecs in MB/s, choices, timers and tasks in ns; allocations of all of them
-	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./codec/... ./router ./engine
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./codec/... ./router ./engine ./upstream/pool
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for pkg in $$(go list ./...); do \
