@@ -15,10 +15,15 @@ import (
 )
 
 // applySharing puts in force what concerns shared server connections. The caller has the lock.
-func (p *Proxy) applySharing(setup *Setup) {
+func (p *Proxy) applySharing(setup *Setup, removed []*Frontend) {
 	p.applyCaps(setup)
 	for _, fe := range p.frontends {
 		fe.applyAsk(p)
+	}
+	for _, fe := range removed {
+		if ask := fe.ask.Swap(nil); ask != nil {
+			ask.Close()
+		}
 	}
 	for _, spec := range p.pools.all() {
 		if fe := p.frontends[spec.fe]; fe != nil && fe.set.Load().Sharing != nil {
@@ -87,10 +92,9 @@ func (fe *Frontend) applyAsk(p *Proxy) {
 	}
 }
 
-// limitsOf are the limits of a pool's clients.
-func (set *Settings) limitsOf(spec *poolSpec) access.Limits {
-	found := set.Sharing.Access.Find(access.Query{User: spec.user, Database: spec.dbName})
-	return found.Limits
+// limitsOf are the limits of a user's clients of a database.
+func (set *Settings) limitsOf(user, database string) access.Limits {
+	return set.Sharing.Access.Find(access.Query{User: user, Database: database}).Limits
 }
 
 // retune puts the present settings in force for a pool.
@@ -98,7 +102,7 @@ func (ps *pools) retune(spec *poolSpec, set *Settings) {
 	if spec.special != (codec.Param{}) {
 		return
 	}
-	limits := set.limitsOf(spec)
+	limits := set.limitsOf(spec.client, spec.dbName)
 	opt := set.Sharing.Pool
 	opt.Size, opt.Min, opt.Reserve = limits.PoolSize, limits.PoolMin, limits.PoolReserve
 	spec.sharing.Store(set.Sharing)
@@ -116,7 +120,8 @@ func (p *Proxy) warm(set *Settings) {
 		}
 		b.Release()
 		user, secret := found.Login(codec.Secret{})
-		spec := p.pools.find(p, &wanted{set: set, backend: b, found: &found, user: user, secret: secret})
+		spec := p.pools.find(p, &wanted{set: set, backend: b, found: &found, limits: found.Limits,
+			client: w.User, user: user, secret: secret})
 		for _, i := range spec.pool.Loops() {
 			on := p.loops[i]
 			on.loop.Run(func() { on.around(func() { on.homeOf(spec) }) })
@@ -238,7 +243,7 @@ func (s *Session) overdue(sc *serverConn, now int64) {
 	}
 	idle := asDuration(now - max(sc.active, sc.heard))
 	switch {
-	case l.TransactionTimeout > 0 && asDuration(now-sc.joined) > l.TransactionTimeout:
+	case l.TransactionTimeout > 0 && sc.begun > 0 && asDuration(now-sc.begun) > l.TransactionTimeout:
 		s.end(TimedOut, &codec.Error{Cond: codec.TransactionTimeout, Text: "terminating connection due to transaction timeout"}, nil)
 	case l.TransactionIdleTimeout > 0 && t.open == 0 && idle > l.TransactionIdleTimeout:
 		s.end(TimedOut, &codec.Error{Cond: codec.TransactionIdle, Text: "terminating connection due to idle-in-transaction timeout"}, nil)

@@ -140,6 +140,7 @@ func (i *PoolInfo) add(o *PoolInfo) {
 	i.CancelsActive += o.CancelsActive
 	i.Active += o.Active
 	i.Idle += o.Idle
+	i.Used += o.Used
 	i.Testing += o.Testing
 	i.Cancelling += o.Cancelling
 	i.Cancelled += o.Cancelled
@@ -204,7 +205,11 @@ func (i *PoolInfo) count(sc *serverConn) {
 		i.Testing++
 	case connHeld:
 		i.Cancelled++
-	case connIdle, connClosed:
+	case connIdle:
+		if sc.Due() {
+			i.Used++
+		}
+	case connClosed:
 	}
 	if sc.state != connOpening && sc.state != connClosed && sc.Closing() {
 		i.Closing++
@@ -243,8 +248,11 @@ func (sc *serverConn) info() ServerInfo {
 			}
 		}
 	}
-	if sc.cancels > 0 && sc.state == connJoined {
+	switch {
+	case sc.cancels > 0 && sc.state == connJoined:
 		i.State = "active_cancel"
+	case sc.state == connIdle && sc.Due():
+		i.State = "used"
 	}
 	if c := sc.conn; c != nil {
 		i.Addr, i.Local, i.Buffered = addrPort(c.RemoteAddr()), addrPort(c.LocalAddr()), c.Buffered()
@@ -318,9 +326,6 @@ func (s *Session) clientInfo() ClientInfo {
 	}
 	if g, ok := sh.guest.(interface{ Prepared() int }); ok {
 		i.Prepared = g.Prepared()
-	}
-	if g, ok := sh.guest.(interface{ ApplicationName() string }); ok {
-		i.ApplicationName = g.ApplicationName()
 	}
 	if g, ok := sh.guest.(interface{ ApplicationName() string }); ok {
 		i.ApplicationName = g.ApplicationName()

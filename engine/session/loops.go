@@ -72,7 +72,7 @@ func (on *loopState) each(visit func(*Session), done func()) {
 func (on *loopState) visit(list []*Session, visit func(*Session), done func()) {
 	n := min(len(list), someSessions)
 	for _, s := range list[:n] {
-		if s.stage != stageOver {
+		if s.on == on && s.stage != stageOver { // it may have moved meanwhile
 			visit(s)
 		}
 	}

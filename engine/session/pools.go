@@ -23,6 +23,7 @@ type poolSpec struct {
 	dbName  string // as clients name the database
 	target  string // as the server names it
 	user    string // that logs in at the server
+	client  string // the user, as clients log in, whose limits the pool has
 	unit    access.Unit
 	sharing atomic.Pointer[Sharing]
 	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
@@ -94,8 +95,11 @@ type wanted struct {
 	set     *Settings
 	backend *upstream.Backend
 	found   *access.Found
-	user    string
+	limits  access.Limits // of the pool
+	client  string        // who has logged in
+	user    string        // who is to log in at the server
 	secret  codec.Secret
+	known   *codec.Secret // what is known of it if secret is nothing
 	special codec.Param
 	params  []codec.Param
 	session uint64 // whose a special connection is
@@ -112,19 +116,24 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	spec := ps.specs[key]
-	if spec == nil || spec.backend != w.backend {
+	if spec != nil && spec.backend != w.backend {
+		ps.letGo(key, spec) // it was taken out of the cluster, and has come back
+		spec = nil
+	}
+	if spec == nil {
 		at := schemaKey{w.set.Cluster, w.found.Database.Target}
 		if ps.epoch[at] == nil {
 			ps.epoch[at] = new(atomic.Uint64)
 		}
 		spec = &poolSpec{p: p, fe: w.set.Name, cluster: w.set.cluster, backend: w.backend,
-			dbName: w.found.Database.Name, target: w.found.Database.Target, user: w.user,
+			dbName: w.found.Database.Name, target: w.found.Database.Target, user: w.user, client: w.client,
 			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params}
+		spec.secret.Store(w.known)
 		ps.specs[key] = spec
 	}
 	if spec.sharing.Load() != sh || spec.pool == nil {
 		opt := sh.Pool
-		opt.Size, opt.Min, opt.Reserve = w.found.Limits.PoolSize, w.found.Limits.PoolMin, w.found.Limits.PoolReserve
+		opt.Size, opt.Min, opt.Reserve = w.limits.PoolSize, w.limits.PoolMin, w.limits.PoolReserve
 		spec.sharing.Store(sh)
 		spec.pool = ps.group.Pool(key, &opt)
 		ps.orders.obey(spec.pool, spec.dbName)
@@ -141,13 +150,18 @@ func (ps *pools) drop(which func(*poolSpec) bool) {
 	defer ps.mu.Unlock()
 	for key, spec := range ps.specs {
 		if which(spec) {
-			delete(ps.specs, key)
-			spec.dropped.Store(true)
-			ps.group.Drop(spec.pool)
-			for _, on := range spec.p.loops {
-				on.loop.Run(func() { on.leaveHome(spec) })
-			}
+			ps.letGo(key, spec)
 		}
+	}
+}
+
+// letGo drops one pool. With the lock held.
+func (ps *pools) letGo(key pool.Key, spec *poolSpec) {
+	delete(ps.specs, key)
+	spec.dropped.Store(true)
+	ps.group.Drop(spec.pool)
+	for _, on := range spec.p.loops {
+		on.loop.Run(func() { on.leaveHome(spec) })
 	}
 }
 

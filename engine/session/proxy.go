@@ -128,7 +128,7 @@ func (p *Proxy) Apply(setup Setup) error {
 	gone := p.applyClusters(setup.Clusters)
 	removed := p.applyFrontends(setup.Frontends, socks)
 	gone = append(gone, p.dropClusters(setup.Clusters)...)
-	p.applySharing(&setup)
+	p.applySharing(&setup, removed)
 	p.leaveBackends(gone, limits.LeaveTimeout)
 	p.leaveFrontends(removed, limits.LeaveTimeout)
 	return nil

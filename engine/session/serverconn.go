@@ -47,7 +47,7 @@ type serverConn struct {
 	opened    int64        // engine.Nano
 	joined    int64        // engine.Nano of the present unit's begin
 	active    int64        // engine.Nano of the last bytes of the client at hand
-	begun     int64        // engine.Nano of the present transaction's begin; 0: none
+	begun     int64        // engine.Nano of the present unit's begin, of many that a client may have before it parts; 0: none
 	schema    uint64       // the schema's epoch that its statements are of
 	heard     int64        // engine.Nano of the server's last bytes for the client at hand
 	cancelled int64        // begin of the command that was cancelled since it took too long
@@ -320,7 +320,7 @@ func (sc *serverConn) join(s *Session) {
 	on := sc.home.on
 	sc.state, sc.at = connJoined, s
 	sc.joined = on.loop.Now()
-	sc.active, sc.heard, sc.begun = sc.joined, sc.joined, 0
+	sc.active, sc.heard, sc.begun = sc.joined, sc.joined, sc.joined
 	s.sh.at = sc
 	if e := sc.home.spec.schema.Load(); e != sc.schema {
 		sc.schema = e

@@ -113,6 +113,9 @@ func (s *Session) use(p []byte) {
 	if sh.at != nil {
 		t.Server.Open(sh.at.conn)
 		sh.at.active = on.loop.Now()
+		if sh.at.begun == 0 {
+			sh.at.begun = sh.at.active
+		}
 	}
 	for s.stage == stageRelay {
 		n, need, err := sh.guest.Client(p, t)
@@ -324,6 +327,11 @@ func (s *Session) settleHome() bool {
 	if b != nil && !b.Gone() && b.Health() != upstream.Down && s.sh.home != nil && s.sh.home.spec.pool.Usable(s.on.loop.Now()) {
 		return true
 	}
+	s.on.turn.Flush() // what the client was told comes before what it may be told here
+	if s.fe.closed.Load() && s.sh.home != nil && s.sh.home.spec.dropped.Load() {
+		s.endWaiting(listenerGone, nil) // nothing is opened for it any more
+		return false
+	}
 	next, why := s.cluster.Pick(s.set.want(), nil)
 	switch {
 	case next == nil && b != nil && !b.Gone():
@@ -352,18 +360,28 @@ func (s *Session) moveIn() {
 	s.bst = s.sh.home.bst
 }
 
-// spec finds the pool for the session's client at its backend.
+// spec finds the pool for the session's client at its backend. What it is opened with are the listener's
+// present settings, though the session may have come before them.
 func (s *Session) spec() *poolSpec {
-	sh := s.sh
+	sh, set := s.sh, s.fe.set.Load()
+	if set.Sharing == nil || set.cluster != s.set.cluster {
+		set = s.set
+	}
 	user, secret := sh.found.Login(sh.learned())
-	w := &wanted{set: s.set, backend: s.backend, found: sh.found, user: user, secret: secret}
-	if sh.gate != nil {
+	w := &wanted{set: set, backend: s.backend, found: sh.found, limits: sh.found.Limits,
+		client: s.user, user: user, secret: secret}
+	if set != s.set {
+		w.limits = set.limitsOf(s.user, sh.found.Database.Name)
+	}
+	if sh.gate == nil { // what the client has shown is known to its pool alone
+		w.secret, w.known = codec.Secret{}, sh.home.spec.secret.Load()
+	} else {
 		if w.special = sh.gate.Special(); w.special != (codec.Param{}) {
 			w.params, w.session = sh.gate.Settings(), s.id
 			alone := *sh.found
 			alone.Limits.Unit, alone.Limits.PoolSize = access.UnitSession, 1
 			alone.Limits.PoolMin, alone.Limits.PoolReserve = 0, 0
-			sh.found, w.found = &alone, &alone
+			sh.found, w.found, w.limits = &alone, &alone, alone.Limits
 		}
 	}
 	return s.p.pools.find(s.p, w)
@@ -407,6 +425,7 @@ func (s *Session) partIfFree() {
 	if s.stage != stageRelay || sc == nil || !sc.host.Free() {
 		if sc != nil {
 			sh.notePin(sc)
+			s.noteEnd(sc)
 		}
 		s.afterUnit()
 		return
@@ -415,10 +434,19 @@ func (s *Session) partIfFree() {
 		sc.schema = sc.home.spec.schema.Add(1)
 	}
 	sh.pin = ""
-	if !sh.lasting() {
+	if sh.lasting() {
+		s.noteEnd(sc)
+	} else {
 		sc.part()
 	}
 	s.afterUnit()
+}
+
+// noteEnd notes that no transaction is open on a server connection that its client keeps.
+func (s *Session) noteEnd(sc *serverConn) {
+	if sh := s.sh; sh.found.Limits.TransactionTimeout > 0 && sh.guest.Owed() == 0 && !sh.guest.InTransaction() {
+		sc.begun = 0
+	}
 }
 
 // notePin counts the sessions that are bound to their server connection.
