@@ -51,6 +51,9 @@ func (e *Entry) Closing() bool {
 	return e.state == leaving || e.part != nil && e.part.outdated(e) != ""
 }
 
+// Due tells that the entry is idle, and would be checked before it is handed out. Only on its loop.
+func (e *Entry) Due() bool { return e.state == idle && !e.part.fit(e) }
+
 // spreadMax is the largest deviation of an entry from a time-out, in 1/1024: 10 %.
 const spreadMax = 102
 

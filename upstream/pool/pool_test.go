@@ -407,14 +407,21 @@ func TestCheckAfter(t *testing.T) {
 	w, p, all := small(t, 1, 2, Options{Size: 2, CheckAfter: time.Second})
 	a, b := all[0][0], all[0][1]
 	w.has(a)
+	e := a.has
 	puts(a)
 	w.pass(time.Second - 1)
+	if e.Due() {
+		t.Error("Due is true of one that would be handed out at once")
+	}
 	if a.get(); a.has == nil {
 		t.Fatal("not handed out at once")
 	}
 	puts(a)
 	for range 20 { // by the dice a check fails
 		w.pass(time.Second)
+		if first := w.part(p, 0).idle.last; first == nil || !first.Due() {
+			t.Fatal("Due is false of one that would be checked")
+		}
 		b.get()
 		if b.has != nil || w.part(p, 0).checking != 1 {
 			t.Fatal("handed out without a check")
