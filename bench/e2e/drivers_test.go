@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,12 +21,12 @@ const driverPatience = 4 * time.Minute
 // TestDrivers has the drivers of seven languages and libraries do what applications do with them: once with
 // the server itself, by which the programs prove themselves, and then with a funnel that three copies of
 // the program share. There are more clients than server connections at any time, and more prepared
-// statements than a server connection keeps.
+// statements than a server connection keeps. What wants a server connection of its own is done by one copy.
 func TestDrivers(t *testing.T) {
-	addr := real.FreeAddr()
+	addr, one := real.FreeAddr(), real.FreeAddr()
 	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+
 		funnel("pool", addr, "pg", "pool-size = 3", "prepared-max = 20", tlsTable("listener", "prefer", stage.cert))+
-		users("scram"))
+		funnel("one", one, "pg", "pool-size = 1", "prepared-max = 20")+users("scram"))
 	out := filepath.Join(stage.dir, "drivers")
 	if err := os.Mkdir(out, 0o755); err != nil {
 		t.Fatal(err)
@@ -33,14 +34,17 @@ func TestDrivers(t *testing.T) {
 	for _, d := range drivers.All() {
 		t.Run(d.Name, func(t *testing.T) {
 			program := buildDriver(t, d, out)
-			t.Run("server", func(t *testing.T) { runDriver(t, d, program, postgres(t, 0).Addr, "server", "TARGET_SHARED=0") })
+			t.Run("server", func(t *testing.T) { runDriver(t, program, postgres(t, 0).Addr, "server", d.Paths, "TARGET_SHARED=0") })
 			t.Run("funnel", func(t *testing.T) {
 				var copies sync.WaitGroup
 				for i := range 3 {
-					copies.Go(func() { runDriver(t, d, program, addr, fmt.Sprint("copy", i), "TARGET_SHARED=1") })
+					copies.Go(func() { runDriver(t, program, addr, fmt.Sprint("copy", i), d.Shared(), "TARGET_SHARED=1") })
 				}
 				copies.Wait()
 			})
+			if d.Alone != nil {
+				t.Run("alone", func(t *testing.T) { runDriver(t, program, one, "one", d.Alone, "TARGET_SHARED=1") })
+			}
 			await(t, s, 0, "sluice_sessions")
 		})
 	}
@@ -63,8 +67,8 @@ func buildDriver(t *testing.T, d drivers.Driver, out string) drivers.Command {
 	return program
 }
 
-// runDriver runs a driver's program against addr. It may be called on any goroutine.
-func runDriver(t *testing.T, d drivers.Driver, program drivers.Command, addr, name, shared string) {
+// runDriver runs some paths of a driver's program against addr. It may be called on any goroutine.
+func runDriver(t *testing.T, program drivers.Command, addr, name string, paths []string, shared string) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Error(err)
@@ -72,10 +76,10 @@ func runDriver(t *testing.T, d drivers.Driver, program drivers.Command, addr, na
 	}
 	output, err := command{path: program.Path, args: program.Args, limit: driverPatience, env: []string{
 		"TARGET_HOST=" + host, "TARGET_PORT=" + port, "TARGET_USER=scram", "TARGET_PASSWORD=" + real.Password,
-		"TARGET_DATABASE=app", "TARGET_CA=" + stage.ca.CertFile, "TARGET_COPY=" + name, shared,
+		"TARGET_DATABASE=app", "TARGET_CA=" + stage.ca.CertFile, "TARGET_COPY=" + name, shared, "TARGET_PATHS=" + strings.Join(paths, " "),
 		"LC_ALL=C.UTF-8",
 	}}.run(t)
-	if wrong := d.Check(output); wrong != nil {
+	if wrong := drivers.Check(output, paths); wrong != nil {
 		t.Errorf("%s:\n%v\n(%v) all that it said:\n%s", name, wrong, err, tail(output, 3000))
 	} else if err != nil {
 		t.Errorf("%s: %v\n%s", name, err, tail(output, 3000))

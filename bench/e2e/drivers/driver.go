@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,6 +10,7 @@ import (
 type Driver struct {
 	Name  string
 	Paths []string // what its program says something of
+	Alone []string // those that want a server connection that nobody else uses; see README
 
 	build func(w *workshop) (Command, error)
 }
@@ -24,19 +26,24 @@ const common = "connect tls-verify-full startup simple parameters prepared many-
 	"transaction copy-in copy-error cancel cursor settings listen types large reconnect "
 
 // All returns the drivers. Lib/pq has no COPY out and no pipeline; the paths that only one driver has are
-// its own features.
+// its own features. Three drivers read rows by what they were told of a statement when it was new.
 func All() []Driver {
 	driver := func(name, more string, build func(w *workshop) (Command, error)) Driver {
 		return Driver{Name: name, Paths: strings.Fields(common + more), build: build}
 	}
+	told := func(d Driver) Driver {
+		d.Alone = []string{"schema-change"}
+		d.Paths = append(d.Paths, d.Alone...)
+		return d
+	}
 	return []Driver{
 		driver("pgx", "tls-require copy-out pipeline pipeline-error schema-change", goProgram("pgx")),
 		driver("pq", "tls-require", goProgram("pq")),
-		driver("psycopg", "tls-require copy-out pipeline pipeline-error", python("psycopg_data.py")),
-		driver("asyncpg", "tls-require copy-out pipeline pipeline-error schema-change pool", python("asyncpg_data.py")),
+		driver("psycopg", "tls-require copy-out pipeline pipeline-error schema-change", python("psycopg_data.py")),
+		told(driver("asyncpg", "tls-require copy-out pipeline pipeline-error pool", python("asyncpg_data.py"))),
 		driver("node-postgres", "tls-require copy-out pipeline pipeline-error pool", node),
-		driver("pgjdbc", "tls-require copy-out pipeline pipeline-error schema-change autosave", java),
-		driver("tokio-postgres", "copy-out pipeline pipeline-error schema-change", rust),
+		told(driver("pgjdbc", "tls-require copy-out pipeline pipeline-error autosave", java)),
+		told(driver("tokio-postgres", "copy-out pipeline pipeline-error", rust)),
 	}
 }
 
@@ -46,9 +53,14 @@ func (d Driver) Build(source, cache, out string) (Command, error) {
 	return d.build(&workshop{source: source, cache: cache, out: out})
 }
 
-// Check says what is wrong with the output of the driver's program: a path that failed, or that nothing is
-// said of.
-func (d Driver) Check(output string) error {
+// Shared are the paths that go on while other copies of the program use the same server connections.
+func (d Driver) Shared() []string {
+	return slices.DeleteFunc(slices.Clone(d.Paths), func(p string) bool { return slices.Contains(d.Alone, p) })
+}
+
+// Check says what is wrong with the output of a driver's program that was to run paths: one that failed,
+// or that nothing is said of.
+func Check(output string, paths []string) error {
 	said := map[string]string{}
 	for line := range strings.Lines(output) {
 		words := strings.Fields(line)
@@ -61,7 +73,7 @@ func (d Driver) Check(output string) error {
 		said[words[1]] = strings.TrimSpace(line)
 	}
 	var wrong []string
-	for _, path := range d.Paths {
+	for _, path := range paths {
 		switch line := said[path]; {
 		case line == "":
 			wrong = append(wrong, "nothing was said of "+path)

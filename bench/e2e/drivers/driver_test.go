@@ -6,7 +6,6 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	d := Driver{Name: "d", Paths: []string{"a", "b"}}
 	for output, want := range map[string]string{
 		"ok a\nok b\n":                    "",
 		"a warning\nok b\nok a":           "",
@@ -18,7 +17,7 @@ func TestCheck(t *testing.T) {
 		"okay a\nFAILED b\nok  a\nok b x": "",
 	} {
 		got := ""
-		if err := d.Check(output); err != nil {
+		if err := Check(output, []string{"a", "b"}); err != nil {
 			got = err.Error()
 		}
 		if got != want {

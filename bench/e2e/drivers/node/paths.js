@@ -19,12 +19,15 @@ export const ca = environment.TARGET_CA
 export const copy = environment.TARGET_COPY // the names of what this run creates have it in them
 const shared = environment.TARGET_SHARED === '1' // statements have to be seen on several servers
 
+const wanted = (environment.TARGET_PATHS ?? '').split(' ').filter(Boolean) // names of paths; none: all
+
 const limit = 60_000 // milliseconds for one path
 
 // Runs the paths, functions by name, and ends the program.
 export async function main(paths) {
   let failed = false
   for (const [name, path] of Object.entries(paths)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue
     let timer
     const late = new Promise((_, reject) => {
       timer = setTimeout(() => reject(new Error(`not done after ${limit} ms`)), limit)

@@ -110,6 +110,6 @@ def reconnect():
 if __name__ == "__main__":
     paths.main(
         lambda path: path(), p.connect, p.tls_require, p.tls_verify_full, p.startup, p.simple, p.parameters, p.prepared,
-        p.many_statements, p.close_statement, p.pipeline, p.pipeline_error, p.transaction, copy_in, copy_out, copy_error,
+        p.many_statements, p.close_statement, p.schema_change, p.pipeline, p.pipeline_error, p.transaction, copy_in, copy_out, copy_error,
         p.cancel, p.cursor, p.settings, p.listen, types, large, reconnect,
     )

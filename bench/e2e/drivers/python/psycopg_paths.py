@@ -154,6 +154,18 @@ def close_statement():
         same("after DEALLOCATE ALL", one(conn, "select %s::int * 7", [2], prepare=True), 14)
 
 
+def schema_change():
+    """A server's own client is told of a change by an error. Where connections are shared, the statement is made anew."""
+    with dial() as conn, dial() as other, table(other, "changing", "a int") as name:
+        other.execute(f"insert into {name} values (1)")
+        for i in range(4):
+            if i > 0 and not paths.SHARED:
+                fails("0A000", conn.execute, f"select * from {name}", prepare=True)
+                conn.execute("deallocate all")
+            same("columns", len(conn.execute(f"select * from {name}", prepare=True).fetchone()), i + 1)
+            other.execute(f"alter table {name} add column b{i} int")
+
+
 def pipeline():
     with dial() as conn, Busy(2, neighbour), table(conn, "batch", "n int primary key") as name:
         for turn in range(5):

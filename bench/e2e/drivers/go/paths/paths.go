@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -40,16 +41,19 @@ type P struct {
 
 type failure struct{ text string }
 
-// Main runs all paths against the target in the environment and ends the program: with code 1 if any
-// of them failed.
+// Main runs the paths against the target in the environment, those that it names or all, and ends the
+// program: with code 1 if any of them failed.
 func Main(all ...Path) {
 	target := Target{
 		Host: os.Getenv("TARGET_HOST"), Port: os.Getenv("TARGET_PORT"), User: os.Getenv("TARGET_USER"),
 		Password: os.Getenv("TARGET_PASSWORD"), Database: os.Getenv("TARGET_DATABASE"), CA: os.Getenv("TARGET_CA"),
 		Copy: os.Getenv("TARGET_COPY"), Shared: os.Getenv("TARGET_SHARED") == "1",
 	}
-	code := 0
+	code, wanted := 0, strings.Fields(os.Getenv("TARGET_PATHS"))
 	for _, path := range all {
+		if wanted != nil && !slices.Contains(wanted, path.Name) {
+			continue
+		}
 		if why := run(target, path); why != "" {
 			fmt.Printf("FAIL %s %s\n", path.Name, why)
 			code = 1
