@@ -38,7 +38,9 @@ type fakePG struct {
 	stalled  chan struct{}          // a value for each "stall", which waits for one more before it is read on
 	checkers atomic.Int64           // health checks, which come with the user "sluice"
 	pid      atomic.Uint32
-	utf8     atomic.Bool // tell clients of their encoding
+	utf8     atomic.Bool  // tell clients of their encoding
+	looks    atomic.Int64 // questions for a session's settings
+	condemns atomic.Int64 // the next so many of these are answered by a FATAL
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
 }
@@ -152,6 +154,12 @@ func (f *fakePG) serve(c net.Conn) {
 			continue
 		}
 		switch {
+		case strings.HasPrefix(body, "SELECT 'S'"):
+			f.looks.Add(1)
+			if f.condemns.Add(-1) >= 0 {
+				_, _ = c.Write(message('E', "SFATAL\x00VFATAL\x00C57P01\x00Mgone\x00\x00"))
+				return
+			}
 		case strings.HasPrefix(body, "begin"):
 			status = "T"
 		case strings.HasPrefix(body, "commit"), strings.HasPrefix(body, "ROLLBACK"):

@@ -253,7 +253,8 @@ func (sc *serverConn) fromServer(p []byte) {
 		sc.home.counts.sent += uint64(len(p))
 		sc.heard = on.loop.Now()
 		t.Client.Open(s.client)
-	} else {
+	}
+	if s == nil || s.sh.intro { // then the client is told by the gate
 		t.Client.Open(nil)
 	}
 	err := sc.host.Server(p, t)

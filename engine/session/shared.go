@@ -246,11 +246,20 @@ func (s *Session) granted(sc *serverConn) {
 		h.counts.wait.observe(now - sh.since)
 		sh.since, sh.noticed = 0, false
 	}
+	if sh.intro {
+		if in, ok := s.adopt(); ok { // somebody was told meanwhile
+			sh.intro, sh.need = false, codec.NeedBytes
+			sc.home.part.Put(&sc.Entry)
+			s.welcomed(in)
+			return
+		}
+	}
 	sc.join(s)
 	t := &on.turn
 	t.Client.Open(s.client)
 	t.Server.Open(sc.conn)
 	if sh.intro {
+		t.Client.Open(nil) // the client is told by the gate
 		sh.guest.Introduce(sc.host, t)
 		t.Flush()
 		s.introduceIfFree()

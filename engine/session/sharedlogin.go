@@ -156,16 +156,25 @@ func (s *Session) prepare() {
 	s.moveIn()
 	cfg := s.set.Sharing.guests[sh.found.Limits.Unit]
 	sh.guest = sh.home.shelf.NewGuest(sh.gate, cfg, s)
-	if in, ok := sh.home.intros[sh.guest.IntroductionKey()]; ok && !sh.lasting() {
-		sh.guest.Adopt(in)
-		if in, err := sh.guest.Introduction(); err == nil {
-			s.welcomed(in) // with what is the client's own
-			return
-		}
+	if in, ok := s.adopt(); ok {
+		s.welcomed(in)
+		return
 	}
 	sh.intro = true
 	s.again()
 	s.on.settle()
+}
+
+// adopt looks for what another client of the kind was told at the end of its login, and returns it with
+// what is this client's own.
+func (s *Session) adopt() (in codec.Introduction, ok bool) {
+	sh := s.sh
+	if in, ok = sh.home.intros[sh.guest.IntroductionKey()]; !ok || sh.lasting() {
+		return nil, false
+	}
+	sh.guest.Adopt(in)
+	in, err := sh.guest.Introduction()
+	return in, err == nil
 }
 
 // introduceIfFree ends the login when the server connection has told what the client has to know.
