@@ -39,10 +39,16 @@ func maySet(text []byte) bool {
 	case '-' | 0x20, '/' | 0x20:
 		return true
 	}
-	for end := len(text) - 1; text[end] == ';' || isBlank(text[end]); end-- {
-		text = text[:end]
+	i := bytes.IndexByte(text, ';')
+	if i < 0 {
+		return false
 	}
-	return bytes.IndexByte(text, ';') >= 0
+	for _, c := range text[i:] {
+		if c != ';' && !isBlank(c) {
+			return true
+		}
+	}
+	return false
 }
 
 // settingFinder goes through the tokens of a text.

@@ -21,6 +21,7 @@ type settings struct {
 	list        []setting // by name, each one once
 	hash        digest    // of all
 	fingerprint digest    // of those that can matter to what a statement means
+	due         words     // what always returns
 }
 
 // newSettings makes a set of list, which it may change and keeps. Of a name that is there twice the
@@ -32,11 +33,15 @@ func newSettings(list []setting) *settings {
 	if len(list) == 0 {
 		return nil
 	}
-	return &settings{
+	s := &settings{
 		list:        list,
 		hash:        digestOf(list, func(string) bool { return true }),
 		fingerprint: digestOf(list, matters),
 	}
+	if path, _ := s.get("search_path"); strings.Contains(strings.ToLower(path), watchedPrefix) {
+		s.due = wordTemp
+	}
+	return s
 }
 
 // digestOf is the zero digest if nothing of the list is wanted.
@@ -140,9 +145,8 @@ func (s *settings) over(base *settings) *settings {
 //
 // https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH
 func (s *settings) always() words {
-	path, _ := s.get("search_path")
-	if strings.Contains(strings.ToLower(path), watchedPrefix) {
-		return wordTemp
+	if s == nil {
+		return 0
 	}
-	return 0
+	return s.due
 }

@@ -67,8 +67,13 @@ const watchedPrefix = "pg_temp"
 type wordSet struct {
 	pairs [32]uint32          // for the first letter of a pair, a bit for each second one; see letterBit
 	every bool                // there are words too short for that: each word is looked at
-	first [maxName + 1]uint32 // by length: the first letters of such words
-	words map[string]words
+	words [maxName + 1][]says // by length
+}
+
+// says is what a word stands for.
+type says struct {
+	word string // in lower case
+	what words
 }
 
 // pairStep is the distance of the places, and the number of pairs in a row for a word; so many letters
@@ -88,7 +93,7 @@ var builtinWords = newWordSet(nil)
 // newWordSet adds names of functions after which everything has to be looked at. Of a name with a
 // schema only the last part counts.
 func newWordSet(functions []string) *wordSet {
-	s := &wordSet{words: make(map[string]words)}
+	s := &wordSet{}
 	for _, w := range watched {
 		s.put(w.word, w.middle, w.says)
 	}
@@ -106,9 +111,8 @@ func newWordSet(functions []string) *wordSet {
 }
 
 // put adds a word. Without a middle, it is too short to have one.
-func (s *wordSet) put(word, middle string, says words) {
-	s.words[word] |= says
-	s.first[len(word)] |= letterBit(word[0])
+func (s *wordSet) put(word, middle string, what words) {
+	s.words[len(word)] = append(s.words[len(word)], says{word, what})
 	s.every = s.every || middle == ""
 	for i := 0; i+1 < len(middle); i++ {
 		s.pairs[middle[i]&31] |= letterBit(middle[i+1])
@@ -143,17 +147,15 @@ func (s *wordSet) says(word []byte) (w words) {
 	if len(word) > maxName {
 		word = word[:maxName] // as the server does
 	}
-	if len(word) == 0 || s.first[len(word)]&letterBit(word[0]) == 0 && word[0]|0x20 != watchedPrefix[0] {
-		return 0
-	}
 	if n := len(watchedPrefix); len(word) >= n && equalFold(word[:n], watchedPrefix) {
 		w = wordTemp
 	}
-	var folded [maxName]byte
-	for i, c := range word {
-		folded[i] = lowerByte(c)
+	for _, x := range s.words[len(word)] {
+		if equalFold(word, x.word) {
+			w |= x.what
+		}
 	}
-	return w | s.words[string(folded[:len(word)])]
+	return w
 }
 
 // scan looks for words in p, whose first and last words are whole.
@@ -187,7 +189,7 @@ func wordStart(p []byte, from, at int) int {
 // or behind the last byte.
 func (s *wordSet) next(p []byte) int {
 	i := 0
-	for ; i+1 < len(p); i += pairStep {
+	for ; i < len(p)-1; i += pairStep {
 		if s.pairs[p[i]&31]&letterBit(p[i+1]) != 0 {
 			break
 		}
