@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sluice/codec"
 )
 
 // found runs findSettings on what scanText says, as is done for each statement.
@@ -147,5 +149,20 @@ func TestFindSettingsDoesNotAllocate(t *testing.T) {
 		if x := testing.AllocsPerRun(100, func() { findSettings(text, w, &n) }); x != 0 {
 			t.Errorf("%s: %v allocations", s, x)
 		}
+	}
+}
+
+// A name that stands in a Query pipelined behind a DISCARD ALL, which forgets the names before it, is
+// kept.
+func TestCustomNameBehindDiscardAll(t *testing.T) {
+	p := newPlay(t, 0)
+	p.onHost("1")
+	p.onClient("1")
+	p.send("", wire(t, codec.Client, "Q(discard all)Q(set app.user = 'me')"))
+	p.answer("", wire(t, codec.Server, "C(DISCARD ALL)Z(I)"))
+	p.answer("", wire(t, codec.Server, "T C(SELECT 0)Z(I)")) // of the look
+	p.check("taken")
+	if len(p.left) > 0 || !p.guest.custom.has([]byte("app.user")) {
+		t.Errorf("%q is left, names %q", p.left, p.guest.custom.list)
 	}
 }

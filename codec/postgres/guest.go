@@ -33,6 +33,7 @@ type guest struct {
 	drop    bool   // those are not for the server
 	scan    bool   // those are text for scanner
 	scanner wordScanner
+	ahead   ahead // what was found of a Query that waits
 
 	names   map[string]*named // the client's prepared statements
 	unnamed unnamedStmt
@@ -78,6 +79,13 @@ type named struct {
 type unnamedStmt struct {
 	st    *stmt // nil: there is none, or it is not known
 	batch uint64
+}
+
+// ahead is what was found of a Query at the front of what the client has sent, when it had to wait: its
+// text need not be looked at again.
+type ahead struct {
+	known bool // it is no command that concerns what is kept for the client
+	words words
 }
 
 var _ codec.Guest = (*guest)(nil)
@@ -246,6 +254,7 @@ func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err
 	case 'B':
 		g.binds++
 	}
+	g.ahead = ahead{}
 	if h := g.host; h != nil && h.recording {
 		h.recordMessage(m, total)
 	}

@@ -6,17 +6,19 @@ import (
 	"sluice/codec"
 )
 
-// command acts on a Query that is one of the commands that concern what Sluice keeps for the client:
-// SQL has the same namespace of prepared statements as the protocol.
+// findCommand tells whether a Query is one of the commands that concern what Sluice keeps for the
+// client, and which: the shelf's command.
+func (g *guest) findCommand(text []byte, w words) bool {
+	c := &g.shelf.command
+	return !isSelect(text) && soleCommand(text, c) || w&wordExecute != 0 && findExecute(text, c)
+}
+
+// command acts on the command that was found: SQL has the same namespace of prepared statements as the
+// protocol.
 //
 // https://www.postgresql.org/docs/current/sql-prepare.html
-func (g *guest) command(r *request, text []byte, w words) (done bool, need codec.Need, err error) {
+func (g *guest) command(r *request, text []byte) (done bool, need codec.Need, err error) {
 	c := &g.shelf.command
-	if isSelect(text) || !soleCommand(text, c) {
-		if w&wordExecute == 0 || !findExecute(text, c) {
-			return false, codec.NeedBytes, nil
-		}
-	}
 	switch c.kind {
 	case cmdBegin:
 		if g.cfg.SingleStatements {

@@ -239,13 +239,17 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 	if r.whole() && len(text) > 0 {
 		text = text[:len(text)-1]
 	}
-	var w words
-	if !g.cfg.Lasting && r.whole() {
+	w := g.ahead.words
+	if !g.ahead.known && !g.cfg.Lasting && r.whole() {
 		w = scanText(text, g.words)
 		w = findSettings(text, w, &g.custom)
-		done, need, err := g.command(r, text, w)
-		if done || need != codec.NeedBytes || err != nil {
-			return 0, need, err
+		if g.findCommand(text, w) {
+			done, need, err := g.command(r, text)
+			if done || need != codec.NeedBytes || err != nil {
+				return 0, need, err
+			}
+		} else {
+			g.ahead = ahead{true, w}
 		}
 	}
 	if w&wordSequence != 0 {

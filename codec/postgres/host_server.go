@@ -426,6 +426,7 @@ func (h *host) dropped(tag string) {
 	switch tag {
 	case "DISCARD ALL":
 		g.pins, g.custom = 0, customNames{}
+		g.ahead = ahead{} // its names of settings are to be found again
 		g.custom.addSettings(g.startup)
 		g.unnamed = g.noUnnamed()
 		fallthrough
