@@ -177,11 +177,11 @@ func (g *guest) parseCommand(r *request, tail []byte) (done bool, need codec.Nee
 func (g *guest) readyForQuery(n *named, r *request) error {
 	h := g.host
 	d := h.hold(n.st)
-	if d != nil && !d.old() {
+	if d != nil && !d.stale {
 		return nil
 	}
 	if g.refit(n) {
-		if d = h.hold(n.st); d != nil && !d.old() {
+		if d = h.hold(n.st); d != nil && !d.stale {
 			return nil
 		}
 	}

@@ -71,47 +71,25 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute}) // 'E'
 }
 
-// alone acts on a message without a host, if that is possible: a statement that was prepared well
-// before need not be prepared on a server before it is used.
+// alone acts on a message without a host, if that is possible: the name of a statement is given up
+// without one.
 func (g *guest) alone(typ byte, r *request) (more int, need codec.Need, err error) {
-	if g.cfg.Lasting || typ != 'P' && typ != 'C' {
+	if g.cfg.Lasting || typ != 'C' || r.total > maxQueryHead {
 		return 0, codec.NeedHost, nil
 	}
 	if !r.whole() {
-		if r.total > maxQueryHead {
-			return 0, codec.NeedHost, nil
-		}
 		return r.total, codec.NeedBytes, nil
 	}
-	at := headerSize
-	if typ == 'C' {
-		at++
-	}
-	name, next := r.cstring(at)
-	if len(name) == 0 {
+	name, _ := r.cstring(headerSize + 1)
+	n := g.names[string(name)]
+	if n == nil || r.m[headerSize] != 'S' {
 		return 0, codec.NeedHost, nil
 	}
-	n := g.names[string(name)]
-	answer := "1\x00\x00\x00\x04"
-	if typ == 'P' {
-		st := g.shelf.find(r.m[next:], g.settings.prints())
-		if n != nil || st == nil || !st.proven || g.unsure {
-			return 0, codec.NeedHost, nil
-		}
-		g.shelf.use(st)
-		g.enterGroup(nil)
-		g.name(&named{name: string(name), st: st})
-	} else {
-		if n == nil || r.m[headerSize] != 'S' {
-			return 0, codec.NeedHost, nil
-		}
-		answer = "3\x00\x00\x00\x04"
-		g.enterGroup(nil)
-		delete(g.names, n.name)
-		g.shelf.release(n.st)
-	}
+	g.enterGroup(nil)
+	delete(g.names, n.name)
+	g.shelf.release(n.st)
 	r.s.skip(r.at, r.at+r.total)
-	r.s.t.Client.AppendString(answer)
+	r.s.t.Client.AppendString("3\x00\x00\x00\x04")
 	return 0, codec.NeedBytes, nil
 }
 

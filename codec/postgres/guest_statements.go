@@ -128,7 +128,7 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	n := &named{name: string(name), st: st, batch: h.sent}
 	g.name(n)
 	reply := debt{Code: oweParse, Ref: owing{named: n, st: st}}
-	if d != nil && !d.old() {
+	if d != nil && !d.stale {
 		r.s.skip(r.at, r.at+r.total)
 		reply.Act = codec.OwedInvent
 		return 0, codec.NeedBytes, h.invent(reply, r.s.t)
@@ -165,7 +165,7 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 	if batch, sure := h.sureOf(d); !sure {
 		return nil, g.wait(batch), nil
 	}
-	if d != nil && !d.old() {
+	if d != nil && !d.stale && !(h.again && n.st.old) {
 		return n.st, codec.NeedBytes, nil
 	}
 	if g.refit(n) {
@@ -173,7 +173,7 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 		if batch, sure := h.sureOf(d); !sure {
 			return nil, g.wait(batch), nil
 		}
-		if d != nil && !d.old() {
+		if d != nil && !d.stale {
 			return n.st, codec.NeedBytes, nil
 		}
 	}
@@ -190,13 +190,14 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 }
 
 // refit turns a client's statement into that of the settings in force, before it is prepared under
-// them: what a server makes of a text depends on them. It tells whether it is another one then.
+// them: what a server makes of a text depends on them. When a batch is run again, it turns an old
+// statement into the new one. It tells whether it is another one then.
 func (g *guest) refit(n *named) bool {
 	print := g.print()
 	if n.st.sql > 0 {
 		print[1] ^= 1 // never the same as a Parse's
 	}
-	if n.st.print == print {
+	if n.st.print == print && !(g.host.again && n.st.old) {
 		return false
 	}
 	st := g.shelf.intern([]byte(n.st.tail), print, g.words)
@@ -251,13 +252,13 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 	if st == nil {
 		return codec.NeedBytes, nil
 	}
-	if h.unnamed.st == st {
+	if h.unnamed.st == st && !(h.again && st.old) {
 		if !h.sure(h.unnamed.batch) {
 			return g.wait(h.unnamed.batch), nil
 		}
 		return codec.NeedBytes, nil
 	}
-	if print := g.print(); st.print != print {
+	if print := g.print(); st.print != print || h.again && st.old {
 		st = g.shelf.intern([]byte(st.tail), print, g.words)
 		g.shelf.release(g.unnamed.st)
 		g.unnamed.st = st

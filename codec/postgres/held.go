@@ -5,7 +5,6 @@ package postgres
 type held struct {
 	st    *stmt
 	batch uint64 // in which its Parse was sent; see host.settled
-	made  uint32 // st.made at that time
 	stale bool   // has to be made anew before its next use
 
 	older, newer *held // by use
@@ -38,7 +37,7 @@ func (h *host) keep(st *stmt) *held {
 		h.stmts[st] = d
 		h.putNewest(d)
 	}
-	d.batch, d.made, d.stale = h.sent, st.made, false
+	d.batch, d.stale = h.sent, false
 	return d
 }
 

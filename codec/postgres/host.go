@@ -101,6 +101,7 @@ type host struct {
 	record    []byte // the client's present batch, if it can be run again: see host_cure.go
 	recording bool
 	curing    bool
+	again     bool // the batch is being run again: what is old is prepared anew
 	shaped    bool // the batch asks what shape its rows have
 	ones      int  // ParseCompletes of the present batch that the client was told
 	others    bool // it was told more than that
@@ -278,16 +279,25 @@ func (h *host) SchemaChanged() bool {
 	return was
 }
 
-// Forget has all statements prepared anew before their next use.
+// Forget takes note of a change of the schema. A client that has prepared a statement before keeps it
+// as it is, and the server itself says what the change has made of it. Whoever prepares the same text
+// from now on gets a new statement.
 func (h *host) Forget() {
+	for st := range h.stmts {
+		st.old = true
+	}
+	if h.unnamed.st != nil {
+		h.unnamed.st.old = true
+	}
+}
+
+// distrust has all statements made anew before their next use: the server may have dropped them.
+func (h *host) distrust() {
 	for _, d := range h.stmts {
 		d.stale = true
 	}
 	h.unnamed.st = nil
 }
-
-// old tells that a statement has to be made anew.
-func (d *held) old() bool { return d.stale || d.made != d.st.made }
 
 // Free tells that the guest at hand can be parted from.
 func (h *host) Free() bool {

@@ -54,10 +54,9 @@ func (h *host) isCachedPlan() bool {
 
 // cure has statements prepared anew. It returns true if the batch at hand is to be run again.
 func (h *host) cure(d *debt) bool {
-	if d.Ref.st != nil {
-		d.Ref.st.made++
+	if st := d.Ref.st; st == nil || !st.old { // else the change is known
+		h.Forget()
 	}
-	h.Forget()
 	g := h.guest
 	if g == nil || h.gone || g.cfg.Lasting || h.others || !h.shaped || h.recording || len(h.record) == 0 || g.group || g.left > 0 || h.tx != codec.TxIdle {
 		return false
@@ -94,7 +93,9 @@ func (h *host) rerun(t *codec.Turn) {
 	h.record = nil
 	h.curing = false
 	h.client(t)
+	h.again = true
 	n, need, err := g.Client(batch, t)
+	h.again = false
 	if err == nil && (n < len(batch) || need != codec.NeedBytes) {
 		err = codec.Error{Cond: codec.Internal, Text: "a batch could not be run again after a change of the schema"}
 	}

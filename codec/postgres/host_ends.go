@@ -6,7 +6,7 @@ import "sluice/codec"
 func (h *host) Reset(query string, t *codec.Turn) {
 	h.write(oweOwn, 0, query, t)
 	h.settings = nil
-	h.Forget()
+	h.distrust()
 }
 
 // Check has the server show that it is alive.

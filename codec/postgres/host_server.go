@@ -239,9 +239,6 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 		if d.Code != answers[typ] {
 			return fmt.Errorf("postgres: the server sent type %q out of place", typ)
 		}
-		if typ == '1' && d.Ref.st != nil {
-			d.Ref.st.proven = true
-		}
 		h.pop(t)
 	case 'T':
 		if d.Code == oweDescribe {
@@ -436,7 +433,7 @@ func (h *host) dropped(tag string) {
 		if h.owed.Len() == 1 {
 			h.wipe()
 		} else {
-			h.Forget()
+			h.distrust()
 		}
 	case "DISCARD SEQUENCES":
 		g.pins &^= wordSequence

@@ -162,18 +162,71 @@ func TestPitfall12CachedPlan(t *testing.T) {
 		s? B(;sluice_0_1) D(P;) E S
 		s: E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
 		c?
-		s? C(S;sluice_0_1) P(sluice_0_1;select * from t) B(;sluice_0_1) D(P;) E S
-		s: 3 1 2 T C(SELECT 0) Z(I)
+		s? P(sluice_0_2;select * from t) B(;sluice_0_2) D(P;) E S
+		s: 1 2 T C(SELECT 0) Z(I)
 		c? 2 T C(SELECT 0) Z(I)
 		free
 		# without a Describe the client would read the rows by the old shape
 		c: B(;a) E S
-		s? B(;sluice_0_1) E S
+		s? B(;sluice_0_2) E S
 		s: E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
 		c? E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
 		s?
+		# nor later: it has to prepare it again
 		c: B(;a) E S
-		s? C(S;sluice_0_1) P(sluice_0_1;select * from t) B(;sluice_0_1) E S`)
+		s? B(;sluice_0_2) E S
+		s: E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
+		c? E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
+		c: P(b;select * from t) B(;b) E S
+		s? C(S;sluice_0_1) P(sluice_0_3;select * from t) B(;sluice_0_3) E S`)
+}
+
+// A change of the schema that a host's own client makes: who prepares a statement behind it gets it as
+// it is now, and who has prepared it before hears from the server what has become of it.
+func TestPitfall12SchemaChanged(t *testing.T) {
+	plays(t, `
+		c: P(a;select * from t) S P(;select * from t) B E S
+		s? P(sluice_0_1;select * from t) S P(;select * from t) B E S
+		s: 1 Z(I) 1 2 C(SELECT 0) Z(I)
+		c? 1 Z(I) 1 2 C(SELECT 0) Z(I)
+		detach
+		client 2
+		c: P(;alter table t add b int) B E S
+		s? P(;alter table t add b int) B E S
+		s: 1 2 C(ALTER TABLE) Z(I)
+		c? 1 2 C(ALTER TABLE) Z(I)
+		altered=true
+		altered=false
+		c: P(x;select * from t) B(;x) E S
+		s? P(sluice_0_3;select * from t) B(;sluice_0_3) E S
+		s: 1 2 C(SELECT 0) Z(I)
+		c? 1 2 C(SELECT 0) Z(I)
+		detach
+		client 1
+		c: B(;a) E S
+		s? B(;sluice_0_1) E S
+		s: E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
+		c? E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
+		c: C(S;a) P(a;select * from t) B(;a) E S
+		c? 3 1
+		s? B(;sluice_0_3) E S`)
+}
+
+// A change of the schema on another host is heard of by Forget.
+func TestPitfall12Forget(t *testing.T) {
+	plays(t, `
+		c: P(a;select * from t) S
+		s? P(sluice_0_1;select * from t) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		c: P(;select 1) B E S
+		s? P(;select 1) B E S
+		s: 1 2 C(SELECT 1) Z(I)
+		c? 1 2 C(SELECT 1) Z(I)
+		detach
+		forget
+		c: B(;a) E S P(b;select * from t) S B E S P(;select 1) S
+		s? B(;sluice_0_1) E S P(sluice_0_3;select * from t) S B E S P(;select 1) S`)
 }
 
 // The same text with other types is another statement.

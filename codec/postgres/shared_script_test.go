@@ -144,6 +144,8 @@ func (p *play) line(line string) {
 			p.fail(line, "the host is not free: %s, pin %q", p.guest.Busy(), p.guest.Pin())
 		}
 		p.guest.Detach()
+	case "forget":
+		p.host.Forget()
 	case "abandon":
 		p.open()
 		cancel, ok := p.host.Abandon(&p.turn)

@@ -58,18 +58,17 @@ func (s *shelf) Statements() (n, bytes int) { return s.count, s.bytes }
 // stmt is a statement as it was prepared. What is prepared under other settings is another statement:
 // a server reads constants and looks up names while it parses.
 type stmt struct {
-	tail   string // of its Parse, from behind the name: text, NUL, types of the parameters
-	name   string // by which servers know it
-	words  words  // of its text
-	print  digest // fingerprint of the settings under which it is parsed
-	hash   uint64
-	twin   *stmt  // the next one with the same hash
-	users  int    // names of clients
-	proven bool   // a server has prepared it well
-	sets   bool   // it may change settings
-	sql    int    // place of the name in a PREPARE, plus one; 0: it came by Parse
-	gone   bool   // off the shelf
-	made   uint32 // bumped when servers have to prepare it anew
+	tail  string // of its Parse, from behind the name: text, NUL, types of the parameters
+	name  string // by which servers know it
+	words words  // of its text
+	print digest // fingerprint of the settings under which it is parsed
+	hash  uint64
+	twin  *stmt // the next one with the same hash
+	users int   // names of clients
+	sets  bool  // it may change settings
+	sql   int   // place of the name in a PREPARE, plus one; 0: it came by Parse
+	old   bool  // prepared before a change of the schema: for those who have it, and nobody else
+	gone  bool  // off the shelf
 
 	older, newer *stmt // among the spares
 }
@@ -101,11 +100,17 @@ func (s *shelf) intern(tail []byte, print digest, extra *wordSet) *stmt {
 	return s.add(&stmt{tail: string(tail), print: print, hash: s.hash(tail, print)}, extra)
 }
 
-// find returns the statement with that tail and fingerprint, or nil.
+// find returns the statement with that tail and fingerprint, or nil. The old ones that it comes across
+// are taken off the shelf.
 func (s *shelf) find(tail []byte, print digest) *stmt {
-	for st := s.stmts[s.hash(tail, print)]; st != nil; st = st.twin {
-		if st.print == print && st.tail == string(tail) {
-			return st
+	for st := s.stmts[s.hash(tail, print)]; st != nil; {
+		at := st
+		st = st.twin
+		switch {
+		case at.old:
+			s.discard(at)
+		case at.print == print && at.tail == string(tail):
+			return at
 		}
 	}
 	return nil
@@ -131,9 +136,7 @@ func (s *shelf) add(st *stmt, extra *wordSet) *stmt {
 
 // use gives a statement one more user.
 func (s *shelf) use(st *stmt) {
-	if st.users == 0 && st.older != nil {
-		s.unspare(st)
-	}
+	s.unspare(st)
 	st.users++
 }
 
@@ -151,15 +154,18 @@ func (s *shelf) release(st *stmt) {
 	}
 }
 
-// unspare takes a statement out of the ring of spares.
+// unspare takes a statement out of the ring of spares, if it is there.
 func (s *shelf) unspare(st *stmt) {
+	if st.older == nil {
+		return
+	}
 	st.older.newer, st.newer.older = st.newer, st.older
 	st.older, st.newer = nil, nil
 	s.spareCount--
 	s.spareBytes -= len(st.tail)
 }
 
-// discard forgets a spare.
+// discard takes a statement off the shelf.
 func (s *shelf) discard(st *stmt) {
 	s.unspare(st)
 	st.gone = true
