@@ -51,6 +51,8 @@ type Cluster struct {
 	mu       sync.Mutex // of Update and Close
 	backends atomic.Pointer[[]*Backend]
 	checkers sync.WaitGroup
+
+	tlsChanges atomic.Uint64
 }
 
 // NewCluster makes a cluster and begins to check its backends.
@@ -75,6 +77,7 @@ func (c *Cluster) Backends() []*Backend { return *c.backends.Load() }
 func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.noteTLS(&opt)
 	c.opt.Store(&opt)
 	old := map[string]*Backend{}
 	for _, b := range c.Backends() {
