@@ -91,7 +91,7 @@ func java(w *workshop) (Command, error) {
 		return Command{}, err
 	}
 	path, err := tool{name: "java", debianPackage: jdk}.find()
-	return Command{Path: path, Args: []string{"-Xmx256m", "-XX:+UseSerialGC", "-classpath", classpath, "Main"}}, err
+	return Command{Path: path, Args: []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-classpath", classpath, "Main"}}, err
 }
 
 // rust compiles the driver and all that it needs, in the versions of Cargo.lock, without optimisation; the
