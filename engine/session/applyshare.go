@@ -33,7 +33,7 @@ func (p *Proxy) applySharing(setup *Setup, removed []*Frontend) {
 	p.pools.drop(func(spec *poolSpec) bool {
 		fe := p.frontends[spec.fe]
 		return spec.backend.Gone() || fe == nil || fe.set.Load().Sharing == nil ||
-			fe.set.Load().cluster != spec.cluster
+			fe.set.Load().cluster != spec.cluster || spec.redefined(fe.set.Load())
 	})
 	p.hubs.drop(func(h *hub) bool { return h.backend.Gone() })
 	for _, fe := range p.frontends {
@@ -41,6 +41,12 @@ func (p *Proxy) applySharing(setup *Setup, removed []*Frontend) {
 			p.warm(set)
 		}
 	}
+}
+
+// redefined tells that the pool's database is another one by now, or that somebody else logs in there.
+func (spec *poolSpec) redefined(set *Settings) bool {
+	d, ok := set.Sharing.Access.Database(spec.dbName)
+	return ok && (d.Target != spec.target || cmp.Or(d.User, spec.client) != spec.user)
 }
 
 // applyCaps puts the limits of server connections in force that hold across pools.

@@ -50,10 +50,16 @@ func (s *Session) askToLeave(e codec.Error) {
 	case s.sh != nil && e.Cond == codec.BackendGone: // it goes on at another backend
 	case s.stage == stageRelay:
 		s.leaving = &e
-		if s.busy() == "" {
+		if s.busy() == "" || s.heldBack() {
 			s.leave(Drained)
 		}
 	}
+}
+
+// heldBack tells that the session waits for a server connection of a database that is paused.
+func (s *Session) heldBack() bool {
+	sh := s.sh
+	return sh != nil && sh.at == nil && sh.since > 0 && sh.home.spec.pool.Paused()
 }
 
 // forceToLeave ends a session that should have left by now, with e for its client.

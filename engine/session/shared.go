@@ -376,14 +376,19 @@ func (s *Session) spec() *poolSpec {
 	if set.Sharing == nil || set.cluster != s.set.cluster {
 		set = s.set
 	}
+	if set != s.set {
+		sh.redefine(set)
+	}
 	user, secret := sh.found.Login(sh.learned())
 	w := &wanted{set: set, backend: s.backend, found: sh.found, limits: sh.found.Limits,
 		client: s.user, user: user, secret: secret}
 	if set != s.set {
 		w.limits = set.limitsOf(s.user, sh.found.Database.Name)
 	}
-	if sh.gate == nil { // what the client has shown is known to its pool alone
-		w.secret, w.known = codec.Secret{}, sh.home.spec.secret.Load()
+	if sh.gate == nil {
+		if sh.home.spec.user == user { // what the client has shown is known to its pool alone
+			w.secret, w.known = codec.Secret{}, sh.home.spec.secret.Load()
+		}
 	} else {
 		if w.special = sh.gate.Special(); w.special != (codec.Param{}) {
 			w.params, w.session = sh.gate.Settings(), s.id
@@ -394,6 +399,17 @@ func (s *Session) spec() *poolSpec {
 		}
 	}
 	return s.p.pools.find(s.p, w)
+}
+
+// redefine takes over what a reload has changed about the client's database: where it is, and who logs
+// in there.
+func (sh *shared) redefine(set *Settings) {
+	d, ok := set.Sharing.Access.Database(sh.found.Database.Name)
+	if ok && (d.Target != sh.found.Database.Target || d.User != sh.found.Database.User) {
+		found := *sh.found
+		found.Database = d
+		sh.found = &found
+	}
 }
 
 // learned is what the client's login has shown of its secret.
