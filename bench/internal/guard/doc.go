@@ -9,6 +9,9 @@
 //	client ──▶ valgrind: sluice run ──▶ backend      client and backend are part of this process,
 //	       ◀──                      ◀──              and say the same bytes again and again
 //
+// In a funnel Sluice itself speaks to the backend as well, in words of its own, so that there the backend
+// answers message by message.
+//
 // A program is run twice in the same way but for the number of queries. What the start, the logins and
 // the end cost is the same in both, so
 //

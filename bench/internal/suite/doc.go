@@ -11,9 +11,10 @@
 //	               └─ its CPU, memory and context switches, over the same seconds
 //	                  in which the queries are counted
 //
-// The work is cut into stages, one for each kind of server and sides with TLS, and these into cells, a
-// load under a scenario. Servers stay up for their stages, contenders for a stage, generators for a
-// sample.
+// The work is cut into stages, one for each kind of server, sides with TLS and number of server
+// connections that clients share, and these into cells, a load under a scenario. Servers stay up for their
+// stages, contenders for a stage, generators for a sample. Loads that are compared with each other have
+// their rounds together.
 //
 // To add a scenario, a load or a contender, add a row to its table (scenarios.go, with the line-ups of
 // who takes part where; loads.go; contenders.go). What the rows take is added up by plan.go, and a test

@@ -6,7 +6,8 @@ import (
 )
 
 // A funnel is many clients over a few server connections. Only poolers take part, and the server
-// itself where it takes as many connections as there are clients.
+// itself where it takes as many connections as there are clients. The most clients are synthetic: pgbench
+// looks at all of its descriptors in each of its turns, so that with thousands it would measure itself.
 const (
 	funnelPool     = 20   // server connections of a contender
 	funnelClients  = 512  // the fewer clients

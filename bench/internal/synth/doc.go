@@ -9,7 +9,8 @@
 // answer, and the first one that is wrong ends the load with an error. So a load that ends well also
 // says that nothing was lost, changed or mixed up. The protocols are real ones: drivers and poolers
 // can log in, set their variables, prepare, and ping. Filler is never made: it is written from one
-// block of memory.
+// block of memory. Of a session's state the server knows its user, which is what a pooler is told that
+// asks (pglook.go).
 //
 // # Closed and open loop
 //
