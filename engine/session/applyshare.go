@@ -29,6 +29,9 @@ func (p *Proxy) applySharing(setup *Setup, removed []*Frontend) {
 		if fe := p.frontends[spec.fe]; fe != nil && fe.set.Load().Sharing != nil {
 			p.pools.retune(spec, fe.set.Load())
 		}
+		if n := spec.cluster.TLSChanges(); spec.secured.Swap(n) != n {
+			spec.pool.Reconnect()
+		}
 	}
 	p.pools.drop(func(spec *poolSpec) bool {
 		fe := p.frontends[spec.fe]

@@ -28,6 +28,7 @@ type poolSpec struct {
 	sharing atomic.Pointer[Sharing]
 	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
+	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
 	dropped atomic.Bool                  // nobody is to use it any more
 	special codec.Param                  // the kind of connection, if it can't be shared
 	params  []codec.Param                // of the startup of such a one
@@ -129,6 +130,7 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 			dbName: w.found.Database.Name, target: w.found.Database.Target, user: w.user, client: w.client,
 			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params}
 		spec.secret.Store(w.known)
+		spec.secured.Store(spec.cluster.TLSChanges())
 		ps.specs[key] = spec
 	}
 	if spec.sharing.Load() != sh || spec.pool == nil {
