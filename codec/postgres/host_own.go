@@ -11,7 +11,7 @@ func (h *host) settle(t *codec.Turn) {
 		h.leave(t)
 	case h.doubt > 0 && (h.gone || g != nil && !g.group && g.left == 0):
 		h.write(oweProbe, 0, "", t)
-	case g == nil || h.tx != codec.TxIdle || g.group || g.left > 0 || g.fail != nil || g.cfg.Lasting || h.failed != nil:
+	case g == nil || h.tx != codec.TxIdle || g.group || g.left > 0 || g.fail != nil || g.introErr != nil || g.cfg.Lasting || h.failed != nil:
 	case g.suspect&wordLook != 0:
 		if !h.blind {
 			h.look(t, g.suspect&wordLook)
@@ -22,6 +22,7 @@ func (h *host) settle(t *codec.Turn) {
 		h.change(g.settings, t)
 	default:
 		g.unsure, g.hold = false, false
+		h.news(t)
 	}
 }
 
@@ -108,11 +109,13 @@ func (h *host) seen(said string) {
 		return
 	}
 	if said != "" || h.lookErr != nil {
-		g.blind, h.blind, h.lookErr = true, true, nil
-		g.suspect |= w
+		h.lookErr = nil
 		if g.intro == nil {
 			g.introErr = codec.Error{Cond: codec.BackendLost, Text: "the session's settings could not be read", Raw: said}
+			return
 		}
+		g.blind, h.blind = true, true
+		g.suspect |= w
 		return
 	}
 	res := h.looking.result()

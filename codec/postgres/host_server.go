@@ -323,7 +323,7 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 		h.ownDone(d, t)
 	} else {
 		if d.Act == codec.OwedForward {
-			h.commandDone(d)
+			h.commandDone(d, t)
 		}
 		h.pop(t)
 		if h.curing {
@@ -337,7 +337,7 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 }
 
 // commandDone tells of the end of a client's command.
-func (h *host) commandDone(d debt) {
+func (h *host) commandDone(d debt, t *codec.Turn) {
 	failed := h.erred
 	h.replied, h.erred, h.instead = false, false, nil
 	g := h.guest
@@ -349,7 +349,10 @@ func (h *host) commandDone(d debt) {
 		g.fail = errSingle
 	}
 	if h.tx != codec.TxIdle {
-		g.hold = false
+		if g.hold {
+			g.hold = false
+			h.news(t)
+		}
 	} else if !g.cfg.Lasting {
 		g.suspect |= g.settings.always()
 	}
@@ -362,7 +365,8 @@ func (h *host) commandDone(d debt) {
 	g.watch.OnDone(kindOf(d.Code), failed)
 }
 
-// status takes a ParameterStatus. The client hears of it unless Sluice itself has caused it.
+// status takes a ParameterStatus. The client hears of it unless Sluice itself has caused it; what a RESET
+// or DISCARD reports it hears when its own settings have been put back.
 func (h *host) status(t *codec.Turn) error {
 	name, rest, ok := cutString(h.body)
 	value, rest, ok2 := cutString(rest)
@@ -372,7 +376,7 @@ func (h *host) status(t *codec.Turn) error {
 	was := h.report
 	h.report = was.with(string(name), string(value))
 	g := h.guest
-	if g == nil || h.gone || g.told == nil || h.owed.Len() > 0 && h.owed.Front().Act == codec.OwedSwallow {
+	if g == nil || h.gone || g.told == nil || g.hold || h.owed.Len() > 0 && h.owed.Front().Act == codec.OwedSwallow {
 		return nil
 	}
 	if g.told != was {

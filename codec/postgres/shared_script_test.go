@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,11 +17,12 @@ import (
 //	s? Q(select 1)          the server has got that, and nothing else
 //	s: T D C(SELECT 1)      the server sends
 //	c? T D C(SELECT 1)      the client has got that, and nothing else
+//	s~ set_config           what the server has got holds that
 //	free, busy=owed, …      what the machines must say now
 //	detach, host 2, …       what the session does
 //
 // Words are messages by their type bytes. P(name;text), B(portal;statement), D(S;name), C(S;name) and
-// E(portal) are the client's; Z(I), C(tag), E(state;text), S(name;value) the server's.
+// E(portal) are the client's; Z(I), C(tag), E(state;text), S(name;value), D(kind;name;value), which is a row of a look, the server's.
 type play struct {
 	t         testing.TB
 	cut       int // bytes of each piece; 0: whole
@@ -116,6 +118,22 @@ func (p *play) onClient(name string) {
 	}
 }
 
+// login turns to a new client, that asks for settings, and prepares its session with the host in mind.
+func (p *play) login(line, settings string) {
+	p.t.Helper()
+	var params []codec.Param
+	for _, s := range strings.Split(settings, ";") {
+		name, value, _ := strings.Cut(s, "=")
+		params = append(params, codec.Param{Name: name, Value: value})
+	}
+	p.guest = p.shelf.NewGuest(askedGate{params: params}, p.cfg, nil).(*guest)
+	p.guests[fmt.Sprint("login ", len(p.guests))] = p.guest
+	p.left, p.need = nil, codec.NeedBytes
+	p.open()
+	p.guest.Introduce(p.host, &p.turn)
+	p.turn.Flush()
+}
+
 func (p *play) line(line string) {
 	p.t.Helper()
 	verb, rest, _ := strings.Cut(line, " ")
@@ -128,6 +146,11 @@ func (p *play) line(line string) {
 		p.compare(line, &p.client, wire(p.t, codec.Server, rest))
 	case "s?":
 		p.compare(line, &p.server, wire(p.t, codec.Client, rest))
+	case "s~":
+		if !bytes.Contains(p.server.Bytes(), []byte(rest)) {
+			p.fail(line, "got  %s", unwire(p.server.Bytes()))
+		}
+		p.server.Reset()
 	case "host":
 		p.onHost(rest)
 	case "unit":
@@ -144,6 +167,8 @@ func (p *play) line(line string) {
 			p.fail(line, "the host is not free: %s, pin %q", p.guest.Busy(), p.guest.Pin())
 		}
 		p.guest.Detach()
+	case "login":
+		p.login(line, rest)
 	case "forget":
 		p.host.Forget()
 	case "abandon":
@@ -188,6 +213,13 @@ func (p *play) check(line string) {
 		got = p.abandoned
 	case "error":
 		got = fmt.Sprint(p.ending)
+	case "refused":
+		_, err := p.guest.Introduction()
+		got = fmt.Sprint(err)
+	case "settings":
+		for _, s := range p.guest.settings.all() {
+			got += s.name + "=" + s.value + ";"
+		}
 	case "aside":
 		got = strings.TrimSpace(fmt.Sprintf("%d %s", p.guest.Aside().Kind, p.guest.Aside().Name))
 	default:
@@ -345,8 +377,17 @@ func wireBody(side codec.Side, typ byte, arg string, a []string) string {
 	switch typ {
 	case 'C':
 		return arg + "\x00"
-	case 'T', 'D':
+	case 'T':
 		return "\x00\x00"
+	case 'D':
+		if arg == "" {
+			return "\x00\x00"
+		}
+		row := []byte{0, 3}
+		for _, s := range []string{a[0], a[1], hex.EncodeToString([]byte(a[2]))} {
+			row = append(binary.BigEndian.AppendUint32(row, uint32(len(s))), s...)
+		}
+		return string(row)
 	case 't':
 		return "\x00\x00"
 	case 'G', 'H', 'W':
