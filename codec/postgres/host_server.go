@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -41,39 +42,86 @@ func (h *host) Server(p []byte, t *codec.Turn) error {
 	return err
 }
 
-// read reads the present run to its end.
+// read reads the present run to its end: messages that lie in it as a whole at once, others as they come.
 func (h *host) read(t *codec.Turn) error {
-	c, r := &h.in, &h.run
+	r := &h.run
 	for r.at < len(r.p) {
-		if c.left == 0 {
-			if h.replied && c.have == 0 && h.passesRows() {
-				if r.at = len(r.p) - len(skipRows(r.p[r.at:])); r.at == len(r.p) {
-					return nil
-				}
-			}
-			if ok, err := h.header(t); !ok || err != nil {
+		if !h.in.mid() {
+			if err := h.readWhole(t); err != nil || r.at == len(r.p) {
 				return err
 			}
 		}
-		body := c.body(r.p[r.at:])
-		c.left -= uint32(len(body))
-		r.at += len(body)
-		if h.fate >= fateKeep {
-			r.from = r.at
-		}
-		if h.fate == fateCopy || h.fate == fateKeep {
-			h.take(body)
-		}
-		if c.left > 0 {
-			return nil
-		}
-		if err := h.end(c.head[0], t); err != nil {
+		if err := h.readPart(t); err != nil {
 			return err
 		}
-		h.fate, h.body, h.gather = fatePass, nil, h.gather[:0]
-		if cap(h.gather) > maxQueryHead {
-			h.gather = nil
+	}
+	return nil
+}
+
+// readWhole reads messages up to one that does not lie in the run as a whole.
+func (h *host) readWhole(t *codec.Turn) error {
+	r := &h.run
+	for {
+		if h.replied && h.passesRows() {
+			r.at = len(r.p) - len(skipRows(r.p[r.at:]))
 		}
+		m := r.p[r.at:]
+		if len(m) < headerSize {
+			return nil
+		}
+		typ, size := m[0], binary.BigEndian.Uint32(m[1:])
+		if !serverRules[typ].allows(size) {
+			return ruleError(codec.Server, typ, size)
+		}
+		if uint64(size) >= uint64(len(m)) {
+			return nil
+		}
+		fate, err := h.begin(typ, size)
+		if err != nil {
+			return err
+		}
+		h.fate = fate
+		if fate >= fateKeep {
+			h.client(t)
+			r.from = r.at + 1 + int(size)
+		}
+		r.at += 1 + int(size)
+		if fate != fatePass && fate != fateSwallow {
+			h.body = m[headerSize : 1+size]
+		}
+		if err := h.end(typ, t); err != nil {
+			return err
+		}
+		h.fate, h.body = fatePass, nil
+	}
+}
+
+// readPart reads what there is of a message that comes in pieces.
+func (h *host) readPart(t *codec.Turn) error {
+	c, r := &h.in, &h.run
+	if c.left == 0 {
+		if ok, err := h.header(t); !ok || err != nil {
+			return err
+		}
+	}
+	body := c.body(r.p[r.at:])
+	c.left -= uint32(len(body))
+	r.at += len(body)
+	if h.fate >= fateKeep {
+		r.from = r.at
+	}
+	if h.fate == fateCopy || h.fate == fateKeep {
+		h.take(body)
+	}
+	if c.left > 0 {
+		return nil
+	}
+	if err := h.end(c.head[0], t); err != nil {
+		return err
+	}
+	h.fate, h.body, h.gather = fatePass, nil, h.gather[:0]
+	if cap(h.gather) > maxQueryHead {
+		h.gather = nil
 	}
 	return nil
 }
