@@ -29,7 +29,7 @@ type Shelf interface {
 
 // ShelfConfig of a Shelf.
 type ShelfConfig struct {
-	Loop int // its number: makes names of statements differ from those of other loops
+	Loop int // a number that no other shelf has: makes its names of statements differ from theirs
 }
 
 // Secret is what is known to prove, or to check, who somebody is. The zero value is nothing.

@@ -22,8 +22,9 @@ type loopState struct {
 	busy     int        // events under way that may give server connections to sessions
 	grants   []grant    // those that were given one, and go on behind the event
 	homes    map[*poolSpec]*home
-	shelves  map[string]codec.Shelf // by protocol
-	spare    [][]byte               // buffers for bytes that wait
+	shelves  map[shelfKey]*sharedShelf
+	shelved  int      // shelves made so far
+	spare    [][]byte // buffers for bytes that wait
 	kinds    map[kindOf]*access.Found
 	sweeper  engine.Timer
 	watched  int  // sessions whose work is limited in time
@@ -32,7 +33,7 @@ type loopState struct {
 
 func newLoopState(l *engine.Loop) *loopState {
 	on := &loopState{loop: l, stats: newLoopStats(), homes: map[*poolSpec]*home{},
-		shelves: map[string]codec.Shelf{}}
+		shelves: map[shelfKey]*sharedShelf{}}
 	on.list.next, on.list.prev = &on.list, &on.list
 	return on
 }

@@ -186,7 +186,7 @@ func (on *loopState) homeOf(spec *poolSpec) *home {
 	}
 	h = &home{on: on, spec: spec, intros: map[string]codec.Introduction{},
 		conns: map[*serverConn]struct{}{}, bst: on.stats.backend(spec.backend)}
-	h.shelf = on.shelfOf(spec.cluster.Options().Protocol)
+	h.shelf = on.shelfOf(spec)
 	on.homes[spec] = h
 	h.part = spec.pool.Part(on.loop.ID(), h)
 	return h
@@ -196,6 +196,7 @@ func (on *loopState) homeOf(spec *poolSpec) *home {
 func (on *loopState) leaveHome(spec *poolSpec) {
 	if h := on.homes[spec]; h != nil && len(h.conns) == 0 {
 		delete(on.homes, spec)
+		on.leaveShelf(spec)
 	}
 }
 
@@ -207,14 +208,44 @@ func (h *home) forget(sc *serverConn) {
 	}
 }
 
-// shelfOf is what guests and hosts of a protocol share on this loop.
-func (on *loopState) shelfOf(p codec.Protocol) codec.Shelf {
-	s := on.shelves[p.Name()]
+// shelfKey names the pools whose guests and hosts have a shelf in common: those of one database and user, at
+// whatever backend. What is known of a statement holds for all of these, and for no others.
+type shelfKey struct{ listener, cluster, database, user string }
+
+// sharedShelf is a shelf and the number of the loop's homes that use it.
+type sharedShelf struct {
+	codec.Shelf
+	homes int
+}
+
+func (spec *poolSpec) shelfKey() shelfKey {
+	return shelfKey{spec.fe, spec.cluster.Name(), spec.dbName, spec.user}
+}
+
+// shelfOf returns the shelf for a new home. Its number is its own among all shelves of all loops, and so are
+// the names that it gives to statements.
+func (on *loopState) shelfOf(spec *poolSpec) codec.Shelf {
+	k := spec.shelfKey()
+	s := on.shelves[k]
 	if s == nil {
-		s = p.(codec.Sharer).NewShelf(codec.ShelfConfig{Loop: on.loop.ID()})
-		on.shelves[p.Name()] = s
+		number := on.loop.ID() + on.shelved*len(spec.p.loops)
+		on.shelved++
+		s = &sharedShelf{Shelf: spec.cluster.Options().Protocol.(codec.Sharer).NewShelf(
+			codec.ShelfConfig{Loop: number})}
+		on.shelves[k] = s
 	}
-	return s
+	s.homes++
+	return s.Shelf
+}
+
+// leaveShelf takes note that a home is gone.
+func (on *loopState) leaveShelf(spec *poolSpec) {
+	k := spec.shelfKey()
+	if s := on.shelves[k]; s != nil {
+		if s.homes--; s.homes == 0 {
+			delete(on.shelves, k)
+		}
+	}
 }
 
 // A home is what its part of the pool has carried out.
