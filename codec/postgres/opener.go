@@ -178,11 +178,12 @@ func (o *opener) strange(what string) codec.Op {
 	return o.refuse(codec.Error{Cond: codec.ServerNotSupport, Text: what})
 }
 
-// refused ends the login by the server's own words.
+// refused ends the login by the server's own words: it takes nobody at present, or not this user.
 func (o *opener) refused(msg []byte) codec.Op {
-	return o.refuse(codec.Error{
-		Cond: codec.NoBackend,
-		Text: parseError(msg[headerSize:]).Error(),
-		Raw:  string(bytes.Clone(msg)),
-	})
+	said := parseError(msg[headerSize:])
+	cond := codec.AuthDenied
+	if cantTakeUs(said.state) {
+		cond = codec.NoBackend
+	}
+	return o.refuse(codec.Error{Cond: cond, Text: said.Error(), Raw: string(bytes.Clone(msg))})
 }

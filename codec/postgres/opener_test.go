@@ -284,12 +284,16 @@ func TestOpenerRest(t *testing.T) {
 
 // TestOpenerRefusedInTheServersWords keeps them whole for the client.
 func TestOpenerRefusedInTheServersWords(t *testing.T) {
-	words := message('E', "SFATAL\x00VFATAL\x00C3D000\x00Mdatabase \"x\" does not exist\x00\x00")
-	e := errandScript{}.hold(t, every(3))
-	e.give(words)
-	want := codec.Error{Cond: codec.NoBackend, Text: `FATAL 3D000: database "x" does not exist`, Raw: string(words)}
-	if got := e.opener.Refusal(); got != want {
-		t.Errorf("got %#v", got)
+	for state, cond := range map[string]codec.Condition{
+		"3D000": codec.AuthDenied, "28P01": codec.AuthDenied, "57P03": codec.NoBackend, "53300": codec.NoBackend,
+	} {
+		words := message('E', "SFATAL\x00VFATAL\x00C"+state+"\x00Mso it is\x00\x00")
+		e := errandScript{}.hold(t, every(3))
+		e.give(words)
+		want := codec.Error{Cond: cond, Text: "FATAL " + state + ": so it is", Raw: string(words)}
+		if got := e.opener.Refusal(); got != want {
+			t.Errorf("got %#v", got)
+		}
 	}
 }
 

@@ -240,11 +240,17 @@ func (on *loopState) sweep() {
 // its client is told by the server; a transaction that idles ends with its session.
 func (s *Session) overdue(sc *serverConn, now int64) {
 	l, t := &s.sh.found.Limits, &s.clock
-	if t.open > 0 {
-		took := asDuration(now - t.begun[t.head%timedOpen])
-		if l.QueryTimeout > 0 && took > l.QueryTimeout && sc.cancels == 0 && sc.cancelled != t.begun[t.head%timedOpen] {
-			sc.cancelled = t.begun[t.head%timedOpen]
+	if begun := t.begun[t.head%timedOpen]; t.open > 0 && l.QueryTimeout > 0 {
+		took := asDuration(now - begun)
+		switch {
+		case took <= l.QueryTimeout:
+		case sc.cancelled != begun && sc.cancels == 0:
+			sc.cancelled = begun
 			sc.cancel(nil)
+		case took > l.QueryTimeout+sc.home.spec.sharing.Load().AbandonTimeout:
+			// A server does not see to a cancel while nobody takes what it sends.
+			s.end(TimedOut, &codec.Error{Cond: codec.QueryTimeout, Text: "terminating connection due to query timeout"}, nil)
+			return
 		}
 	}
 	if !s.sh.guest.InTransaction() {

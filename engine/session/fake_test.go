@@ -73,6 +73,11 @@ func (f *fakePG) addr() string { return f.ln.Addr().String() }
 // stop is a crash: every connection is cut.
 func (f *fakePG) stop() {
 	f.ln.Close()
+	f.cutAll()
+}
+
+// cutAll cuts every connection.
+func (f *fakePG) cutAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for c := range f.conns {

@@ -235,7 +235,7 @@ func (sc *serverConn) openFailed(err error) {
 	on.stats.pending--
 	on.stats.dialFails++
 	var own codec.Error
-	if !errors.As(err, &own) || own.Raw == "" {
+	if !errors.As(err, &own) || own.Cond != codec.AuthDenied {
 		sc.home.spec.backend.Suspect()
 	}
 	sc.home.forget(sc)

@@ -35,6 +35,7 @@ type shared struct {
 	desk    *deskState
 	watched bool // its work is limited in time
 	noticed bool // the client was told that it waits
+	failed  bool // its backend's pool could open no server connection for it
 }
 
 // heldMax bounds, in bytes, what a client may send while it waits; then it is read no further.
@@ -298,7 +299,7 @@ func (s *Session) waitFailed(err error) {
 	}
 	left := s.cluster.Options().RetryTimeout - asDuration(engine.Nano()-sh.since)
 	var own codec.Error
-	lasting := errors.As(err, &own) && own.Raw != "" && sh.intro // the server's own no, at a login
+	lasting := errors.As(err, &own) && own.Cond == codec.AuthDenied && sh.intro // the server's own no, at a login
 	if errors.Is(err, pool.ErrDisabled) || lasting || left <= 0 {
 		if own.Raw == "" {
 			own = codec.Error{Cond: codec.NoBackend, Text: "no server is available"}
@@ -306,6 +307,7 @@ func (s *Session) waitFailed(err error) {
 		s.endWaiting(own, err)
 		return
 	}
+	sh.failed = true // another backend may do better
 	if sh.retry == nil {
 		sh.retry = &engine.Timer{}
 	}
@@ -332,34 +334,34 @@ func (s *Session) endWaiting(e codec.Error, cause error) {
 // settleHome makes sure that the session's home is at a backend that can be used, and finds another one if
 // not. It tells whether the session goes on.
 func (s *Session) settleHome() bool {
-	b := s.backend
-	if b != nil && !b.Gone() && b.Health() != upstream.Down && s.sh.home != nil && s.sh.home.spec.pool.Usable(s.on.loop.Now()) {
+	b, home := s.backend, s.sh.home
+	up := !b.Gone() && b.Health() != upstream.Down
+	if up && !s.sh.failed && home.spec.pool.Usable(s.on.loop.Now()) {
 		return true
 	}
+	s.sh.failed = false
 	s.on.turn.Flush() // what the client was told comes before what it may be told here
-	if s.fe.closed.Load() && s.sh.home != nil && s.sh.home.spec.dropped.Load() {
+	dropped := home.spec.dropped.Load()
+	if dropped && s.fe.closed.Load() {
 		s.endWaiting(listenerGone, nil) // nothing is opened for it any more
 		return false
 	}
-	next, why := s.cluster.Pick(s.set.want(), nil)
-	switch {
-	case next == nil && b != nil && !b.Gone():
-		return true // as good as any
-	case next == nil:
-		s.endWaiting(codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
-		return false
-	case next == b:
-		next.Release()
-		if s.sh.home.spec.dropped.Load() {
-			s.moveIn()
+	if !up || !dropped {
+		next, why := s.cluster.Pick(s.set.want(), []*upstream.Backend{b})
+		if next == nil && b.Gone() {
+			s.endWaiting(codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
+			return false
 		}
-		return true
+		if next != nil {
+			b.Release()
+			s.backend = next
+			s.moveIn()
+			return true
+		}
 	}
-	if b != nil {
-		b.Release()
+	if dropped {
+		s.moveIn()
 	}
-	s.backend = next
-	s.moveIn()
 	return true
 }
 
@@ -456,7 +458,11 @@ func (s *Session) partIfFree() {
 		return
 	}
 	if s.set.Sharing.SchemaWatch && sc.schemaChanged() {
-		sc.schema = sc.home.spec.schema.Add(1)
+		e := sc.home.spec.schema.Add(1)
+		if e != sc.schema+1 { // others have changed it too
+			sc.host.Forget()
+		}
+		sc.schema = e
 	}
 	sh.pin = ""
 	if sh.lasting() {

@@ -109,8 +109,11 @@ func (s *stand) notCalm() (left string) {
 		held += b.Sessions()
 	}
 	sum, _ := s.snapshot()
+	s.sharers.mu.Lock()
+	counted := len(s.sharers.users) + len(s.sharers.databases)
+	s.sharers.mu.Unlock()
 	if s.Clients() != 0 || int(sum.connected) != idle || open != idle || sum.pending != 0 || s.keys.len() != 0 ||
-		s.logins.Load() != 0 || held != 0 || len(s.sharers.users)+len(s.sharers.databases) != 0 || s.cancels.Load() != 0 {
+		s.logins.Load() != 0 || held != 0 || counted != 0 || s.cancels.Load() != 0 {
 		left += fmt.Sprintf("%d clients, %d of %d connections counted, %d by the pools, %d pending, %d keys, %d logins, %d on backends, %d cancels",
 			s.Clients(), sum.connected, idle, open, sum.pending, s.keys.len(), s.logins.Load(), held, s.cancels.Load())
 	}
@@ -194,4 +197,10 @@ func TestSharedClientIsReadOn(t *testing.T) {
 	if tag, _ := c.query("select"); tag != "db-a" {
 		t.Errorf("the client's next query: %q", tag)
 	}
+}
+
+// limitedTo is a table like that of trusting(1), with a time-out of queries.
+func limitedTo(queries time.Duration) *access.Table {
+	return access.New(access.Options{Method: codec.AuthTrust, AnyDatabase: true, Users: []access.User{{Name: "alice"}},
+		Limits: access.Limits{Unit: access.UnitTransaction, PoolSize: 1, QueryTimeout: queries}})
 }
