@@ -117,6 +117,9 @@ func (r *run) sample(ctx context.Context, c cell, s *server, e *entrant, rate fl
 // measure takes a sample, once more if its load ended before its window did.
 func (r *run) measure(ctx context.Context, c cell, s *server, e *entrant, rate float64) (Sample, error) {
 	at := target{addr: e.addr, sides: c.Sides, certs: r.certs, rate: rate, window: r.window(c), dir: r.dir}
+	if c.crowds(e.Contender) {
+		at.more = crowdTakes
+	}
 	for try := 1; ; try++ {
 		sample, err := measure(ctx, c.Load, s, e, at)
 		if try == outlastedTries || !errors.Is(err, errOutlasted) {

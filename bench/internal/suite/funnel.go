@@ -22,6 +22,14 @@ var (
 	mostSynth = fraction.with(1500 * time.Millisecond)
 )
 
+// crowds reports whether a contender has a server connection for each of many clients although it should
+// not: the server itself. A busy machine may not have it take so many in time, so it may fail, and it has
+// longer to begin.
+func (c cell) crowds(x Contender) bool { return x.start == nil && c.Pool > 0 }
+
+// crowdTakes is how much longer the run of a load has to be for that.
+const crowdTakes = 2 * time.Second
+
 // syntheticFunnels are the loads of few and of many clients, each pair with one way to ask.
 func syntheticFunnels() []Load {
 	var out []Load

@@ -63,6 +63,7 @@ type target struct {
 	certs  certs
 	rate   float64       // queries per second over all clients; 0 = as many as possible
 	window time.Duration // that is to be measured
+	more   time.Duration // that the run has to be longer for its begin
 	lasts  time.Duration // the whole run
 	dir    string        // for files
 }

@@ -44,6 +44,7 @@ func startPgbench(_ context.Context, l Load, at target) (*generator, error) {
 	log := fmt.Sprintf("%s.%d", prefix, p.PID())
 	return &generator{
 		Process: p,
+		said:    &progress,
 		warm:    func() error { return progress.says("progress: ") },
 		result: func(from, to time.Time) (clientView, error) {
 			defer os.Remove(log)

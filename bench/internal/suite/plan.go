@@ -125,6 +125,9 @@ func (o *Options) plan(list []Contender) plan {
 					p.takes += contenderTakes
 				}
 				samples += o.rounds(c)
+				if c.crowds(x) {
+					part.takes += time.Duration(o.rounds(c)) * crowdTakes
+				}
 			}
 			part.samples += samples
 			part.takes += time.Duration(samples) * o.sampleTakes(c)

@@ -194,6 +194,7 @@ func (o *Options) lineup(c cell, all []Contender) []Contender {
 			in = slices.Contains(o.Only, x.Name)
 		}
 		if in && x.can(c) {
+			x.Guest = x.Guest || c.crowds(x)
 			out = append(out, x)
 		}
 	}

@@ -55,7 +55,7 @@ type reading struct {
 
 // measure runs a load against an entrant and samples it over the target's window.
 func measure(ctx context.Context, l Load, s *server, e *entrant, at target) (Sample, error) {
-	at.lasts = l.pace.lasts(at.window)
+	at.lasts = l.pace.lasts(at.window) + at.more
 	ctx, cancel := context.WithTimeout(ctx, at.lasts+generatorPatience)
 	defer cancel()
 	pids, err := e.pids()
