@@ -124,15 +124,11 @@ const applicationName = "application_name"
 // Adopt takes over what a client that asked for the same was told. Only application_name is the
 // client's own.
 func (g *guest) Adopt(in codec.Introduction) {
-	o := *in.(*introduction)
+	o := in.(*introduction)
 	if name, ok := g.applicationName(); ok {
-		major, encoding := majorVersion(firstOf(o.report.get("server_version"))), firstOf(o.report.get("server_encoding"))
-		if name, ok = canonicalName(name, major, encoding); ok {
-			o.settings = newSettings([]setting{{applicationName, name}}).over(o.settings)
-			o.report = o.report.with(applicationName, name)
-		}
+		o = g.shelf.named(o, name)
 	}
-	g.intro = &o
+	g.intro = o
 	g.startup, g.settings = o.settings, o.settings
 	g.role, g.user = o.role, o.user
 	g.told = o.report

@@ -1,6 +1,10 @@
 package postgres
 
-import "sluice/codec"
+import (
+	"strings"
+
+	"sluice/codec"
+)
 
 // introduction is what clients that ask for the same are told of their session at the end of the
 // login, and the settings in force for it, as the server writes them. It is not changed once made.
@@ -13,6 +17,41 @@ type introduction struct {
 
 // reported are the parameters for the client's ParameterStatus messages.
 func (in *introduction) reported() []codec.Param { return in.report.params }
+
+// maxNamed bounds the introductions that a shelf keeps by the names of applications.
+const maxNamed = 1024
+
+// namedIntroduction is an introduction, and the application_name that stands in it in place of its own.
+type namedIntroduction struct {
+	of   *introduction
+	name string
+}
+
+// named returns the introduction with another application_name: the same one for all clients of that
+// name, which differ in nothing else.
+func (s *shelf) named(in *introduction, name string) *introduction {
+	major, encoding := majorVersion(firstOf(in.report.get("server_version"))), firstOf(in.report.get("server_encoding"))
+	name, ok := canonicalName(name, major, encoding)
+	if !ok {
+		return in
+	}
+	key := namedIntroduction{in, name}
+	o := s.introductions[key]
+	if o == nil {
+		o = &introduction{
+			report:   in.report.with(applicationName, name),
+			settings: newSettings([]setting{{applicationName, name}}).over(in.settings),
+			role:     in.role,
+			user:     in.user,
+		}
+		if s.introductions == nil || len(s.introductions) >= maxNamed {
+			s.introductions = make(map[namedIntroduction]*introduction)
+		}
+		key.name = strings.Clone(name) // it may be a piece of something longer
+		s.introductions[key] = o
+	}
+	return o
+}
 
 // report is what a server has reported by ParameterStatus. It is not changed once made.
 type report struct{ params []codec.Param }
