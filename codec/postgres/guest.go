@@ -32,10 +32,12 @@ type guest struct {
 	left    uint32 // bytes of the message that has been acted on that are still to come
 	drop    bool   // those are not for the server
 	scan    bool   // those are text for scanner
+	later   bool   // what that says counts when the statement is run
 	scanner wordScanner
 	ahead   ahead // what was found of a Query that waits
 
-	names   map[string]*named // the client's prepared statements
+	names   map[string]*named // the client's prepared statements that are shared, by key
+	apart   apartStmts        // the others
 	unnamed unnamedStmt
 	closed  uint64 // batch in which a name was closed last
 
@@ -70,7 +72,8 @@ type guest struct {
 
 // named is a prepared statement of a client by its name.
 type named struct {
-	name  string
+	name  string // what of it counts: its key
+	apart bool   // it is not shared, there is no st
 	st    *stmt
 	batch uint64 // in which it was made; see host.settled
 }
@@ -200,9 +203,13 @@ func (g *guest) rest(s *source, from, to int) {
 	}
 	if g.left -= uint32(to - from); g.left == 0 {
 		if g.scan {
-			g.suspect |= g.scanned()
+			if g.later {
+				g.scannedApart()
+			} else {
+				g.suspect |= g.scanned()
+			}
 		}
-		g.drop, g.scan = false, false
+		g.drop, g.scan, g.later = false, false, false
 	}
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"math"
 
 	"sluice/codec"
 )
@@ -29,7 +30,7 @@ func (g *guest) command(r *request, text []byte) (done bool, need codec.Need, er
 	case cmdExecute:
 		return g.sqlExecute(r, text, c)
 	case cmdDeallocate, cmdDeallocateAll:
-		return g.sqlDeallocate(r, c)
+		return g.sqlDeallocate(r, text, c)
 	case cmdListen, cmdUnlisten, cmdUnlistenAll:
 		return g.listen(r, c)
 	}
@@ -59,13 +60,13 @@ func (g *guest) settled() codec.Need {
 // sqlPrepare acts on PREPARE.
 func (g *guest) sqlPrepare(r *request, text []byte, c *command) (bool, codec.Need, error) {
 	h := g.host
-	if h == nil || h.prepared() == 0 || g.group {
+	if h == nil || h.prepared() == 0 || g.group || g.isApart(c.name()) {
 		return false, codec.NeedBytes, nil
 	}
 	if need := g.settled(); need != codec.NeedBytes {
 		return true, need, nil
 	}
-	old := g.names[string(c.name())]
+	old := g.find(c.name())
 	if old != nil { // the server has to say so
 		if err := g.readyForQuery(old, r); err != nil {
 			return true, codec.NeedBytes, err
@@ -75,10 +76,10 @@ func (g *guest) sqlPrepare(r *request, text []byte, c *command) (bool, codec.Nee
 	}
 	print := g.print()
 	print[1] ^= 1 // never the same as a Parse's
-	key := append(append(append([]byte(nil), text[:c.at]...), 0), text[c.end:]...)
-	st := g.shelf.intern(key, print, g.words)
+	tail := append(append(append([]byte(nil), text[:c.at]...), 0), text[c.end:]...)
+	st := g.shelf.intern(tail, print, g.words)
 	st.sql = c.at + 1
-	n := &named{name: string(c.name()), st: st, batch: h.sent}
+	n := &named{name: string(key(c.name())), st: st, batch: h.sent}
 	g.name(n)
 	r.s.cut(r.at)
 	if d := h.hold(st); d != nil {
@@ -104,11 +105,14 @@ func (g *guest) rewrite(r *request, text []byte, c *command, name string) {
 
 // sqlExecute acts on EXECUTE.
 func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Need, error) {
-	n := g.names[string(c.name())]
+	n := g.find(c.name())
 	if n == nil && g.host != nil && !g.host.sure(g.closed) {
 		return true, g.settled(), nil
 	}
 	if n == nil {
+		if g.isApart(c.name()) {
+			g.boundApart()
+		}
 		if !bytes.HasPrefix(c.name(), []byte(namePrefix)) {
 			return false, codec.NeedBytes, nil
 		}
@@ -145,7 +149,7 @@ func (g *guest) parseCommand(r *request, tail []byte) (done bool, need codec.Nee
 	if isSelect(text) || !soleCommand(text, c) || c.kind != cmdExecute && c.kind != cmdDeallocate {
 		return false, codec.NeedBytes, nil
 	}
-	n := g.names[string(c.name())]
+	n := g.find(c.name())
 	if n == nil {
 		return false, codec.NeedBytes, nil
 	}
@@ -160,8 +164,9 @@ func (g *guest) parseCommand(r *request, tail []byte) (done bool, need codec.Nee
 	out := appendHeader(r.s.t.Server.Begin(), 'P', 1+len(tail)-(end-at)+len(st.name))
 	out = append(append(append(append(out, 0), tail[:at]...), st.name...), tail[end:]...)
 	r.s.t.Server.End(out)
-	d := debt{Code: oweParse, Ref: owing{named: n}}
+	d := debt{Code: oweParse, Ref: owing{named: n}, Flag: flagTaken}
 	if kind == cmdDeallocate {
+		d.Ref.held = g.host.stmts[st]
 		// It is gone as soon as that is executed, and made anew if it is asked for again.
 		delete(g.names, n.name)
 		g.shelf.release(n.st)
@@ -231,11 +236,17 @@ func (h *host) drop(d *held, flag byte, t *codec.Turn) error {
 
 // sqlDeallocate acts on DEALLOCATE: only the client's names go. In a failed transaction it is the
 // server's to refuse.
-func (g *guest) sqlDeallocate(r *request, c *command) (bool, codec.Need, error) {
+func (g *guest) sqlDeallocate(r *request, text []byte, c *command) (bool, codec.Need, error) {
 	all := c.kind == cmdDeallocateAll
-	n := g.names[string(c.name())]
+	n := g.find(c.name())
 	if n == nil && g.host != nil && !g.host.sure(g.closed) {
 		return true, g.settled(), nil
+	}
+	if !all && !g.group && g.isApart(c.name()) {
+		if g.busy() {
+			return true, codec.NeedTurn, nil
+		}
+		return true, codec.NeedBytes, g.pass(text, g.closeApart(c.name(), oweQuery))
 	}
 	if g.group || !all && n == nil || all && g.pins&(wordPrepared|pinAlone) != 0 {
 		return false, codec.NeedBytes, nil
@@ -249,7 +260,7 @@ func (g *guest) sqlDeallocate(r *request, c *command) (bool, codec.Need, error) 
 		}
 	}
 	if all {
-		g.forgetNames()
+		g.forgetNames(math.MaxUint64)
 	} else {
 		delete(g.names, n.name)
 		g.shelf.release(n.st)
@@ -263,12 +274,14 @@ func (g *guest) sqlDeallocate(r *request, c *command) (bool, codec.Need, error) 
 	return true, codec.NeedBytes, nil
 }
 
-// forgetNames drops all prepared statements of the client.
-func (g *guest) forgetNames() {
-	for _, n := range g.names {
-		g.shelf.release(n.st)
+// forgetNames drops all prepared statements of the client that were made up to that batch.
+func (g *guest) forgetNames(batch uint64) {
+	for name, n := range g.names {
+		if n.batch <= batch {
+			delete(g.names, name)
+			g.shelf.release(n.st)
+		}
 	}
-	clear(g.names)
 }
 
 // answer tells the client that a Query was done, or why not.

@@ -135,6 +135,8 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 				h.stmts[kept.st] = kept
 				h.putNewest(kept)
 			}
+		case d.Ref.named != nil && d.Ref.named.apart && g != nil:
+			g.setApart(d.Ref.named)
 		case d.Ref.named != nil && g != nil:
 			if g.names[d.Ref.named.name] == nil {
 				g.names[d.Ref.named.name] = d.Ref.named
@@ -143,7 +145,9 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 			h.undoUnnamed(d.Ref.prev, batch)
 		}
 	case oweQuery:
-		if n := d.Ref.named; n != nil && d.Ref.st != nil { // a PREPARE
+		if n := d.Ref.named; n != nil && n.apart && g != nil { // a DEALLOCATE
+			g.setApart(n)
+		} else if n != nil && d.Ref.st != nil { // a PREPARE
 			if g != nil && g.names[n.name] == n {
 				delete(g.names, n.name)
 				g.shelf.release(n.st)
@@ -159,7 +163,12 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 // undoParse takes back a Parse.
 func (h *host) undoParse(i, n int, batch uint64, failed bool) {
 	g, d := h.guest, h.owed.At(i)
+	if n := d.Ref.named; n != nil && n.apart && g != nil {
+		g.dropApart(n.name)
+		return
+	}
 	if d.Flag&flagTaken != 0 {
+		h.undoDeallocate(d)
 		return
 	}
 	if d.Flag&flagUnnamed != 0 {
@@ -191,6 +200,17 @@ func (h *host) undoParse(i, n int, batch uint64, failed bool) {
 		delete(g.names, n.name)
 		g.shelf.release(n.st)
 	}
+}
+
+// undoDeallocate gives the client a statement back whose DEALLOCATE, sent by Parse, came to nothing.
+func (h *host) undoDeallocate(d *debt) {
+	g, n := h.guest, d.Ref.named
+	if g == nil || d.Ref.held == nil || g.names[n.name] != nil {
+		return
+	}
+	g.shelf.use(n.st)
+	g.names[n.name] = n
+	d.Ref.held.stale = false
 }
 
 // unmade forgets the statement of Parse i of that batch, which came to nothing, and that it was evicted

@@ -480,8 +480,8 @@ func (h *host) dropped(tag string) {
 		g.unnamed = g.noUnnamed()
 		fallthrough
 	case "DEALLOCATE ALL":
-		g.forgetNames()
-		g.pins &^= pinAlone
+		g.forgetNames(h.done)
+		g.forgetApart()
 		if h.owed.Len() == 1 {
 			h.wipe()
 		} else {

@@ -167,6 +167,8 @@ func (p *play) line(line string) {
 			p.fail(line, "the host is not free: %s, pin %q", p.guest.Busy(), p.guest.Pin())
 		}
 		p.guest.Detach()
+	case "prepared-max":
+		p.host.cfg = &codec.OpenerConfig{PreparedMax: int(rest[0] - '0')}
 	case "login":
 		p.login(line, rest)
 	case "forget":

@@ -257,11 +257,20 @@ func TestAbandon(t *testing.T) {
 			c: P(a;select 1) B(;a)
 			s? P(sluice_0_1;select 1) B(;sluice_0_1)
 			abandon
-			s? S
-			s: 1 2 Z(I)
+			s? P(;the client has gone before its Sync) S
+			s: 1 2 E(42601;syntax) Z(I)
 			s? Q(DISCARD ALL)
 			s: C(DISCARD ALL) Z(I)
 			prepared=0
+			free`},
+		{"in a batch that fails meanwhile", `
+			c: P(a;select 1) B(;a)
+			s? P(sluice_0_1;select 1) B(;sluice_0_1)
+			abandon
+			s? P(;the client has gone before its Sync) S
+			s: E(42601;bad) Z(I)
+			s? Q(DISCARD ALL)
+			s: C(DISCARD ALL) Z(I)
 			free`},
 		{"in a COPY", `
 			c: Q(copy t from stdin) d(1)
@@ -368,18 +377,4 @@ func TestCommandsByParse(t *testing.T) {
 		s: 1 2 C(DEALLOCATE) Z(I)
 		c? 1 2 C(DEALLOCATE) Z(I)
 		busy=owed`)
-}
-
-// A statement that is too long to be shared binds the session to its host.
-func TestParseAlone(t *testing.T) {
-	plays(t, `
-		unit short
-		c: P(a;select 1) S
-		s? P(a;select 1) S
-		s: 1 Z(I)
-		c? 1 Z(I)
-		pin=large-statement
-		taken
-		c: B(;a) E S
-		s? B(;a) E S`)
 }
