@@ -41,7 +41,10 @@ func (h *host) Abandon(t *codec.Turn) (cancel, ok bool) {
 	switch {
 	case h.copying == copyIn:
 		h.endCopy(t)
-	case g.group || h.deaf || h.copying == copyFailed:
+	case h.deaf || h.copying == copyFailed:
+		h.writeSync(t)
+	case g.group:
+		h.spoil(t)
 		h.writeSync(t)
 	}
 	g.group = false
@@ -60,6 +63,15 @@ func (h *host) writeSync(t *codec.Turn) {
 	t.Server.AppendString(syncMessage)
 	h.owed.Push(debt{Act: codec.OwedSwallow, Code: oweSync})
 	h.sent++
+}
+
+// spoil has what the client has sent since its last Sync fail: a server that loses its client before the
+// Sync does not commit it either.
+func (h *host) spoil(t *codec.Turn) {
+	const notSQL = "\x00the client has gone before its Sync\x00\x00\x00" // the unnamed statement, its text, no types
+	out := appendHeader(t.Server.Begin(), 'P', len(notSQL))
+	t.Server.End(append(out, notSQL...))
+	h.owed.Push(debt{Act: codec.OwedSwallow, Code: oweParse})
 }
 
 // endCopy breaks a COPY from a client off that has gone.
