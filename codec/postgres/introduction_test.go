@@ -52,9 +52,9 @@ func TestReportsBecomeOne(t *testing.T) {
 	if p.client.Len() > 0 || p.host.report != told || p.guest.told != told {
 		t.Errorf("the client is told %s", unwire(p.client.Bytes()))
 	}
-	p.host.report = told.with("TimeZone", "Asia/Tokyo")
 	p.answer("", wire(t, codec.Server, "C(SELECT 1)Z(I)"))
 	p.guest.Detach()
+	p.host.report = told.with("TimeZone", "Asia/Tokyo")
 	p.client.Reset()
 	p.send("", wire(t, codec.Client, "Q(select 1)"))
 	p.compare("", &p.client, wire(t, codec.Server, "S(TimeZone;Asia/Tokyo)"))
