@@ -1,7 +1,8 @@
 // Package e2e runs Sluice, as the program that users start, between real clients and real servers.
 //
 // What it needs on the machine: PostgreSQL and MariaDB servers with their client programs (psql,
-// pgbench, pg_dump, pg_recvlogical, mariadb) and sysbench. A missing one fails the tests that want it
+// pgbench, pg_dump, pg_recvlogical, mariadb) and sysbench, and the languages of the drivers in the folder
+// drivers, which says more. A missing one fails the tests that want it
 // and says what to install; nothing is skipped. Servers are started when the first test asks for
 // them, on loopback, in a temporary folder, and are stopped at the end.
 //
