@@ -172,6 +172,9 @@ func (f *fakePG) serve(c net.Conn) {
 		case strings.HasPrefix(body, "stall"):
 			f.stalled <- struct{}{}
 			<-f.stalled
+		case strings.HasPrefix(body, "echo"):
+			_, _ = c.Write(append(message('C', body), message('Z', status)...))
+			continue
 		case strings.HasPrefix(body, "copy"): // fails, and the data for it is read late
 			_, _ = c.Write(message('G', "\x00\x00\x00"))
 			<-f.stalled

@@ -131,19 +131,25 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params}
 		spec.secret.Store(w.known)
 		spec.secured.Store(spec.cluster.TLSChanges())
-		ps.specs[key] = spec
-	}
-	if spec.sharing.Load() != sh || spec.pool == nil {
-		opt := sh.Pool
-		opt.Size, opt.Min, opt.Reserve = w.limits.PoolSize, w.limits.PoolMin, w.limits.PoolReserve
 		spec.sharing.Store(sh)
-		spec.pool = ps.group.Pool(key, &opt)
+		spec.pool = ps.group.Pool(key, w.options())
 		ps.orders.obey(spec.pool, spec.dbName)
+		ps.specs[key] = spec
+	} else if spec.sharing.Load() != sh {
+		spec.sharing.Store(sh)
+		spec.pool.SetOptions(w.options())
 	}
 	if !w.secret.Zero() {
 		spec.secret.Store(&w.secret)
 	}
 	return spec
+}
+
+// options are those of the pool.
+func (w *wanted) options() *pool.Options {
+	opt := w.set.Sharing.Pool
+	opt.Size, opt.Min, opt.Reserve = w.limits.PoolSize, w.limits.PoolMin, w.limits.PoolReserve
+	return &opt
 }
 
 // drop lets go of the pools that which names: their connections close as they come free.
