@@ -155,10 +155,13 @@ type hubKey struct {
 	database string
 }
 
+// hubKey names the listening connection for the database of a pool.
+func (spec *poolSpec) hubKey() hubKey { return hubKey{spec.backend, spec.target} }
+
 // hubOf is the listening connection for the database of a pool, which logs in as the first one who
 // listened.
 func (p *Proxy) hubOf(spec *poolSpec) *upstream.Hub {
-	k := hubKey{spec.backend, spec.target}
+	k := spec.hubKey()
 	p.hubs.mu.Lock()
 	defer p.hubs.mu.Unlock()
 	var secret codec.Secret

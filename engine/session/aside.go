@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"sluice/codec"
+	"sluice/upstream"
 )
 
 // news is what a session hears of channels that it listens to by the shared listening connection.
@@ -15,8 +16,14 @@ type news struct {
 	size   int  // bytes in queue
 	told   bool // the loop has been asked to look
 	over   bool
-	cancel map[string]func() // of its channels; only the loop touches it
+
+	// Only the loop touches these.
+	from     hubKey                   // where its channels are heard
+	channels map[string]*subscription // those that it listens to
 }
+
+// subscription is one channel that a session listens to.
+type subscription struct{ cancel func() }
 
 // notice is one notification.
 type notice struct {
@@ -55,10 +62,10 @@ func (n *news) stop() {
 	n.mu.Lock()
 	n.over, n.queue = true, nil
 	n.mu.Unlock()
-	for _, cancel := range n.cancel {
-		go cancel()
+	for _, sub := range n.channels {
+		go sub.cancel()
 	}
-	n.cancel = nil
+	n.channels = nil
 }
 
 // tellNews sends the client the notifications that wait for it, if this is the moment. A client that does
@@ -112,28 +119,29 @@ func (s *Session) aside() (err error, done bool) {
 	sh := s.sh
 	a := sh.guest.Aside()
 	if sh.news == nil {
-		sh.news = &news{s: s, cancel: map[string]func(){}}
+		sh.news = &news{s: s, channels: map[string]*subscription{}}
+		s.on.listeners[s] = struct{}{}
 	}
 	n := sh.news
 	switch a.Kind {
 	case codec.AsideListen:
-		if n.cancel[a.Name] != nil {
+		if n.channels[a.Name] != nil {
 			return nil, true
 		}
-		if len(n.cancel) >= channelsMax {
+		if len(n.channels) >= channelsMax {
 			return errChannels, true
 		}
 		s.listen(a.Name)
 		return nil, false
 	case codec.AsideUnlisten:
-		if cancel := n.cancel[a.Name]; cancel != nil {
-			delete(n.cancel, a.Name)
-			go cancel()
+		if sub := n.channels[a.Name]; sub != nil {
+			delete(n.channels, a.Name)
+			go sub.cancel()
 		}
 	case codec.AsideUnlistenAll:
-		for name, cancel := range n.cancel {
-			delete(n.cancel, name)
-			go cancel()
+		for name, sub := range n.channels {
+			delete(n.channels, name)
+			go sub.cancel()
 		}
 	}
 	return nil, true
@@ -142,17 +150,63 @@ func (s *Session) aside() (err error, done bool) {
 // listen has the shared listening connection hear a channel.
 func (s *Session) listen(channel string) {
 	n, hub := s.sh.news, s.p.hubOf(s.sh.home.spec)
+	n.from = s.sh.home.spec.hubKey()
 	go func() {
 		cancel, err := hub.Subscribe(channel, n.take)
 		s.on.loop.Run(func() {
 			if err == nil && s.stage == stageRelay {
-				n.cancel[channel] = cancel
+				n.channels[channel] = &subscription{cancel}
 			} else if err == nil {
 				go cancel()
 			}
 			s.answered(err)
 		})
 	}()
+}
+
+// listenElsewhere has the session's channels heard where its pool is now. What was notified meanwhile is
+// lost, as it is for a client that has to connect anew.
+func (s *Session) listenElsewhere() {
+	n, spec := s.sh.news, s.sh.home.spec
+	if n == nil || len(n.channels) == 0 || n.from == spec.hubKey() {
+		return
+	}
+	n.from = spec.hubKey()
+	hub := s.p.hubOf(spec)
+	for channel, sub := range n.channels {
+		stop := sub.cancel
+		go func() {
+			stop()
+			cancel, err := hub.Subscribe(channel, n.take)
+			s.on.loop.Run(func() { s.listensElsewhere(channel, sub, cancel, err) })
+		}()
+	}
+}
+
+// listensElsewhere takes note of what came of it for one channel. A session that would hear no more ends,
+// for its client could not know.
+func (s *Session) listensElsewhere(channel string, sub *subscription, cancel func(), err error) {
+	n := s.sh.news
+	switch {
+	case err != nil && s.stage == stageRelay && n.channels[channel] == sub:
+		s.end(ServerLost, &codec.Error{Cond: codec.BackendLost,
+			Text: "the channels that the session listens to can't be heard any more"}, err)
+	case err != nil:
+	case s.stage != stageRelay || n.channels[channel] != sub: // meanwhile
+		go cancel()
+	default:
+		sub.cancel = cancel
+	}
+}
+
+// moveListeners has sessions that only listen leave a backend that is gone or down: they would not notice.
+func (on *loopState) moveListeners() {
+	for s := range on.listeners {
+		b := s.backend
+		if s.sh.at == nil && !s.sh.waits() && len(s.sh.news.channels) > 0 && (b.Gone() || b.Health() == upstream.Down) {
+			s.settleHome()
+		}
+	}
 }
 
 // answered goes on with a client for which something aside has been done that took time.

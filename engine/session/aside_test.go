@@ -13,7 +13,7 @@ func hear(t *testing.T, s *Session, payload string, times int) {
 			return
 		}
 		if s.sh.news == nil {
-			s.sh.news = &news{s: s, cancel: map[string]func(){}}
+			s.sh.news = &news{s: s, channels: map[string]*subscription{}}
 		}
 		for range times {
 			s.sh.news.take(7, "channel", payload)
@@ -99,4 +99,54 @@ func TestManyAsides(t *testing.T) {
 	if db.logins.Load() > 1 {
 		t.Error("a server was asked")
 	}
+}
+
+// TestChannelsFollowTheSession: what a client listens to is heard from the server that its session is at
+// now, also if it asks for nothing in between; it can end that, and what it leaves behind ends too.
+func TestChannelsFollowTheSession(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	a.utf8.Store(true)
+	b.utf8.Store(true)
+	s := startFunnel(t, nil, a)
+	c := login(t, s.addr("in"))
+	if tag, _ := c.query("listen news"); tag != "LISTEN" {
+		t.Fatalf("got %q", tag)
+	}
+	for _, db := range []*fakePG{a, b, a} {
+		s.setup.Clusters[0].Backends = specs(db)
+		s.apply()
+		eventually(t, "it is heard from there", func() bool { return db.notify("news", db.name) == 1 })
+		for {
+			kind, body := c.next()
+			if kind != 'A' {
+				t.Fatalf("got %c %q", kind, body)
+			}
+			if strings.HasSuffix(body, "news\x00"+db.name+"\x00") {
+				break
+			}
+		}
+	}
+	eventually(t, "it is heard from one alone", func() bool { return b.notify("news", "old") == 0 })
+	session := s.only()
+	c.Close()
+	eventually(t, "nobody listens", func() (none bool) {
+		onLoop(t, session.on, func() { none = len(session.on.listeners) == 0 && session.sh.news.channels == nil })
+		return none
+	})
+	s.expectCalm()
+}
+
+// TestChannelsThatAreLost: a session whose channels can't be heard any more ends, or its client would not
+// know.
+func TestChannelsThatAreLost(t *testing.T) {
+	a, b, code := startFakePG(t, "db-a"), startFakePG(t, "db-b"), "28000"
+	a.utf8.Store(true)
+	b.refuse.Store(&code)
+	s := startFunnel(t, nil, a)
+	c := login(t, s.addr("in"))
+	c.query("listen news")
+	s.setup.Clusters[0].Backends = specs(b)
+	s.apply()
+	c.expectError("08006")
+	s.expectCalm()
 }

@@ -43,6 +43,17 @@ type fakePG struct {
 	condemns atomic.Int64 // the next so many of these are answered by a FATAL
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
+	ears     map[net.Conn]bool // those that LISTEN
+}
+
+// notify tells those that listen, and how many there are.
+func (f *fakePG) notify(channel, payload string) (heard int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.ears {
+		_, _ = c.Write(message('A', "\x00\x00\x00\x07"+channel+"\x00"+payload+"\x00"))
+	}
+	return len(f.ears)
 }
 
 func startFakePG(t *testing.T, name string) *fakePG {
@@ -51,7 +62,7 @@ func startFakePG(t *testing.T, name string) *fakePG {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakePG{t: t, name: name, ln: ln, conns: map[net.Conn]bool{}, stalled: make(chan struct{})}
+	f := &fakePG{t: t, name: name, ln: ln, conns: map[net.Conn]bool{}, ears: map[net.Conn]bool{}, stalled: make(chan struct{})}
 	t.Cleanup(f.stop)
 	go func() {
 		for {
@@ -90,6 +101,7 @@ func (f *fakePG) serve(c net.Conn) {
 		c.Close()
 		f.mu.Lock()
 		delete(f.conns, c)
+		delete(f.ears, c)
 		f.mu.Unlock()
 	}()
 	dies := ""
@@ -172,6 +184,10 @@ func (f *fakePG) serve(c net.Conn) {
 		case strings.HasPrefix(body, "stall"):
 			f.stalled <- struct{}{}
 			<-f.stalled
+		case strings.HasPrefix(body, "listen"):
+			f.mu.Lock()
+			f.ears[c] = true
+			f.mu.Unlock()
 		case strings.HasPrefix(body, "echo"):
 			_, _ = c.Write(append(message('C', body), message('Z', status)...))
 			continue

@@ -29,11 +29,13 @@ type loopState struct {
 	sweeper  engine.Timer
 	watched  int  // sessions whose work is limited in time
 	noticing bool // somebody waits for a server connection
+
+	listeners map[*Session]struct{} // sessions that hear channels by a shared listening connection
 }
 
 func newLoopState(l *engine.Loop) *loopState {
 	on := &loopState{loop: l, stats: newLoopStats(), homes: map[*poolSpec]*home{},
-		shelves: map[shelfKey]*sharedShelf{}}
+		listeners: map[*Session]struct{}{}, shelves: map[shelfKey]*sharedShelf{}}
 	on.list.next, on.list.prev = &on.list, &on.list
 	return on
 }
@@ -92,7 +94,10 @@ const latencyInterval = time.Second
 // probeLatency gives the loop a task that notes how long it had to wait.
 func (on *loopState) probeLatency() {
 	start := engine.Nano()
-	on.loop.Run(func() { on.stats.latency.observe(engine.Nano() - start) })
+	on.loop.Run(func() {
+		on.stats.latency.observe(engine.Nano() - start)
+		on.around(on.moveListeners)
+	})
 }
 
 // spareMax bounds the buffers that a loop keeps, and spareSize, in bytes, what each may hold.

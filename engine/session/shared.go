@@ -369,6 +369,7 @@ func (s *Session) settleHome() bool {
 func (s *Session) moveIn() {
 	s.sh.home = s.on.homeOf(s.spec())
 	s.bst = s.sh.home.bst
+	s.listenElsewhere()
 }
 
 // spec finds the pool for the session's client at its backend. What it is opened with are the listener's
@@ -536,6 +537,7 @@ func (s *Session) endShared() {
 	}
 	if sh.news != nil {
 		sh.news.stop()
+		delete(s.on.listeners, s)
 	}
 	if sh.guest != nil {
 		if sh.home != nil {
