@@ -104,6 +104,7 @@ type source struct {
 	p    []byte
 	from int
 	kept bool // p does not live until the turn's end
+	mark int  // where that begins which is yet to be recorded, plus one; 0: there is nothing
 	t    *codec.Turn
 }
 
@@ -135,40 +136,36 @@ func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err err
 	}
 	s := &g.stream
 	*s = source{p: p, t: t}
+	r := request{s: s}
+loop:
 	for need == codec.NeedBytes && err == nil {
 		switch {
-		case g.left > 0:
-			if n == len(p) {
-				s.cut(n)
-				return n, codec.NeedBytes, nil
-			}
-			k := min(int(g.left), len(p)-n)
-			g.rest(s, n, n+k)
-			n += k
 		case g.want > 0:
 			k := min(max(g.want-len(g.buf), 0), len(p)-n)
 			g.buf = append(g.buf, p[n:n+k]...)
 			s.skip(n, n+k)
 			n += k
 			if len(g.buf) < g.want {
-				return n, codec.NeedBytes, nil
+				break loop
 			}
 			need, err = g.gathered(t)
+		case n == len(p):
+			break loop
+		case g.left > 0:
+			k := min(int(g.left), len(p)-n)
+			g.rest(s, n, n+k)
+			n += k
 		default:
-			if n == len(p) {
-				s.cut(n)
-				return n, codec.NeedBytes, nil
-			}
 			used, more := 0, 0
-			used, more, need, err = g.message(s, n)
-			if more > 0 {
+			used, more, need, err = g.message(&r, n)
+			if n += used; more > 0 {
 				g.want = more
-				continue
+				g.record(s, n)
 			}
-			n += used
 		}
 	}
 	s.cut(n)
+	g.record(s, n)
 	return n, need, err
 }
 
@@ -176,7 +173,7 @@ func (g *guest) Client(p []byte, t *codec.Turn) (n int, need codec.Need, err err
 func (g *guest) gathered(t *codec.Turn) (codec.Need, error) {
 	s := &g.front
 	*s = source{p: g.buf, kept: true, t: t}
-	used, more, need, err := g.message(s, 0)
+	used, more, need, err := g.message(&request{s: s}, 0)
 	if more > 0 {
 		g.want = more
 	}
@@ -184,6 +181,7 @@ func (g *guest) gathered(t *codec.Turn) (codec.Need, error) {
 		return need, err
 	}
 	s.cut(used)
+	g.record(s, used)
 	g.want = 0
 	if g.buf = g.buf[:0]; cap(g.buf) > maxQueryHead {
 		g.buf = nil
@@ -198,8 +196,9 @@ func (g *guest) rest(s *source, from, to int) {
 	}
 	if g.drop {
 		s.skip(from, to)
-	} else if h := g.host; h != nil && h.recording {
-		h.record = append(h.record, s.p[from:to]...)
+	}
+	if h := g.host; h != nil && h.recording && s.mark == 0 {
+		s.mark = from + 1
 	}
 	if g.left -= uint32(to - from); g.left == 0 {
 		if g.scan {
@@ -224,9 +223,10 @@ func (g *guest) scanned() words {
 
 var errClientName = errors.New("postgres: a message of the client holds no name where one has to be")
 
-// message acts on the message at s.p[at:]. It is used up to what is at hand, unless more bytes or
+// message acts on the message at r.s.p[at:]. It is used up to what is at hand, unless more bytes or
 // something else is needed first.
-func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err error) {
+func (g *guest) message(r *request, at int) (used, more int, need codec.Need, err error) {
+	s := r.s
 	m := s.p[at:]
 	if len(m) < headerSize {
 		return 0, headerSize, codec.NeedBytes, nil
@@ -239,15 +239,16 @@ func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err
 	if len(m) > total {
 		m = m[:total]
 	}
-	msg := request{s: s, at: at, m: m, total: total}
-	if g.host != nil && g.host.deaf && typ != 'S' && typ != 'X' {
+	r.at, r.m, r.total = at, m, total
+	h := g.host
+	switch {
+	case h != nil && h.deaf && typ != 'S' && typ != 'X':
 		s.skip(at, at+len(m)) // the server ignores it
 		g.drop = true
-	} else {
-		if g.host != nil && g.host.curing && typ != 'X' {
-			return 0, 0, codec.NeedTurn, nil
-		}
-		more, need, err = g.act(typ, &msg)
+	case h != nil && h.curing && typ != 'X':
+		return 0, 0, codec.NeedTurn, nil
+	default:
+		more, need, err = g.act(typ, r)
 		if more > 0 {
 			return 0, min(more, total), codec.NeedBytes, nil
 		}
@@ -261,12 +262,11 @@ func (g *guest) message(s *source, at int) (used, more int, need codec.Need, err
 	case 'B':
 		g.binds++
 	}
-	g.ahead = ahead{}
-	if h := g.host; h != nil && h.recording {
-		h.recordMessage(m, total)
+	g.ahead.known = false
+	if h != nil && h.recording {
+		h.recordMessage(r, typ)
 	}
-	g.left = uint32(total - len(m))
-	if g.left == 0 {
+	if g.left = uint32(total - len(m)); g.left == 0 {
 		g.drop, g.scan = false, false
 	}
 	return len(m), 0, need, nil

@@ -217,8 +217,10 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 	if r.whole() && len(text) > 0 {
 		text = text[:len(text)-1]
 	}
-	w := g.ahead.words
-	if !g.ahead.known && !g.cfg.Lasting && r.whole() {
+	var w words
+	if g.ahead.known {
+		w = g.ahead.words
+	} else if !g.cfg.Lasting && r.whole() {
 		w = scanText(text, g.words)
 		w = findSettings(text, w, &g.custom)
 		if g.findCommand(text, w) {

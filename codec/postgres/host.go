@@ -100,6 +100,7 @@ type host struct {
 
 	record    []byte // the client's present batch, if it can be run again: see host_cure.go
 	recording bool
+	recorded  int // bytes of its messages
 	curing    bool
 	again     bool // the batch is being run again: what is old is prepared anew
 	shaped    bool // the batch asks what shape its rows have

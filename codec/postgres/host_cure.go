@@ -18,22 +18,43 @@ const maxRecord = 16 << 10
 
 // startRecord begins to keep the client's batch.
 func (h *host) startRecord() {
-	h.record = h.record[:0]
+	h.record, h.recorded = h.record[:0], 0
 	h.ones, h.others, h.shaped = 0, false, false
 	h.recording = !h.curing && h.tx == codec.TxIdle && h.owed.Len() == 0
 }
 
-// recordMessage keeps what is at hand of a message of the batch. It ends with the Sync.
-func (h *host) recordMessage(m []byte, total int) {
-	if len(h.record)+total > maxRecord {
-		h.record, h.recording = h.record[:0], false
+// recordMessage notes that a message belongs to the batch; it is kept with those next to it. The batch
+// ends with the Sync.
+func (h *host) recordMessage(r *request, typ byte) {
+	s := r.s
+	if h.recorded += r.total; h.recorded > maxRecord {
+		h.record, h.recording, s.mark = h.record[:0], false, 0
 		return
 	}
-	h.record = append(h.record, m...)
-	h.shaped = h.shaped || m[0] == 'D'
-	if m[0] == 'S' {
+	if s.mark == 0 {
+		s.mark = r.at + 1
+	}
+	switch typ {
+	case 'D':
+		h.shaped = true
+	case 'S':
+		h.keepRecord(s, r.at+r.total)
 		h.recording = false
 	}
+}
+
+// keepRecord keeps what is marked in a source up to a place there.
+func (h *host) keepRecord(s *source, to int) {
+	h.record = append(h.record, s.p[s.mark-1:to]...)
+	s.mark = 0
+}
+
+// record keeps what is marked in a source, which is about to go, up to a place there.
+func (g *guest) record(s *source, to int) {
+	if s.mark > 0 && g.host != nil && g.host.recording {
+		g.host.keepRecord(s, to)
+	}
+	s.mark = 0
 }
 
 // count notes that the client is told something of its batch.
