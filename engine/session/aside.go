@@ -10,12 +10,12 @@ import (
 
 // news is what a session hears of channels that it listens to by the shared listening connection.
 type news struct {
-	s      *Session
-	mu     sync.Mutex
-	queue  []notice
-	size   int  // bytes in queue
-	told   bool // the loop has been asked to look
-	over   bool
+	s     *Session
+	mu    sync.Mutex
+	queue []notice
+	size  int  // bytes in queue
+	told  bool // the loop has been asked to look
+	over  bool
 
 	// Only the loop touches these.
 	from     hubKey                   // where its channels are heard

@@ -29,6 +29,7 @@ type poolSpec struct {
 	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
 	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
+	opened  atomic.Bool                  // there was a server connection once
 	dropped atomic.Bool                  // nobody is to use it any more
 	special codec.Param                  // the kind of connection, if it can't be shared
 	params  []codec.Param                // of the startup of such a one
@@ -163,9 +164,25 @@ func (ps *pools) drop(which func(*poolSpec) bool) {
 	}
 }
 
+// dropVain lets go of a pool that has never had a server connection: clients choose the names of databases,
+// and there would be no end of such pools.
+func (ps *pools) dropVain(spec *poolSpec) {
+	if spec.opened.Load() || spec.pool.Open() > 0 || spec.pool.Options().Min > 0 {
+		return
+	}
+	ps.drop(func(other *poolSpec) bool { return other == spec })
+}
+
 // letGo drops one pool. With the lock held.
 func (ps *pools) letGo(key pool.Key, spec *poolSpec) {
 	delete(ps.specs, key)
+	last := true
+	for _, other := range ps.specs {
+		last = last && other.schema != spec.schema
+	}
+	if last {
+		delete(ps.epoch, schemaKey{spec.cluster.Name(), spec.target})
+	}
 	spec.dropped.Store(true)
 	ps.group.Drop(spec.pool)
 	for _, on := range spec.p.loops {

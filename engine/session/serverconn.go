@@ -208,6 +208,7 @@ func (sc *serverConn) isOpen() {
 	on.stats.pending--
 	on.stats.connected++
 	sc.home.opens++
+	sc.home.spec.opened.Store(true)
 	if len(rest) > 0 {
 		sc.fromServer(rest)
 		if sc.state != connIdle {

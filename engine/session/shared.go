@@ -549,6 +549,9 @@ func (s *Session) endShared() {
 		spec := sh.home.spec
 		s.p.pools.drop(func(other *poolSpec) bool { return other == spec })
 	}
+	if sh.home != nil && s.in != nil { // it never was ready
+		s.p.pools.dropVain(sh.home.spec)
+	}
 	if sh.desk != nil {
 		s.endDesk()
 	}

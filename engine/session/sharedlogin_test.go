@@ -1,6 +1,11 @@
 package session
 
 import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strings"
 	"testing"
 )
 
@@ -50,4 +55,34 @@ func TestLoginOutlivesItsServer(t *testing.T) {
 	}
 	c.Close()
 	s.expectCalm()
+}
+
+// TestPoolsInVain: names of databases that there are not leave nothing behind, however many are tried.
+func TestPoolsInVain(t *testing.T) {
+	db, code := startFakePG(t, "db-a"), "3D000"
+	db.refuse.Store(&code)
+	s := startFunnel(t, nil, db)
+	for i := range 50 {
+		c, err := net.Dial("tcp", s.addr("in"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := fmt.Sprintf("\x00\x03\x00\x00user\x00alice\x00database\x00none%d\x00\x00", i)
+		_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
+		said, _ := io.ReadAll(c)
+		if !strings.Contains(string(said), code) {
+			t.Errorf("got %q", said)
+		}
+		c.Close()
+	}
+	s.expectCalm()
+	eventually(t, "nothing is left", func() bool {
+		homes, shelves := 0, 0
+		for _, on := range s.loops {
+			onLoop(t, on, func() { homes, shelves = homes+len(on.homes), shelves+len(on.shelves) })
+		}
+		s.pools.mu.Lock()
+		defer s.pools.mu.Unlock()
+		return homes+shelves+len(s.pools.specs)+len(s.pools.epoch)+len(s.pools.group.Pools()) == 0
+	})
 }
