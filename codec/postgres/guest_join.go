@@ -80,6 +80,7 @@ func (g *guest) Introduce(hh codec.Host, t *codec.Turn) {
 	}
 	g.startup = startupSettings(g.asked, h.major(), h.encoding())
 	g.settings = g.startup
+	g.custom.addSettings(g.startup) // pg_settings does not list them
 	if sameSettings(h.settings, g.settings) {
 		h.look(t, wordSettings)
 		return
