@@ -85,12 +85,12 @@ func TestFunnelLogicalReplication(t *testing.T) {
 	t.Run("94 pitfall-23 a subscriber", func(t *testing.T) { testSubscriber(t, pg, addr) })
 }
 
-// startFunnelFor starts a funnel with a small pool for the usual users and some more.
+// startFunnelFor starts a funnel for the usual users and some more.
 func startFunnelFor(t *testing.T, more string, keys ...string) (s *real.Sluice, addr string) {
 	t.Helper()
 	addr = real.FreeAddr()
 	s = startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+
-		funnel("pool", addr, "pg", append([]string{"pool-size = 2", `admin-users = ["app"]`}, keys...)...)+users("app", "scram")+more)
+		funnel("pool", addr, "pg", append([]string{`admin-users = ["app"]`}, keys...)...)+users("app", "scram")+more)
 	return s, addr
 }
 
@@ -202,7 +202,7 @@ func TestFunnelReplicationAndPool(t *testing.T) {
 	pg := postgres(t, 0)
 	role(t, pg, "rp_it", "scram-sha-256", "geheim")
 	super(t, pg, "alter role rp_it replication")
-	_, addr := startFunnelFor(t, userSection("rp_it", "password", "geheim"), "max-user-connections = 4", `pool-wait-timeout = "500ms"`)
+	_, addr := startFunnelFor(t, userSection("rp_it", "password", "geheim"), "pool-size = 2", "max-user-connections = 4", `pool-wait-timeout = "500ms"`)
 	who, op := client{user: "rp_it", password: "geheim"}, operator(t, addr)
 	t.Run("96 beside a pool that is full", func(t *testing.T) {
 		h := who.hold(t, addr, 2)

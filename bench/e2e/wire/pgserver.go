@@ -91,6 +91,9 @@ func (p *PGPeer) Until(kind byte) bool {
 	}
 }
 
+// Next reads a message of the client.
+func (p *PGPeer) Next() (kind byte, body []byte, err error) { return ReadMsg(p.r) }
+
 // Gone reads until the client says goodbye, or goes without.
 func (p *PGPeer) Gone() { p.Until('X') }
 
