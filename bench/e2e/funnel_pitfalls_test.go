@@ -114,6 +114,19 @@ func TestFunnelPitfalls(t *testing.T) {
 		}
 	})
 	t.Run("pitfall-23-copy-both", func(t *testing.T) { testRecvlogical(t, psqlEnv(addr, "app")) })
+	t.Run("pitfall-48-unknown-setting", func(t *testing.T) {
+		for name, code := range map[string]string{"no_such_setting": "42704", "work_mem": "22023", "DateStyle": "22023"} {
+			c, err := wire.DialPG(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Send(wire.Startup(wire.V30, "user", "app", "database", "app", name, "nonsense"))
+			if c.Read("$"); kinds(c.String()) != "E#" || !strings.Contains(c.String(), "FATAL") || !strings.Contains(c.String(), code) {
+				t.Errorf("%s:\n%s", name, c)
+			}
+			c.Conn.Close()
+		}
+	})
 	t.Run("pitfall-55-long-startup", func(t *testing.T) {
 		long := strings.Repeat("long", 1200)
 		c := speaker(t, addr, "application_name", long, "options", `-c datestyle=SQL,DMY -c search_path="a\ b\\c" --geqo=off`)

@@ -127,17 +127,23 @@ func preparedDiscard(prepare, again []byte) []pgCase {
 		{name: "03 discard all fails in a transaction", want: []string{"25001"}, client: batches(
 			prepare, "Z", wire.Query("begin"), "Z", wire.Query("discard all"), "Z", wire.Query("rollback"), "Z", again, "Z",
 			wire.Query("select 1; discard all"), "Z", again, "Z")},
-		{name: "03 discard all takes settings back to those of the login", want: []string{"Asia/Baku", "Pacific/Fiji"},
-			client: func(c *wire.PG, _ lane) {
-				c.Login("TimeZone", "Asia/Baku", "application_name", "at login")
-				for _, sql := range []string{"set timezone to 'Pacific/Fiji'", "set application_name to 'later'", "set search_path to pg_catalog", "show timezone",
-					"discard all", "show timezone", "show application_name", "show search_path"} {
-					c.Ask("Z", wire.Query(sql))
-				}
-				c.End()
-			}},
+		{name: "03 discard all takes settings back to those of the login", want: []string{"Asia/Baku", "Pacific/Fiji"}, client: backToLogin("discard all")},
+		{name: "03 reset all takes settings back to those of the login", want: []string{"Asia/Baku", "Pacific/Fiji"}, client: backToLogin("reset all")},
+		{name: "03 reset of one setting", want: []string{"Asia/Baku", "Pacific/Fiji"}, client: backToLogin("reset timezone; reset search_path")},
 		{name: "03 other kinds of discard keep the statements", want: []string{"DISCARD PLANS", "DISCARD TEMP", "DISCARD SEQUENCES"}, client: batches(
 			prepare, "Z", wire.Query("discard plans"), "Z", again, "Z", wire.Query("discard temp; discard sequences"), "Z", again, "Z")},
+	}
+}
+
+// backToLogin changes settings and takes them back.
+func backToLogin(how string) func(*wire.PG, lane) {
+	return func(c *wire.PG, _ lane) {
+		c.Login("TimeZone", "Asia/Baku", "application_name", "at login")
+		for _, sql := range []string{"set timezone to 'Pacific/Fiji'", "set application_name to 'later'", "set search_path to pg_catalog", "set client_encoding to latin1",
+			"show timezone", how, "show timezone", "show application_name", "show search_path", "show client_encoding", "begin", how, "rollback", "show timezone"} {
+			c.Ask("Z", wire.Query(sql))
+		}
+		c.End()
 	}
 }
 
