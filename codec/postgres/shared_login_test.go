@@ -37,6 +37,24 @@ func TestIntroduce(t *testing.T) {
 		free`)
 }
 
+// A setting of the client's own is not among pg_settings. It is asked for by name, so that it is the client's,
+// and known to be on the server connection.
+func TestIntroduceOwnSetting(t *testing.T) {
+	plays(t, `
+		login app.tenant=mine
+		s~ set_config
+		s: T D C(SELECT 1) Z(I)
+		s~ current_setting('app.tenant',true)
+		s: T D(C;0;mine) D(R;;none) D(U;;joe) C(SELECT 3) Z(I)
+		c?
+		free
+		settings=app.tenant=mine;
+		detach
+		client 2
+		c: Q(select 1)
+		s~ set_config('app.tenant',NULL,false)`)
+}
+
 // A setting that there is not ends the login, with the server's words, and leaves the host free.
 func TestPitfall48SettingRefused(t *testing.T) {
 	plays(t, `
@@ -88,7 +106,7 @@ func TestSettingsRefusedAtAttach(t *testing.T) {
 }
 
 // DISCARD ALL takes settings back to those of the client's login, which are not the server's own. The
-// client hears of no other value in between.
+// client hears of them where it would from a server of its own.
 func TestDiscardAllPutsBack(t *testing.T) {
 	plays(t, `
 		login application_name=me
@@ -106,20 +124,20 @@ func TestDiscardAllPutsBack(t *testing.T) {
 		c: Q(discard all) Q(show application_name)
 		s? Q(discard all)
 		s: C(DISCARD ALL) S(application_name;) Z(I)
-		c? C(DISCARD ALL) Z(I)
+		c? C(DISCARD ALL) S(application_name;me) Z(I)
 		s~ pg_settings
 		need=Turn
 		s: T D(R;;none) D(U;;joe) C(SELECT 2) Z(I)
 		s~ set_config
 		s: T D C(SELECT 1) S(application_name;me) Z(I)
-		c? S(application_name;me)
+		c?
 		s? Q(show application_name)
 		s: T D C(SHOW) Z(I)
 		c? T D C(SHOW) Z(I)
 		free`)
 }
 
-// In a transaction nothing can be put back: what is reported is told at its end.
+// In a transaction nothing can be put back: the server's own value is what counts there.
 func TestResetInTransaction(t *testing.T) {
 	plays(t, `
 		c: Q(begin)
@@ -129,6 +147,6 @@ func TestResetInTransaction(t *testing.T) {
 		c: Q(reset TimeZone)
 		s? Q(reset TimeZone)
 		s: C(RESET) S(TimeZone;Europe/Rome) Z(T)
-		c? C(RESET) Z(T) S(TimeZone;Europe/Rome)
+		c? C(RESET) S(TimeZone;Europe/Rome) Z(T)
 		taken`)
 }
