@@ -33,7 +33,7 @@ type shelf struct {
 	count, bytes           int     // of stmts
 	command                command // of the text that is being looked at
 	introductions          map[namedIntroduction]*introduction
-	spares                 stmt    // head of the ring of stmts without a user; its next is the oldest
+	spares                 stmt // head of the ring of stmts without a user; its next is the oldest
 	spareCount, spareBytes int
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 )
 
@@ -189,6 +190,17 @@ func wordStart(p []byte, from, at int) int {
 // or behind the last byte.
 func (s *wordSet) next(p []byte) int {
 	i := 0
+	for ; i < len(p)-8; i += 3 * pairStep { // three places at once
+		x := binary.LittleEndian.Uint64(p[i:])
+		switch {
+		case s.pairs[x&31]&(1<<(x>>8&31)) != 0:
+			return i
+		case s.pairs[x>>24&31]&(1<<(x>>32&31)) != 0:
+			return i + pairStep
+		case s.pairs[x>>48&31]&(1<<(x>>56&31)) != 0:
+			return i + 2*pairStep
+		}
+	}
 	for ; i < len(p)-1; i += pairStep {
 		if s.pairs[p[i]&31]&letterBit(p[i+1]) != 0 {
 			break

@@ -160,6 +160,20 @@ func slowWords(text string) (w words) {
 const typicalText = `SELECT a.aid, a.abalance, b.filler FROM pgbench_accounts AS a
 	JOIN pgbench_branches b USING (bid) WHERE a.aid = 4711 AND b.bbalance > 100 ORDER BY a.aid LIMIT 10`
 
+// Wherever a word stands in a text, and however short that is, the word is found.
+func TestWordsAtEachPlace(t *testing.T) {
+	for _, w := range watched {
+		for at := range 30 {
+			for behind := range 12 {
+				text := strings.Repeat("x ", at)[:at] + " " + w.word + " " + strings.Repeat("y ", behind)[:behind]
+				if got := scanText([]byte(text), nil); got&w.says != w.says {
+					t.Fatalf("%q: %b, want %b", text, got, w.says)
+				}
+			}
+		}
+	}
+}
+
 func TestWordsDoNotAllocate(t *testing.T) {
 	text := []byte(typicalText + " temp u& set_config")
 	if n := testing.AllocsPerRun(100, func() { scanText(text, nil) }); n != 0 {
