@@ -22,7 +22,7 @@ func (g *guest) Attach(hh codec.Host, t *codec.Turn) codec.Need {
 // join links guest and host. Batches are numbered on, so that those of earlier hosts and guests are
 // settled.
 func (g *guest) join(h *host) {
-	g.host, h.guest = h, g
+	g.host, h.guest, h.shelf = h, g, g.shelf
 	h.started, h.gone = false, false
 	h.sent = max(h.sent, g.batch) + 1
 	h.done = h.sent

@@ -72,25 +72,57 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 }
 
 // alone acts on a message without a host, if that is possible: the name of a statement is given up
-// without one.
+// without one, and taken if a server of the pool has prepared the statement well since the schema last
+// changed. Clients that prepare before they go to work need no server each, and don't wait for one.
 func (g *guest) alone(typ byte, r *request) (more int, need codec.Need, err error) {
-	if g.cfg.Lasting || typ != 'C' || r.total > maxQueryHead {
+	if g.cfg.Lasting || typ != 'P' && typ != 'C' || r.total > maxQueryHead {
 		return 0, codec.NeedHost, nil
 	}
 	if !r.whole() {
 		return r.total, codec.NeedBytes, nil
 	}
-	name, _ := r.cstring(headerSize + 1)
-	n := g.names[string(name)]
-	if n == nil || r.m[headerSize] != 'S' {
+	answer := ""
+	if typ == 'P' {
+		answer = g.parseKnown(r)
+	} else {
+		answer = g.closeKnown(r)
+	}
+	if answer == "" {
 		return 0, codec.NeedHost, nil
+	}
+	r.s.skip(r.at, r.at+r.total)
+	r.s.t.Client.AppendString(answer)
+	return 0, codec.NeedBytes, nil
+}
+
+// parseKnown takes a name for a statement that is known to be well. It returns the answer; "" if a server
+// has to be asked.
+func (g *guest) parseKnown(r *request) string {
+	name, next := r.cstring(headerSize)
+	if len(name) == 0 || g.unsure || g.find(name) != nil || g.isApart(name) {
+		return ""
+	}
+	st := g.shelf.find(r.m[next:], g.settings.prints())
+	if st == nil || st.proven != g.shelf.era {
+		return ""
+	}
+	g.shelf.use(st)
+	g.enterGroup(nil)
+	g.name(&named{name: string(key(name)), st: st})
+	return "1\x00\x00\x00\x04"
+}
+
+// closeKnown gives the name of a statement up.
+func (g *guest) closeKnown(r *request) string {
+	name, _ := r.cstring(headerSize + 1)
+	n := g.find(name)
+	if n == nil || r.m[headerSize] != 'S' {
+		return ""
 	}
 	g.enterGroup(nil)
 	delete(g.names, n.name)
 	g.shelf.release(n.st)
-	r.s.skip(r.at, r.at+r.total)
-	r.s.t.Client.AppendString("3\x00\x00\x00\x04")
-	return 0, codec.NeedBytes, nil
+	return "3\x00\x00\x00\x04"
 }
 
 // name enters a prepared statement of the client.

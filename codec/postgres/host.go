@@ -56,6 +56,7 @@ type host struct {
 	cfg   *codec.OpenerConfig
 	key   codec.Key
 	guest *guest // at hand; nil: none
+	shelf *shelf // of the guests that it has
 
 	in     cutter
 	run    run
@@ -75,6 +76,7 @@ type host struct {
 	erred   bool // that answer held an error
 
 	report   *report
+	fresh    *report   // at the login
 	settings *settings // in force
 	stmts    map[*stmt]*held
 	uses     held // ring of stmts, its newer is the oldest
@@ -115,6 +117,7 @@ var _ codec.Host = (*host)(nil)
 // newHost returns the host for a connection whose login is over.
 func newHost(cfg *codec.OpenerConfig, key codec.Key, reported []codec.Param) *host {
 	h := &host{cfg: cfg, key: key, report: &report{params: reported}, stmts: map[*stmt]*held{}}
+	h.fresh = h.report
 	h.uses.older, h.uses.newer = &h.uses, &h.uses
 	return h
 }
@@ -289,6 +292,9 @@ func (h *host) Forget() {
 	}
 	if h.unnamed.st != nil {
 		h.unnamed.st.old = true
+	}
+	if h.shelf != nil {
+		h.shelf.era++
 	}
 }
 

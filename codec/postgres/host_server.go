@@ -287,6 +287,9 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 		if d.Code != answers[typ] {
 			return fmt.Errorf("postgres: the server sent type %q out of place", typ)
 		}
+		if typ == '1' && d.Ref.st != nil && h.shelf != nil {
+			d.Ref.st.proven = h.shelf.era
+		}
 		h.pop(t)
 	case 'T':
 		if d.Code == oweDescribe {
@@ -371,7 +374,7 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 		h.ownDone(d, t)
 	} else {
 		if d.Act == codec.OwedForward {
-			h.commandDone(d, t)
+			h.commandDone(d)
 		}
 		h.pop(t)
 		if h.curing {
@@ -385,7 +388,7 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 }
 
 // commandDone tells of the end of a client's command.
-func (h *host) commandDone(d debt, t *codec.Turn) {
+func (h *host) commandDone(d debt) {
 	failed := h.erred
 	h.replied, h.erred, h.instead = false, false, nil
 	g := h.guest
@@ -397,10 +400,7 @@ func (h *host) commandDone(d debt, t *codec.Turn) {
 		g.fail = errSingle
 	}
 	if h.tx != codec.TxIdle {
-		if g.hold {
-			g.hold = false
-			h.news(t)
-		}
+		g.hold = false
 	} else if !g.cfg.Lasting {
 		g.suspect |= g.settings.always()
 	}
@@ -413,32 +413,49 @@ func (h *host) commandDone(d debt, t *codec.Turn) {
 	g.watch.OnDone(kindOf(d.Code), failed)
 }
 
-// status takes a ParameterStatus. The client hears of it unless Sluice itself has caused it; what a RESET
-// or DISCARD reports it hears when its own settings have been put back.
+// status takes a ParameterStatus. The client hears of it unless Sluice itself has caused it. What a RESET
+// or DISCARD reports is the server's own value; the client hears of its own, which comes next.
 func (h *host) status(t *codec.Turn) error {
 	name, rest, ok := cutString(h.body)
 	value, rest, ok2 := cutString(rest)
 	if !ok || !ok2 || len(rest) > 0 {
 		return errors.New("postgres: the server sent a ParameterStatus that makes no sense")
 	}
-	was := h.report
-	h.report = was.with(string(name), string(value))
+	was, p := h.report, codec.Param{Name: string(name), Value: string(value)}
+	h.report = was.with(p.Name, p.Value)
 	g := h.guest
-	if g == nil || h.gone || g.told == nil || g.hold || h.owed.Len() > 0 && h.owed.Front().Act == codec.OwedSwallow {
+	if g == nil || h.gone || g.told == nil || h.owed.Len() > 0 && h.owed.Front().Act == codec.OwedSwallow {
 		return nil
 	}
-	if g.told != was {
-		g.told = g.told.with(string(name), string(value))
+	if g.hold && h.tx == codec.TxIdle {
+		p.Value = h.ownValue(p)
+	}
+	if told := g.told; told != was || p.Value != string(value) {
+		if g.told = told.with(p.Name, p.Value); g.told == told {
+			return nil
+		}
 	} else {
 		g.told = h.report
 	}
 	out := h.client(t)
-	out.End(appendStatus(out.Begin(), codec.Param{Name: string(name), Value: string(value)}))
+	out.End(appendStatus(out.Begin(), p))
 	if !g.cfg.Lasting && h.owed.Len() > 0 {
 		g.suspect |= wordSettings
 		g.unsure = true
 	}
 	return nil
+}
+
+// ownValue is what a parameter will be for the client that has gone back to what it was at the login, if
+// it did: the value of the client's own login, not of Sluice's.
+func (h *host) ownValue(p codec.Param) string {
+	g := h.guest
+	if _, own := g.startup.get(settingName(p.Name)); own && p.Value == firstOf(h.fresh.get(p.Name)) {
+		if value, ok := g.intro.report.get(p.Name); ok {
+			return value
+		}
+	}
+	return p.Value
 }
 
 // tagged takes the tag of a command of the client's.

@@ -58,7 +58,7 @@ func (g askedGate) Special() codec.Param    { return g.special }
 
 var reportedParams = []codec.Param{
 	{Name: "client_encoding", Value: "UTF8"}, {Name: "server_encoding", Value: "UTF8"},
-	{Name: "server_version", Value: "16.1"}, {Name: "TimeZone", Value: "UTC"},
+	{Name: "server_version", Value: "16.1"}, {Name: "TimeZone", Value: "UTC"}, {Name: "application_name"},
 }
 
 // newPlay sets the stage: clients and servers are made when a line first names them.

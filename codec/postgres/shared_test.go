@@ -57,24 +57,36 @@ func TestPrepared(t *testing.T) {
 		free`)
 }
 
-// A name is given up without a server. It is never taken without one: the text might not be right there.
-func TestCloseWithoutServer(t *testing.T) {
+// What a server of the pool has prepared well needs no server to be prepared again, until the schema
+// changes.
+func TestPreparedWithoutServer(t *testing.T) {
 	plays(t, `
 		c: P(a;select 1) S
 		s? P(sluice_0_1;select 1) S
 		s: 1 Z(I)
 		c? 1 Z(I)
 		detach
-		c: C(S;a) S
+		client 2
+		c: P(b;select 1) S C(S;b) S P(b;select 1) H
 		s?
-		c? 3 Z(I)
+		c? 1 Z(I) 3 Z(I) 1
+		c: B(;b) E S
+		s? B(;sluice_0_1) E S
+		s: 2 C(SELECT 0) Z(I)
+		c? 2 C(SELECT 0) Z(I)
+		c: Q(drop table t)
+		s? Q(drop table t)
+		s: C(DROP TABLE) Z(I)
+		c? C(DROP TABLE) Z(I)
+		detach
+		client 3
 		host 2
-		c: P(b;select 1) S
-		s? P(sluice_0_1;select 1) S
+		c: P(c;select 1) S
+		s? P(sluice_0_2;select 1) S
 		s: E(42P01;no such table) Z(I)
 		c? E(42P01;no such table) Z(I)
-		c: B(;b) S
-		s? B(;b) S`)
+		c: B(;c) S
+		s? B(;c) S`)
 }
 
 func TestTransactionKeepsServer(t *testing.T) {

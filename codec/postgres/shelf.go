@@ -27,6 +27,7 @@ type shelf struct {
 	prefix string           // of the names of this shelf
 	last   uint64           // number in the newest name
 	alone  uint64           // counts fingerprints that nobody shares
+	era    uint32           // bumped when the schema changes
 
 	cfg                    *codec.GuestConfig // the one that set is made for
 	set                    *wordSet
@@ -39,7 +40,7 @@ type shelf struct {
 
 // NewShelf returns what the guests and hosts of one loop share.
 func (Protocol) NewShelf(cfg codec.ShelfConfig) codec.Shelf {
-	s := &shelf{seed: maphash.MakeSeed(), stmts: map[uint64]*stmt{}}
+	s := &shelf{seed: maphash.MakeSeed(), stmts: map[uint64]*stmt{}, era: 1}
 	s.prefix = namePrefix + strconv.Itoa(cfg.Loop) + "_"
 	s.spares.older, s.spares.newer = &s.spares, &s.spares
 	return s
@@ -59,17 +60,18 @@ func (s *shelf) Statements() (n, bytes int) { return s.count, s.bytes }
 // stmt is a statement as it was prepared. What is prepared under other settings is another statement:
 // a server reads constants and looks up names while it parses.
 type stmt struct {
-	tail  string // of its Parse, from behind the name: text, NUL, types of the parameters
-	name  string // by which servers know it
-	words words  // of its text
-	print digest // fingerprint of the settings under which it is parsed
-	hash  uint64
-	twin  *stmt // the next one with the same hash
-	users int   // names of clients
-	sets  bool  // it may change settings
-	sql   int   // place of the name in a PREPARE, plus one; 0: it came by Parse
-	old   bool  // prepared before a change of the schema: for those who have it, and nobody else
-	gone  bool  // off the shelf
+	tail   string // of its Parse, from behind the name: text, NUL, types of the parameters
+	name   string // by which servers know it
+	words  words  // of its text
+	print  digest // fingerprint of the settings under which it is parsed
+	hash   uint64
+	twin   *stmt  // the next one with the same hash
+	users  int    // names of clients
+	sets   bool   // it may change settings
+	sql    int    // place of the name in a PREPARE, plus one; 0: it came by Parse
+	old    bool   // prepared before a change of the schema: for those who have it, and nobody else
+	proven uint32 // the era of the shelf in which a server has prepared it well last
+	gone   bool   // off the shelf
 
 	older, newer *stmt // among the spares
 }
