@@ -48,7 +48,7 @@ func (o *opener) admitted() codec.Op {
 
 // noSecret ends the login for want of what the server asks for.
 func (o *opener) noSecret(what string) codec.Op {
-	return o.refuse(codec.Error{Cond: codec.NoBackend, Text: fmt.Sprintf(
+	return o.refuse(codec.Error{Cond: codec.AuthDenied, Text: fmt.Sprintf(
 		"the server asks user \"%s\" for %s, and nothing is known to answer with", o.cfg.User, what)})
 }
 

@@ -187,7 +187,7 @@ func (e *errand) look(what string) string {
 		if !errors.As(e.opener.Refusal(), &err) {
 			return "none"
 		}
-		return map[codec.Condition]string{codec.NoBackend: "NoBackend", codec.TLSFailed: "TLSFailed",
+		return map[codec.Condition]string{codec.NoBackend: "NoBackend", codec.AuthDenied: "AuthDenied", codec.TLSFailed: "TLSFailed",
 			codec.ServerNotSupport: "ServerNotSupport", codec.ClearPassword: "ClearPassword",
 			codec.LimitOfClient: "LimitOfClient", codec.Internal: "Internal"}[err.Cond]
 	case "refusal":

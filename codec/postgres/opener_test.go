@@ -68,7 +68,7 @@ var errands = []errandScript{
 	},
 	{
 		name: "md5, and only keys are known", cfg: configOf(disable, knowsKeys),
-		script: "< md5-salt op=Close cond=NoBackend",
+		script: "< md5-salt op=Close cond=AuthDenied",
 	},
 	{
 		name: "md5 with a salt of the wrong length", cfg: configOf(disable, knowsPassword),
@@ -88,7 +88,7 @@ var errands = []errandScript{
 	},
 	{
 		name: "a clear password, and none is known", cfg: configOf(require, knowsHash),
-		script: "< raw(S) tls < R(3) op=Close cond=NoBackend",
+		script: "< raw(S) tls < R(3) op=Close cond=AuthDenied",
 	},
 	{
 		name: "SCRAM with the password", cfg: configOf(disable, knowsPassword),
@@ -104,11 +104,11 @@ var errands = []errandScript{
 	},
 	{
 		name: "SCRAM, and nothing is known", cfg: configOf(disable, knowsNothing),
-		script: "< R(10,SCRAM-SHA-256) op=Close cond=NoBackend refusal=the_server_asks_user_\"ann\"_for_SCRAM-SHA-256,_and_nothing_is_known_to_answer_with",
+		script: "< R(10,SCRAM-SHA-256) op=Close cond=AuthDenied refusal=the_server_asks_user_\"ann\"_for_SCRAM-SHA-256,_and_nothing_is_known_to_answer_with",
 	},
 	{
 		name: "SCRAM, and only a hash is known", cfg: configOf(disable, knowsHash),
-		script: "< R(10,SCRAM-SHA-256) op=Close cond=NoBackend",
+		script: "< R(10,SCRAM-SHA-256) op=Close cond=AuthDenied",
 	},
 	{
 		name: "SCRAM with channel binding", cfg: configOf(require, knowsPassword),

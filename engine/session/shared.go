@@ -299,9 +299,9 @@ func (s *Session) waitFailed(err error) {
 	}
 	left := s.cluster.Options().RetryTimeout - asDuration(engine.Nano()-sh.since)
 	var own codec.Error
-	lasting := errors.As(err, &own) && own.Cond == codec.AuthDenied && sh.intro // the server's own no, at a login
+	lasting := errors.As(err, &own) && own.Cond == codec.AuthDenied && sh.intro // no time will help
 	if errors.Is(err, pool.ErrDisabled) || lasting || left <= 0 {
-		if own.Raw == "" {
+		if own.Raw == "" && own.Cond != codec.AuthDenied {
 			own = codec.Error{Cond: codec.NoBackend, Text: "no server is available"}
 		}
 		s.endWaiting(own, err)
