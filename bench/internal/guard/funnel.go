@@ -33,6 +33,12 @@ var funnels = []load{
 		accept: acceptPG, login: loginPG,
 	},
 	{
+		name: "pg-extended funnel", protocol: "postgres", pool: funnelPool, reply: replyPG,
+		request: wire.Join(wire.Parse("", funnelText), wire.Bind("", "", funnelValue), wire.Describe('P', ""), wire.Execute("", 0), wire.Sync()),
+		answer:  wire.Join(wire.Msg('1', nil), wire.Msg('2', nil), pgResult(), wire.Ready('I')),
+		accept:  acceptPG, login: loginPG,
+	},
+	{
 		name: "pg-prepared funnel", protocol: "postgres", pool: funnelPool, reply: replyPG,
 		request: wire.Join(wire.Bind("", funnelName, funnelValue), wire.Describe('P', ""), wire.Execute("", 0), wire.Sync()),
 		answer:  wire.Join(wire.Msg('2', nil), pgResult(), wire.Ready('I')),

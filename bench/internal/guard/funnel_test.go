@@ -29,11 +29,11 @@ func TestFunnelTalk(t *testing.T) {
 // TestFunnelNoticesTheClientsName: with nothing in between, a client's own name for its statement comes
 // to the backend, which must not happen in a funnel.
 func TestFunnelNoticesTheClientsName(t *testing.T) {
-	b, err := startBackend(funnels[1], always)
+	b, err := startBackend(funnels[2], always)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := connect(funnels[1], b.addr(), 1)
+	c, err := connect(funnels[2], b.addr(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
