@@ -47,12 +47,22 @@ func (q *Debts[R]) At(i int) *Debt[R] {
 
 // Push adds a debt at the end. It returns false when the queue is full (MaxDebts).
 func (q *Debts[R]) Push(d Debt[R]) bool {
-	if int(q.size) == len(q.ring) && !q.grow() {
+	slot := q.Add()
+	if slot == nil {
 		return false
 	}
-	q.ring[(q.head+q.size)&uint32(len(q.ring)-1)] = d
-	q.size++
+	*slot = d
 	return true
+}
+
+// Add adds a debt at the end and returns it, to be filled in as a whole: it holds what an earlier one
+// has left. nil means that the queue is full (MaxDebts).
+func (q *Debts[R]) Add() *Debt[R] {
+	if int(q.size) == len(q.ring) && !q.grow() {
+		return nil
+	}
+	q.size++
+	return &q.ring[(q.head+q.size-1)&uint32(len(q.ring)-1)]
 }
 
 // Pop takes the oldest debt off; there must be one.

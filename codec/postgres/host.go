@@ -131,9 +131,11 @@ func (h *host) ask(d debt) error {
 		d.Act = codec.OwedSwallow
 		h.mute--
 	}
-	if !h.owed.Push(d) {
+	slot := h.owed.Add()
+	if slot == nil {
 		return errDeep
 	}
+	*slot = d
 	if endsBatch(d.Code) {
 		h.sent++
 	}

@@ -62,14 +62,17 @@ func (h *host) read(t *codec.Turn) error {
 func (h *host) readWhole(t *codec.Turn) error {
 	r := &h.run
 	for {
-		if h.replied && h.passesRows() {
-			r.at = len(r.p) - len(skipRows(r.p[r.at:]))
-		}
 		m := r.p[r.at:]
 		if len(m) < headerSize {
 			return nil
 		}
 		typ, size := m[0], binary.BigEndian.Uint32(m[1:])
+		if typ == 'D' && h.replied && h.passesRows() {
+			if rest := skipRows(m); len(rest) < len(m) {
+				r.at = len(r.p) - len(rest)
+				continue
+			}
+		}
 		if !serverRules[typ].allows(size) {
 			return ruleError(codec.Server, typ, size)
 		}
