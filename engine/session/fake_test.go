@@ -37,6 +37,7 @@ type fakePG struct {
 	cut      atomic.Int64           // each piece of TLS that is sent is cut here; 0: not
 	stalled  chan struct{}          // a value for each "stall", which waits for one more before it is read on
 	checkers atomic.Int64           // health checks, which come with the user "sluice"
+	holds    chan struct{}          // a value for each cancel request lets it be done; nil: at once
 	pid      atomic.Uint32
 	utf8     atomic.Bool  // tell clients of their encoding
 	looks    atomic.Int64 // questions for a session's settings
@@ -129,6 +130,9 @@ func (f *fakePG) serve(c net.Conn) {
 	}
 	if binary.BigEndian.Uint32(startup) == 80877102 {
 		f.cancels.Add(1)
+		if f.holds != nil {
+			<-f.holds
+		}
 		return
 	}
 	if strings.Contains(string(startup), "user\x00sluice\x00") {
@@ -281,12 +285,28 @@ func connect(t *testing.T, addr string) *client {
 	return hello(t, c)
 }
 
+// connectTo is connect for a database.
+func connectTo(t *testing.T, addr, database string) *client {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return helloAs(t, c, "user\x00alice\x00database\x00"+database+"\x00")
+}
+
 // hello says hello on a connection.
 func hello(t *testing.T, c net.Conn) *client {
 	t.Helper()
+	return helloAs(t, c, "user\x00alice\x00")
+}
+
+// helloAs says hello on a connection with parameters.
+func helloAs(t *testing.T, c net.Conn, params string) *client {
+	t.Helper()
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	body := "\x00\x03\x00\x00user\x00alice\x00\x00"
+	body := "\x00\x03\x00\x00" + params + "\x00"
 	_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
 	return &client{t: t, Conn: c, r: bufio.NewReader(c)}
 }
