@@ -41,6 +41,7 @@ type fakePG struct {
 	pid      atomic.Uint32
 	utf8     atomic.Bool  // tell clients of their encoding
 	looks    atomic.Int64 // questions for a session's settings
+	resets   atomic.Int64 // sessions that were wiped
 	condemns atomic.Int64 // the next so many of these are answered by a FATAL
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
@@ -188,6 +189,8 @@ func (f *fakePG) serve(c net.Conn) {
 		case strings.HasPrefix(body, "stall"):
 			f.stalled <- struct{}{}
 			<-f.stalled
+		case strings.HasPrefix(body, "DISCARD ALL"):
+			f.resets.Add(1)
 		case strings.HasPrefix(body, "listen"):
 			f.mu.Lock()
 			f.ears[c] = true
