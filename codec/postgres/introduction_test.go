@@ -62,3 +62,18 @@ func TestReportsBecomeOne(t *testing.T) {
 		t.Error("the client is taken to know nothing new")
 	}
 }
+
+// Clients of one configuration share its words, whatever others come in between.
+func TestWordSetsAreShared(t *testing.T) {
+	s := Protocol{}.NewShelf(codec.ShelfConfig{}).(*shelf)
+	a, b := &codec.GuestConfig{}, &codec.GuestConfig{Functions: []string{"my_login"}}
+	if s.wordSet(a) != s.wordSet(a) || s.wordSet(b) == s.wordSet(a) || s.wordSet(b) != s.wordSet(b) {
+		t.Error("the words are not those of the configuration")
+	}
+	for range 3 * maxWordSets {
+		s.wordSet(&codec.GuestConfig{})
+	}
+	if n := len(s.wordSets); n > maxWordSets {
+		t.Errorf("%d are kept", n)
+	}
+}

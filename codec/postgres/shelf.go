@@ -29,8 +29,7 @@ type shelf struct {
 	alone  uint64           // counts fingerprints that nobody shares
 	era    uint32           // bumped when the schema changes
 
-	cfg                    *codec.GuestConfig // the one that set is made for
-	set                    *wordSet
+	wordSets               map[*codec.GuestConfig]*wordSet
 	count, bytes           int     // of stmts
 	command                command // of the text that is being looked at
 	introductions          map[namedIntroduction]*introduction
@@ -40,18 +39,27 @@ type shelf struct {
 
 // NewShelf returns what the guests and hosts of one loop share.
 func (Protocol) NewShelf(cfg codec.ShelfConfig) codec.Shelf {
-	s := &shelf{seed: maphash.MakeSeed(), stmts: map[uint64]*stmt{}, era: 1}
+	s := &shelf{seed: maphash.MakeSeed(), stmts: map[uint64]*stmt{}, era: 1, wordSets: map[*codec.GuestConfig]*wordSet{}}
 	s.prefix = namePrefix + strconv.Itoa(cfg.Loop) + "_"
 	s.spares.older, s.spares.newer = &s.spares, &s.spares
 	return s
 }
 
+// maxWordSets bounds the configurations whose words are kept: listeners have one each, and a new one at
+// a reload.
+const maxWordSets = 64
+
 // wordSet returns the words to watch for, made once for a configuration.
 func (s *shelf) wordSet(cfg *codec.GuestConfig) *wordSet {
-	if s.cfg != cfg {
-		s.cfg, s.set = cfg, newWordSet(cfg.Functions)
+	set := s.wordSets[cfg]
+	if set == nil {
+		if len(s.wordSets) >= maxWordSets {
+			clear(s.wordSets)
+		}
+		set = newWordSet(cfg.Functions)
+		s.wordSets[cfg] = set
 	}
-	return s.set
+	return set
 }
 
 // Statements is the number of statements kept and the bytes of their texts.
