@@ -17,8 +17,6 @@ import (
 // notAlike are conversations that differ through a funnel from those with the server, and must.
 var notAlike = map[string]string{
 	"pitfall-12-cached-plan":                "a plan that is out of date is made anew (TestFunnelPitfalls)",
-	"pitfall-15-discard-all":                "as lateStatus, with its own end (03)",
-	"pitfall-19-parameter-status":           "as lateStatus, with its own end (03)",
 	"pitfall-21-listen-notify":              "one connection listens for all clients, so notifications come by a way of their own (TestFunnelListen)",
 	"pitfall-34-negotiate-protocol-version": "Sluice speaks a newer protocol than the server",
 	"pitfall-40-unknown-user":               "who is unknown is not told so",
@@ -31,13 +29,12 @@ var notAlike = map[string]string{
 // had one after the other.
 var wholeServer = map[string]bool{"pitfall-45-fresh-parameters": true}
 
-// lateStatus are conversations in which settings go back to what they were at the login. The server of a
-// funnel has other ones to go back to, so what they come to is told when Sluice has set them: behind the
-// ReadyForQuery, and before the next answer.
+// lateStatus are conversations with a RESET inside a transaction. The server connection of a funnel has
+// other settings to go back to than the client's login had; those are set, and told, when the
+// transaction has ended.
 var lateStatus = map[string]bool{
-	"03 discard all takes settings back to those of the login": true,
-	"03 reset all takes settings back to those of the login":   true,
-	"03 reset of one setting":                                  true,
+	"03 reset all takes settings back to those of the login": true,
+	"03 reset of one setting":                                true,
 }
 
 // settled is a transcript without the reports of settings, and what they came to in the end.
