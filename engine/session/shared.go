@@ -91,6 +91,8 @@ func (s *Session) resume() {
 	if len(p) > 0 || was == codec.NeedTurn { // then the guest may have something to say
 		s.clock.now = 0
 		s.use(p)
+	} else {
+		s.partIfFree() // nothing is asked of the server connection, if there is one
 	}
 	s.on.keepBuffer(p)
 	s.readOn()

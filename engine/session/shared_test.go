@@ -204,3 +204,22 @@ func limitedTo(queries time.Duration) *access.Table {
 	return access.New(access.Options{Method: codec.AuthTrust, AnyDatabase: true, Users: []access.User{{Name: "alice"}},
 		Limits: access.Limits{Unit: access.UnitTransaction, PoolSize: 1, QueryTimeout: queries}})
 }
+
+// TestSharedForNothing: a server connection that is granted to a client of which nothing waits any more is
+// given back.
+func TestSharedForNothing(t *testing.T) {
+	db := startFakePG(t, "db-a")
+	s := startFunnel(t, func(s *Setup) { s.Frontends[0].Sharing = trusting(1) }, db)
+	c := login(t, s.addr("in"))
+	one := s.only()
+	onLoop(t, one.on, func() { one.on.around(one.again) })
+	s.expectState(connIdle)
+	other := login(t, s.addr("in"))
+	for _, c := range []*client{other, c} {
+		if tag, _ := c.query("select"); tag != "db-a" {
+			t.Errorf("got %q", tag)
+		}
+		c.Close()
+	}
+	s.expectCalm()
+}
