@@ -166,6 +166,9 @@ loop:
 	}
 	s.cut(n)
 	g.record(s, n)
+	if h := g.host; h != nil && len(h.early) > 0 && (g.group || h.owed.Len() == 0) {
+		h.tellEarly(t)
+	}
 	return n, need, err
 }
 

@@ -23,6 +23,7 @@ func (g *guest) Attach(hh codec.Host, t *codec.Turn) codec.Need {
 // settled.
 func (g *guest) join(h *host) {
 	g.host, h.guest, h.shelf = h, g, g.shelf
+	h.early = h.early[:0]
 	h.started, h.gone = false, false
 	h.sent = max(h.sent, g.batch) + 1
 	h.done = h.sent

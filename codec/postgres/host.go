@@ -70,10 +70,11 @@ type host struct {
 	done    uint64 // batches whose ReadyForQuery has come
 	tx      codec.Tx
 	copying copyState
-	doubt   int  // Syncs that a COPY that failed may have taken
-	deaf    bool // the server ignores everything up to a Sync that has not been sent
-	replied bool // the answer to the oldest command has begun
-	erred   bool // that answer held an error
+	early   []byte // invented replies that the client is told in front of the next one
+	doubt   int    // Syncs that a COPY that failed may have taken
+	deaf    bool   // the server ignores everything up to a Sync that has not been sent
+	replied bool   // the answer to the oldest command has begun
+	erred   bool   // that answer held an error
 
 	report   *report
 	fresh    *report   // at the login
@@ -159,25 +160,36 @@ func (h *host) invent(d debt, t *codec.Turn) error {
 		return nil
 	}
 	if h.owed.Len() == 0 {
-		h.tell(&d, t)
+		h.early = h.appendTold(h.early, &d)
 		return nil
 	}
 	return h.ask(d)
 }
 
 // tell writes an invented reply.
-func (h *host) tell(d *debt, t *codec.Turn) {
+func (h *host) tell(d *debt, t *codec.Turn) { t.Client.End(h.appendTold(t.Client.Begin(), d)) }
+
+// tellEarly writes the invented replies in front of what the server owes. They wait for that if a Sync
+// is on its way, as a server's own replies do, so that the client gets all of them at once.
+func (h *host) tellEarly(t *codec.Turn) {
+	t.Client.Append(h.early...)
+	h.early = h.early[:0]
+}
+
+// appendTold appends an invented reply.
+func (h *host) appendTold(dst []byte, d *debt) []byte {
 	switch d.Code {
 	case oweParse:
 		h.count('1')
-		t.Client.AppendString("1\x00\x00\x00\x04")
+		return append(dst, '1', 0, 0, 0, 4)
 	case oweClose:
 		h.count('3')
-		t.Client.AppendString("3\x00\x00\x00\x04")
 		if n := d.Ref.named; n != nil && h.guest != nil {
 			h.guest.shelf.release(n.st)
 		}
+		return append(dst, '3', 0, 0, 0, 4)
 	}
+	return dst
 }
 
 // sure tells whether it is certain, in the present batch, how that batch has ended or that it is the

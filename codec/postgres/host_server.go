@@ -36,6 +36,9 @@ func (h *host) client(t *codec.Turn) *codec.Outlet {
 // Server reads the server's stream. What goes to the client unchanged goes by runs of messages.
 func (h *host) Server(p []byte, t *codec.Turn) error {
 	h.run = run{p: p}
+	if len(h.early) > 0 {
+		h.tellEarly(t)
+	}
 	err := h.read(t)
 	h.client(t)
 	h.run = run{}

@@ -208,8 +208,9 @@ func TestPitfall12SchemaChanged(t *testing.T) {
 		s: E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
 		c? E(0A000;cached plan must not change result type;ERROR;RevalidateCachedQuery) Z(I)
 		c: C(S;a) P(a;select * from t) B(;a) E S
-		c? 3 1
-		s? B(;sluice_0_3) E S`)
+		s? B(;sluice_0_3) E S
+		s: 2 C(SELECT 0) Z(I)
+		c? 3 1 2 C(SELECT 0) Z(I)`)
 }
 
 // A change of the schema on another host is heard of by Forget.

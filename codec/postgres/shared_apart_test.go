@@ -151,8 +151,9 @@ func TestLongNames(t *testing.T) {
 		s: E(42P05;prepared statement "sluice_0_1" already exists) Z(I)
 		c? E(42P05;prepared statement "LONGish" already exists) Z(I)
 		c: C(S;LONG) B(;LONGer) S
-		c? 3
-		s? B(;LONGer) S`, "LONG", long))
+		s? B(;LONGer) S
+		s: E(26000;no such statement) Z(I)
+		c? 3 E(26000;no such statement) Z(I)`, "LONG", long))
 }
 
 // EXECUTE and DEALLOCATE by Parse leave the client its statement if they come to nothing.

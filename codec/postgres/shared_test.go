@@ -57,6 +57,37 @@ func TestPrepared(t *testing.T) {
 		free`)
 }
 
+// What is told in a server's place goes out with its answer, by one write; without a Sync behind it, at
+// once.
+func TestInventedWithAnswer(t *testing.T) {
+	plays(t, `
+		c: P(a;select 1) S
+		s? P(sluice_0_1;select 1) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		c: C(S;a) P(a;select 1)
+		c? 3 1
+		c: B(;a) E H
+		s? B(;sluice_0_1) E H
+		s: 2 D C(SELECT 1)
+		c? 2 D C(SELECT 1)
+		c: S
+		s? S
+		s: Z(I)
+		c? Z(I)`)
+	p := newPlay(t, 0)
+	p.run(`
+		c: P(a;select 1) S
+		s? P(sluice_0_1;select 1) S
+		s: 1 Z(I)
+		c? 1 Z(I)
+		c: C(S;a) P(a;select 1) B(;a) E S
+		s? B(;sluice_0_1) E S
+		c?
+		s: 2 D
+		c? 3 1 2 D`)
+}
+
 // What a server of the pool has prepared well needs no server to be prepared again, until the schema
 // changes.
 func TestPreparedWithoutServer(t *testing.T) {
@@ -132,9 +163,8 @@ func TestUnnamed(t *testing.T) {
 		# and now it is
 		c: P(;select 1) B E S
 		s? B E S
-		c? 1
 		s: 2 D C(SELECT 1) Z(I)
-		c? 2 D C(SELECT 1) Z(I)
+		c? 1 2 D C(SELECT 1) Z(I)
 		# a Query drops it, as a Close does
 		c: Q(select 3)
 		s? Q(select 3)
