@@ -2,7 +2,7 @@
 //
 // It is made of pure machines, as package codec demands. The login relays a connection phase in
 // which the server authenticates the client; the follower watches the two streams afterwards; the
-// probe is a health check. None of them does I/O. A machine belongs to one session, on one loop.
+// probe is a health check; gate, opener, guest and host share server connections between clients. None of them does I/O. A machine belongs to one session, on one loop.
 //
 // # The login
 //
@@ -40,6 +40,33 @@
 // counts what the server owes: one ReadyForQuery for each Query, FunctionCall and Sync, but for
 // those that the server never acts on (queue.go, copy.go). What a session has outstanding is kept
 // as the client's stream in short form, about two bytes per command.
+//
+// # Shared sessions
+//
+// Behind the two logins a guest reads the client's stream and a host the server's; a shelf keeps what
+// the guests and hosts of one pool have in common. A guest has a host for a unit of work. The host keeps
+// a queue of what its server owes (codec.Debts): each reply goes to the client, or is Sluice's own, or is
+// one that the server was not asked for.
+//
+//   - A statement has one name on all servers of a pool, by its text, the types of its parameters and the
+//     settings that can matter to it. Bind, Describe, EXECUTE and DEALLOCATE are written with that name;
+//     where a server lacks the statement, its Parse goes in front (guest_ready.go). Long ones are not
+//     shared, and bind the session (guest_apart.go).
+//   - Settings are known from the server: a look, behind a transaction whose words or answers make it
+//     likely that they have changed (look.go). A host is given those of its next client by one Query.
+//   - What can't be carried to another server binds the session to its host: temporary tables, advisory
+//     locks, cursors WITH HOLD, LISTEN in a transaction, currval and lastval.
+//
+// A client can tell it from a server of its own by this:
+//
+//   - a Parse of a text that the pool knows is answered without a server. After a change of the schema
+//     that was not made through Sluice, the error comes with the Bind;
+//   - a statement that was prepared under other settings than those in force now may be parsed anew
+//     under these: constants in it are read by the present TimeZone or DateStyle;
+//   - a statement that was prepared before a change of the schema may be parsed anew behind it, where a
+//     single server would say that its result has changed;
+//   - RESET inside a transaction goes to the server's own value, and to that of the client's login only
+//     when the transaction is over; what DISCARD ALL by Parse and Execute puts back is told behind it.
 //
 // # The manual
 //
