@@ -207,7 +207,7 @@ func TestSharedChaos(t *testing.T) {
 	close(over)
 	all.Wait()
 	t.Logf("%d logins, %d refused, %d answers", logins.Load(), lost.Load(), answered.Load())
-	if logins.Load() < 100 || answered.Load() < 100 {
+	if logins.Load() < 20 || answered.Load() < 20 {
 		t.Error("too little has happened")
 	}
 	s.expectCalm()
