@@ -33,6 +33,7 @@ func replicating(t *testing.T, addr, user, password, kind string) (*pgx.Conn, er
 
 // TestFunnelLogicalReplication: changes leave a server through a funnel.
 func TestFunnelLogicalReplication(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pg := postgres(t, 0)
 	role(t, pg, "lr_plain", "scram-sha-256", "geheim")
 	role(t, pg, "lr_may", "scram-sha-256", "geheim")

@@ -202,6 +202,7 @@ func where(t *testing.T, c *pgx.Conn) string {
 
 // TestFunnelBackends: which servers clients are led to, and what becomes of them when that changes.
 func TestFunnelBackends(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	first, second := postgres(t, 0), postgres(t, 1)
 	for _, pg := range []*real.Postgres{first, second} {
 		role(t, pg, "be_it", "scram-sha-256", "geheim")

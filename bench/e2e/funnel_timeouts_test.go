@@ -163,7 +163,7 @@ func TestFunnelWaits(t *testing.T) {
 	role(t, pg, "wa_it", "scram-sha-256", "geheim")
 	addr, patient := real.FreeAddr(), real.FreeAddr()
 	startSluice(t, racy(t), cluster("pg", "postgres", []string{pg.Addr})+
-		funnel("pool", addr, "pg", "pool-size = 1", `pool-wait-timeout = "300ms"`, `admin-users = ["app"]`)+
+		funnel("pool", addr, "pg", "pool-size = 1", `pool-wait-timeout = "500ms"`, `admin-users = ["app"]`)+
 		funnel("patient", patient, "pg", "pool-size = 1", `pool-wait-notify = "100ms"`, `admin-users = ["app"]`)+
 		userSection("wa_it", "password", "geheim")+users("app"))
 	who := client{user: "wa_it", password: "geheim"}
@@ -174,7 +174,7 @@ func TestFunnelWaits(t *testing.T) {
 		if code := fails(t, waiter, "select 1"); code != "53300" {
 			t.Errorf("got %s", code)
 		}
-		if d := time.Since(start); d < 300*time.Millisecond {
+		if d := time.Since(start); d < 500*time.Millisecond {
 			t.Errorf("after %v", d)
 		}
 		if !waiter.IsClosed() {
@@ -247,6 +247,7 @@ func listening(t *testing.T, dsn string) (*pgx.Conn, chan string) {
 
 // TestFunnelServerAge: when server connections are closed for their age or for want of use.
 func TestFunnelServerAge(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pg := postgres(t, 0)
 	for _, name := range []string{"sa_old", "sa_idle", "sa_min"} {
 		role(t, pg, name, "scram-sha-256", "geheim")
@@ -319,6 +320,7 @@ func TestFunnelServerAge(t *testing.T) {
 
 // TestFunnelWorkLimits: how long a query, a transaction and the pause in one may take.
 func TestFunnelWorkLimits(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pg := postgres(t, 0)
 	for _, name := range []string{"wl_all", "wl_query", "wl_tx", "wl_idle"} {
 		role(t, pg, name, "scram-sha-256", "geheim")
@@ -326,15 +328,15 @@ func TestFunnelWorkLimits(t *testing.T) {
 	query, tx, pause, session := real.FreeAddr(), real.FreeAddr(), real.FreeAddr(), real.FreeAddr()
 	plain := real.FreeAddr()
 	startSluice(t, racy(t), cluster("pg", "postgres", []string{pg.Addr})+
-		funnel("query", query, "pg", "pool-size = 1", `query-timeout = "300ms"`)+
-		funnel("tx", tx, "pg", "pool-size = 1", `transaction-timeout = "400ms"`)+
-		funnel("pause", pause, "pg", "pool-size = 1", `transaction-idle-timeout = "300ms"`)+
+		funnel("query", query, "pg", "pool-size = 1", `query-timeout = "500ms"`)+
+		funnel("tx", tx, "pg", "pool-size = 1", `transaction-timeout = "700ms"`)+
+		funnel("pause", pause, "pg", "pool-size = 1", `transaction-idle-timeout = "500ms"`)+
 		funnel("session", session, "pg", "pool-size = 3", `unit = "session"`, `transaction-timeout = "2s"`, `transaction-idle-timeout = "2s"`)+
-		funnel("plain", plain, "pg", "pool-size = 1", `idle-timeout = "300ms"`)+
+		funnel("plain", plain, "pg", "pool-size = 1", `idle-timeout = "600ms"`)+
 		userSection("wl_all", "password", "geheim")+
-		userSection("wl_query", "password", "geheim", `query-timeout = "200ms"`)+
-		userSection("wl_tx", "password", "geheim", `transaction-timeout = "300ms"`)+
-		userSection("wl_idle", "password", "geheim", `transaction-idle-timeout = "200ms"`))
+		userSection("wl_query", "password", "geheim", `query-timeout = "400ms"`)+
+		userSection("wl_tx", "password", "geheim", `transaction-timeout = "600ms"`)+
+		userSection("wl_idle", "password", "geheim", `transaction-idle-timeout = "400ms"`))
 	as := func(user string) client { return client{user: user, password: "geheim"} }
 
 	for _, c := range []struct{ of, user, addr string }{{"of the listener", "wl_all", query}, {"of the user", "wl_query", tx}} {
@@ -378,7 +380,7 @@ func TestFunnelWorkLimits(t *testing.T) {
 		conn := as("wl_all").enter(t, query)
 		do(t, conn, "begin")
 		for range 4 {
-			do(t, conn, "select pg_sleep(0.12)")
+			do(t, conn, "select pg_sleep(0.15)")
 		}
 		do(t, conn, "commit")
 	})
@@ -419,7 +421,7 @@ func TestFunnelWorkLimits(t *testing.T) {
 	t.Run("78 a query that runs is no pause", func(t *testing.T) {
 		conn := as("wl_all").enter(t, pause)
 		do(t, conn, "begin")
-		do(t, conn, "select pg_sleep(0.8)")
+		do(t, conn, "select pg_sleep(1)")
 		do(t, conn, "commit")
 	})
 	for _, c := range []struct{ of, user, addr string }{{"of the listener", "wl_all", tx}, {"of the user", "wl_tx", query}} {
@@ -459,6 +461,7 @@ func TestFunnelWorkLimits(t *testing.T) {
 
 // TestFunnelDoor: servers that can't be reached, do not answer, or stop answering.
 func TestFunnelDoor(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pg := postgres(t, 0)
 	role(t, pg, "do_it", "scram-sha-256", "geheim")
 	who := client{user: "do_it", password: "geheim"}
@@ -477,6 +480,13 @@ func TestFunnelDoor(t *testing.T) {
 		do(t, c, "select 1")
 		d.set(doorShut)
 		d.cut()
+		op := operator(t, addr)
+		eventually(t, func() error { // a query that meets the loss would be told of it
+			if r := rowWhere(t, op, "SHOW POOLS", map[string]any{"user": "do_it"}); r["sv_idle"] != int32(0) {
+				return fmt.Errorf("%v", r)
+			}
+			return nil
+		})
 		answer := make(chan error, 1)
 		go func() { _, err := c.Exec(context.Background(), "select 1"); answer <- err }()
 		dials := func() float64 {
