@@ -21,7 +21,6 @@ var notAlike = map[string]string{
 	"pitfall-34-negotiate-protocol-version": "Sluice speaks a newer protocol than the server",
 	"pitfall-40-unknown-user":               "who is unknown is not told so",
 	"pitfall-40-unknown-database":           "what is unknown is not told so",
-	"pitfall-48-unknown-setting":            "a login is let in when its settings have been taken, and not before (TestFunnelPitfalls)",
 	"pitfall-55-long-startup":               "the server warns of a long application_name, and only when it is set (TestFunnelPitfalls)",
 }
 

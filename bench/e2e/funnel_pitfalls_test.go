@@ -121,7 +121,7 @@ func TestFunnelPitfalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Send(wire.Startup(wire.V30, "user", "app", "database", "app", name, "nonsense"))
-			if c.Read("$"); kinds(c.String()) != "E#" || !strings.Contains(c.String(), "FATAL") || !strings.Contains(c.String(), code) {
+			if c.Read("$"); kinds(c.String()) != "RE#" || !strings.Contains(c.String(), "FATAL") || !strings.Contains(c.String(), code) {
 				t.Errorf("%s:\n%s", name, c)
 			}
 			c.Conn.Close()
