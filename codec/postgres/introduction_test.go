@@ -67,7 +67,8 @@ func TestReportsBecomeOne(t *testing.T) {
 func TestWordSetsAreShared(t *testing.T) {
 	s := Protocol{}.NewShelf(codec.ShelfConfig{}).(*shelf)
 	a, b := &codec.GuestConfig{}, &codec.GuestConfig{Functions: []string{"my_login"}}
-	if s.wordSet(a) != s.wordSet(a) || s.wordSet(b) == s.wordSet(a) || s.wordSet(b) != s.wordSet(b) {
+	ofA, ofB := s.wordSet(a), s.wordSet(b)
+	if ofA == ofB || s.wordSet(a) != ofA || s.wordSet(b) != ofB {
 		t.Error("the words are not those of the configuration")
 	}
 	for range 3 * maxWordSets {
