@@ -46,7 +46,7 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 			}
 			c.close()
 		}
-		if unknownName(err) {
+		if q.unknownName(err) {
 			return codec.Secret{}, false, nil
 		}
 		if sqlState(err) == "" {
@@ -56,11 +56,12 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 	return s, false, err
 }
 
-// unknownName tells errors that mean that there is no such database or that no such name can exist:
-// invalid_catalog_name, and character_not_in_repertoire or untranslatable_character for names that are
-// no text in the server's encoding.
-func unknownName(err error) bool {
-	return slices.Contains([]string{"3D000", "22021", "22P05"}, sqlState(err))
+// unknownName tells errors that mean that there is no such database, where that is the client's, or that no
+// such name can exist: invalid_catalog_name, and character_not_in_repertoire or untranslatable_character for
+// names that are no text in the server's encoding.
+func (q *AuthQuery) unknownName(err error) bool {
+	state := sqlState(err)
+	return state == "3D000" && q.opt.Database == "" || slices.Contains([]string{"22021", "22P05"}, state)
 }
 
 func (q *AuthQuery) open(ctx context.Context, b *Backend, database string) (*asker, error) {

@@ -293,6 +293,12 @@ func TestAuthQueryOwnDatabase(t *testing.T) {
 	if asked, _ := s.seen(); len(asked) != 1 || s.startups[0]["database"] != "auth" {
 		t.Errorf("%d queries, in %q", len(asked), s.startups[0]["database"])
 	}
+	// That there is none such is not the client's doing.
+	s.refuse = func(map[string]string) string { return "3D000" }
+	q = newAsk(t, func(o *AuthQueryOptions) { o.Database = "none" }, s)
+	if _, known, err := q.Ask(t.Context(), "app", "shop"); err == nil || known {
+		t.Errorf("in a database that there is not: known %v, %v", known, err)
+	}
 }
 
 // TestAuthQueryFailures: a connection that died while it was idle, a server that is gone, one that

@@ -200,9 +200,11 @@ func TestFunnelLookup(t *testing.T) {
 	})
 	t.Run("57 in a database for all", func(t *testing.T) { known.is(t, addr["other"], "lo_asked@app") })
 	t.Run("57 in a database that there is not: nobody gets in, and the log says why", func(t *testing.T) {
-		if got, err := known.whoami(t, addr["invalid"]); err == nil {
-			t.Errorf("%s is in", got)
+		_, err := known.whoami(t, addr["invalid"])
+		if err == nil || strings.Contains(err.Error(), "nowhere") {
+			t.Errorf("got %v", err)
 		}
+		wants(t, s.Log(), "a user could not be looked up", `database \"nowhere\" does not exist`)
 	})
 	t.Run("58 a query that fails: the client learns nothing of it, the log does", func(t *testing.T) {
 		_, err := known.whoami(t, addr["broken"])
