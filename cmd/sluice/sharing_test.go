@@ -126,9 +126,9 @@ func TestSharing(t *testing.T) {
 	for _, v := range []any{*sh, sh.Pool, sh.Ask} {
 		value := reflect.ValueOf(v)
 		for i := range value.NumField() {
-			name := value.Type().Field(i).Name
-			if value.Field(i).IsZero() {
-				t.Errorf("%s.%s is not set", value.Type(), name)
+			field := value.Type().Field(i)
+			if field.IsExported() && value.Field(i).IsZero() {
+				t.Errorf("%s.%s is not set", value.Type(), field.Name)
 			}
 		}
 	}
