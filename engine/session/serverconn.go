@@ -43,6 +43,7 @@ type serverConn struct {
 	open  *openingConn
 
 	cancels   int          // requests under way that may hit it
+	stray     bool         // one of them has no known end: it may hit whoever has the connection then
 	timer     engine.Timer // of opening, leaving and checking
 	opened    int64        // engine.Nano
 	joined    int64        // engine.Nano of the present unit's begin
@@ -347,7 +348,7 @@ func (sc *serverConn) part() {
 // giveBack has the pool use a connection that is free for others, unless it can't be.
 func (sc *serverConn) giveBack() {
 	switch {
-	case sc.host.Failed() != nil:
+	case sc.host.Failed() != nil || sc.stray:
 		sc.close()
 	case sc.cancels > 0:
 		sc.state = connHeld
@@ -408,21 +409,22 @@ func (sc *serverConn) cancel(done func(error)) {
 		err := spec.cluster.Cancel(spec.backend, key, timeout)
 		spec.p.cancels.Add(-1)
 		on.loop.Run(func() {
-			on.busy++
-			sc.cancels--
-			switch {
-			case err != nil && sc.state == connHeld:
-				sc.close() // it may still come
-			case sc.state == connHeld && sc.cancels == 0:
-				sc.giveBack()
-			}
+			on.around(func() { sc.cancelOver(err) })
 			if done != nil {
 				done(err)
 			}
-			on.busy--
-			on.settle()
 		})
 	}()
+}
+
+// cancelOver takes note of the end of a cancel request. After an error it may still come, whatever the
+// connection does by then: nobody else is to get it.
+func (sc *serverConn) cancelOver(err error) {
+	sc.cancels--
+	sc.stray = sc.stray || err != nil
+	if sc.state == connHeld && (sc.stray || sc.cancels == 0) {
+		sc.giveBack()
+	}
 }
 
 // check has the server show that it is alive.
@@ -483,7 +485,7 @@ func (sc *serverConn) shut() {
 func (sc *serverConn) lost(err error) {
 	s := sc.at
 	started := s != nil && sc.host.Started()
-	ending, said := sc.host.Ending()
+	ending, _ := sc.host.Ending()
 	if sc.state == connChecking {
 		sc.checked(false)
 	}
@@ -501,13 +503,11 @@ func (sc *serverConn) lost(err error) {
 		s.again()
 		return
 	}
-	switch {
-	case ending:
-		_ = said // the client has heard it already
+	if ending { // and the client has heard so
 		s.end(ServerClosed, nil, nil)
-	default:
-		s.end(ServerLost, &codec.Error{Cond: codec.BackendLost, Text: "the connection to the server was lost"}, err)
+		return
 	}
+	s.end(ServerLost, &codec.Error{Cond: codec.BackendLost, Text: "the connection to the server was lost"}, err)
 }
 
 // broken gives up a connection whose server sent what makes no sense.

@@ -66,6 +66,39 @@ func TestCancelThatNeverEnds(t *testing.T) {
 	s.expectCalm()
 }
 
+// TestCancelGivenUpWhileTheQueryRuns: the connection is replaced then too, when the query has ended, for the
+// request may still come.
+func TestCancelGivenUpWhileTheQueryRuns(t *testing.T) {
+	db := startFakePG(t, "db-a")
+	db.holds = make(chan struct{})
+	defer close(db.holds)
+	s := startFunnel(t, func(s *Setup) {
+		one(s)
+		s.Frontends[0].Sharing.CancelTimeout = 300 * time.Millisecond
+	}, db)
+	c := login(t, s.addr("in"))
+	_, _ = c.Write(message('Q', "stall\x00"))
+	<-db.stalled
+	if err := cancelBy(s.addr("in"), c.key); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request was given up", func() bool { return db.cancels.Load() == 1 && s.cancels.Load() == 0 && s.Clients() == 1 })
+	db.stalled <- struct{}{}
+	for _, want := range []byte{'C', 'Z'} {
+		if kind, body := c.next(); kind != want {
+			t.Fatalf("got %c %q", kind, body)
+		}
+	}
+	if tag, _ := c.query("select"); tag != "db-a" {
+		t.Errorf("got %q", tag)
+	}
+	if n := db.logins.Load(); n != 2 {
+		t.Errorf("%d logins, want 2", n)
+	}
+	c.Close()
+	s.expectCalm()
+}
+
 // TestServerDiesHeld: one that dies while a cancel request may hit it leaves nothing behind.
 func TestServerDiesHeld(t *testing.T) {
 	db := startFakePG(t, "db-a")
