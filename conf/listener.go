@@ -123,7 +123,8 @@ type ClientTLS struct {
 	// Cert and Key are the certificate that clients are shown, as PEM files.
 	Cert string `toml:"cert" file:"pem"`
 	Key  string `toml:"key" file:"pem"`
-	// CA is a PEM file with the authorities that verify-ca and verify-full trust.
+	// CA is a PEM file with the authorities that clients' certificates are verified against: those that
+	// must be shown with verify-ca and verify-full, and those that are shown with prefer and require.
 	CA string `toml:"ca" file:"pem"`
 	// MinVersion is the least version of TLS that is spoken.
 	MinVersion string `toml:"min-version" oneof:"1.2 1.3"`

@@ -92,8 +92,8 @@ func (k *checker) method(path, method string, l *Listener) {
 	if method == "clear" && l.TLS.Mode == "disable" {
 		k.problem(path, `"clear" is for connections with TLS: tls.mode is "disable"`)
 	}
-	if method == "cert" && slices.Contains([]string{"disable", "prefer", "require"}, l.TLS.Mode) {
-		k.problem(path, `"cert" needs tls.mode "verify-ca" or "verify-full"`)
+	if method == "cert" && (l.TLS.Mode == "disable" || l.TLS.CA == "") {
+		k.problem(path, `"cert" needs TLS, and tls.ca to know whom to trust`)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestSharingProblems(t *testing.T) {
 		{"trust on this machine", funnel + "auth.method = \"trust\"", ""},
 		{"clear without TLS", funnel + "auth.method = \"clear\"", `f:13:6: listener.auth.method: "clear" is for connections with TLS: tls.mode is "disable"`},
 		{"clear by a rule without TLS", funnel + "tls = {mode = \"prefer\", cert = \"c\", key = \"k\"}\nrule = [{method = \"clear\", tls = \"never\"}]", `f:14:10: listener.rule.method: "clear" is for connections with TLS: tls is "never"`},
-		{"certificates that are not asked for", funnel + "tls = {mode = \"require\", cert = \"c\", key = \"k\"}\nauth.method = \"cert\"", `f:14:6: listener.auth.method: "cert" needs tls.mode "verify-ca" or "verify-full"`},
+		{"certificates that are not asked for", funnel + "tls = {mode = \"require\", cert = \"c\", key = \"k\"}\nauth.method = \"cert\"", `f:14:6: listener.auth.method: "cert" needs TLS, and tls.ca to know whom to trust`},
 		{"a rule for TLS without any", funnel + "rule = [{tls = \"only\"}]", `f:13:10: listener.rule.tls: no connection has TLS: the listener's tls.mode is "disable"`},
 		{"unknown method", funnel + "rule = [{method = \"reject\"}, {method = \"gss\"}]", `f:13:31: listener.rule.method: "gss" is not one of inherit, secret, scram-sha-256, md5, clear, trust, cert, reject`},
 		{"reject for everybody", funnel + "auth.method = \"reject\"", `f:13:6: listener.auth.method: "reject" is not one of secret, scram-sha-256, md5, clear, trust, cert`},

@@ -341,10 +341,21 @@ func TestFunnelCertificateRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := real.FreeAddr()
+	strangers, err := real.NewAuthority(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := strangers.Issue("rule-app", "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, optional := real.FreeAddr(), real.FreeAddr()
+	asks := func(name, addr, mode string) string {
+		return funnel(name, addr, "pg", tlsTable("listener", mode, stage.cert), fmt.Sprintf("ca = %q", stage.ca.CertFile),
+			"[[listener.rule]]", `user = ["app"]`, `method = "cert"`, "[[listener.rule]]", `tls = "only"`, `method = "scram-sha-256"`)
+	}
 	startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+
-		funnel("pool", addr, "pg", tlsTable("listener", "verify-ca", stage.cert), fmt.Sprintf("ca = %q", stage.ca.CertFile),
-			"[[listener.rule]]", `user = ["app"]`, `method = "cert"`, "[[listener.rule]]", `tls = "only"`, `method = "scram-sha-256"`)+users("app", "scram"))
+		asks("pool", addr, "verify-ca")+asks("optional", optional, "require")+users("app", "scram"))
 	with := verified() + "&sslcert=" + mine.CertFile + "&sslkey=" + mine.KeyFile
 	t.Run("60 with the user's certificate", func(t *testing.T) { client{user: "app", tls: with}.is(t, addr, "app@app") })
 	t.Run("60 another user still needs a password", func(t *testing.T) {
@@ -354,6 +365,15 @@ func TestFunnelCertificateRule(t *testing.T) {
 	t.Run("60 without a certificate", func(t *testing.T) {
 		if got, err := (client{user: "app", password: real.Password, tls: verified()}).whoami(t, addr); err == nil {
 			t.Errorf("%s is in", got)
+		}
+	})
+	t.Run("60 only who has to show one needs one", func(t *testing.T) {
+		client{user: "app", tls: with}.is(t, optional, "app@app")
+		client{user: "scram", password: real.Password, tls: verified()}.is(t, optional, "scram@app")
+		for _, tls := range []string{verified(), verified() + "&sslcert=" + others.CertFile + "&sslkey=" + others.KeyFile} {
+			if got, err := (client{user: "app", password: real.Password, tls: tls}).whoami(t, optional); err == nil {
+				t.Errorf("%s is in by %s", got, tls)
+			}
 		}
 	})
 }

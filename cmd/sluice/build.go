@@ -167,8 +167,11 @@ func clientTLS(t *conf.ClientTLS, protocol string) (*tls.Config, []byte, error) 
 		// Needed by clients that begin with TLS, https://www.postgresql.org/docs/17/protocol-flow.html#PROTOCOL-FLOW-SSL.
 		cfg.NextProtos = []string{"postgresql"}
 	}
-	if mode >= codec.TLSVerifyCA {
-		cfg.ClientAuth = tls.RequireAndVerifyClientCert
+	if t.CA != "" {
+		cfg.ClientAuth = tls.VerifyClientCertIfGiven
+		if mode >= codec.TLSVerifyCA {
+			cfg.ClientAuth = tls.RequireAndVerifyClientCert
+		}
 		if cfg.ClientCAs, err = conf.Authorities(t.CA); err != nil {
 			return nil, nil, fmt.Errorf("tls: %w", err)
 		}
