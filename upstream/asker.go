@@ -66,7 +66,7 @@ func (q *AuthQuery) unknownName(err error) bool {
 
 func (q *AuthQuery) open(ctx context.Context, b *Backend, database string) (*asker, error) {
 	conn, err := q.cluster.talk(ctx, b, codec.OpenerConfig{User: q.opt.User, Database: database,
-		Secret: codec.Secret{Password: q.opt.Password}}, nil)
+		Secret: codec.Secret{Password: q.opt.Password, Verifier: q.opt.Verifier}}, nil)
 	if err != nil {
 		return nil, err
 	}

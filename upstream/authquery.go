@@ -16,6 +16,7 @@ import (
 type AuthQueryOptions struct {
 	Query              string // $1 stands for the user's name; "" = they are not looked up
 	User, Password     string // who asks
+	Verifier           string // of who asks, if the password is not known: an md5 hash
 	Database           string // where; "" = in the client's database
 	Cache, CacheFailed time.Duration
 }

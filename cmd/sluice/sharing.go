@@ -51,15 +51,25 @@ func sharingOf(l *conf.Listener, users []conf.User) (*session.Sharing, error) {
 		CancelTimeout:  l.CancelTimeout.Std(),
 		SharedListen:   l.SharedListen,
 		SchemaWatch:    l.SchemaWatch,
-		Ask: upstream.AuthQueryOptions{
-			Query: l.Auth.Query, User: l.Auth.QueryUser, Password: string(l.Auth.QueryPassword),
-			Database: l.Auth.QueryDatabase,
-			Cache:    l.Auth.QueryCache.Std(), CacheFailed: l.Auth.QueryCacheFailed.Std()},
+		Ask:            askOf(l, table),
 	}
 	for _, w := range l.Warm {
 		sh.Warm = append(sh.Warm, session.Warm{Database: w.Database, User: w.User})
 	}
 	return sh, nil
+}
+
+// askOf says how users are looked up. Who asks has the password that stands with the query, or else the
+// secret of the user of that name.
+func askOf(l *conf.Listener, table *access.Table) upstream.AuthQueryOptions {
+	opt := upstream.AuthQueryOptions{
+		Query: l.Auth.Query, User: l.Auth.QueryUser, Password: string(l.Auth.QueryPassword),
+		Database: l.Auth.QueryDatabase,
+		Cache:    l.Auth.QueryCache.Std(), CacheFailed: l.Auth.QueryCacheFailed.Std()}
+	if u, ok := table.User(opt.User); ok && opt.Password == "" {
+		opt.Password, opt.Verifier = u.Secret.Password, u.Secret.Verifier
+	}
+	return opt
 }
 
 // poolOptions are those of the listener's pools that have none of their own.

@@ -127,7 +127,7 @@ func TestSharing(t *testing.T) {
 		value := reflect.ValueOf(v)
 		for i := range value.NumField() {
 			field := value.Type().Field(i)
-			if field.IsExported() && value.Field(i).IsZero() {
+			if field.IsExported() && value.Field(i).IsZero() && field.Name != "Verifier" { // a password goes before it
 				t.Errorf("%s.%s is not set", value.Type(), field.Name)
 			}
 		}
@@ -168,6 +168,29 @@ func TestSharing(t *testing.T) {
 	}
 	if f := find("watch", "sluice", "10.1.1.1"); f.Admin || !f.Stats {
 		t.Errorf("watch: %+v", f)
+	}
+}
+
+// TestWhoAsks: without a password beside the query, who asks for secrets has the one of the user.
+func TestWhoAsks(t *testing.T) {
+	const hash = "md50123456789abcdef0123456789abcdef"
+	const file = "[[cluster]]\nname = \"pg\"\nprotocol = \"postgres\"\nbackends = [{addr = \"a:1\"}]\n" +
+		"[[listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1\"\ncluster = \"pg\"\nmode = \"funnel\"\n" +
+		"[listener.auth]\nuserlist = \"users.txt\"\nquery = \"select $1\"\nquery-user = \"asker\"\n"
+	for _, c := range []struct{ more, list, password, verifier string }{
+		{"", `"asker" "listed"`, "listed", ""},
+		{"", `"asker" "` + hash + `"`, "", hash},
+		{"query-password = \"own\"\n", `"asker" "` + hash + `"`, "own", ""},
+		{"", `"other" "listed"`, "", ""},
+		{"[[user]]\nname = \"asker\"\npassword = \"configured\"\n", `"asker" "listed"`, "configured", ""},
+	} {
+		setup, err := setupOf(load(t, file+c.more, c.list+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ask := setup.Frontends[0].Sharing.Ask; ask.Password != c.password || ask.Verifier != c.verifier {
+			t.Errorf("%q, %s: asks with %+v", c.more, c.list, ask)
+		}
 	}
 }
 
