@@ -81,7 +81,7 @@ func (g *Group) admits(p *Pool, now int64, want demand) bool {
 func (g *Group) before(p *Pool, d int, now int64, want demand) (n int) {
 	mine := p.oldest()
 	for q := range g.starved {
-		if q == p || q.name(d) != p.name(d) || now < q.retryAt.Load() || q.mode.Load() != 0 || !q.room(forWaiter) {
+		if q == p || q.name(d) != p.name(d) || !q.wants(now) {
 			continue
 		}
 		theirs := q.oldest()
@@ -91,6 +91,11 @@ func (g *Group) before(p *Pool, d int, now int64, want demand) (n int) {
 		}
 	}
 	return n
+}
+
+// wants tells whether the pool would open a connection for who waits, if the caps allowed it.
+func (p *Pool) wants(now int64) bool {
+	return p.mode.Load() == 0 && now >= p.retryAt.Load() && p.room(forWaiter)
 }
 
 // fullBut tells whether a cap other than d keeps the pool from opening.
@@ -191,17 +196,29 @@ func (p *Pool) yields(now, mine int64) bool {
 	defer g.mu.Unlock()
 	for q := range g.starved {
 		theirs := q.oldest()
-		if q == p || theirs == 0 || mine != 0 && theirs+yieldEach > mine || now < q.retryAt.Load() {
+		if q == p || theirs == 0 || mine != 0 && theirs+yieldEach > mine || !q.wants(now) {
 			continue
 		}
-		for d := range dims {
-			if p.name(d) == q.name(d) && g.full(q, d) && !g.fullBut(q, d) {
-				p.yieldAt.Store(now + yieldEach)
-				return true
-			}
+		if g.eases(p, q) {
+			p.yieldAt.Store(now + yieldEach)
+			return true
 		}
 	}
 	return false
+}
+
+// eases tells whether the caps would let q open a connection if p had one less: all that are reached count
+// both. With the lock held.
+func (g *Group) eases(p, q *Pool) (eased bool) {
+	for d := range dims {
+		if g.full(q, d) {
+			if p.name(d) != q.name(d) {
+				return false
+			}
+			eased = true
+		}
+	}
+	return eased
 }
 
 // exceeds tells whether the pool is counted by a cap that is passed, as a smaller cap can bring about.

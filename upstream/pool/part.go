@@ -121,11 +121,11 @@ func (p *Part) wait(w *Waiter) {
 	w.part, w.since = p, max(now, 1) // 0 means nobody
 	p.queue.push(w)
 	p.publish()
-	if p.queue.n == 1 {
-		p.armFor(now)
-	}
 	outdated := p.wake()
 	p.seek(now)
+	if p.queue.n == 1 || p.pool.refused.Load() {
+		p.armFor(now)
+	}
 	switch {
 	case outdated, p.pool.mode.Load()&(disabled|dropped) != 0, p.pool.hopeless(now):
 		p.poke()

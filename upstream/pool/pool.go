@@ -97,6 +97,14 @@ func (p *Pool) Reconnect() {
 	p.pokeAll()
 }
 
+// Retry ends the time in which no connection is opened after one that failed: the server is known to be back.
+func (p *Pool) Retry() {
+	p.group.mu.Lock()
+	p.retryAt.Store(0)
+	p.group.mu.Unlock()
+	p.pokeAll()
+}
+
 // Disable lets every wait fail with err (ErrDisabled if it is nil) until Enable. Connections stay.
 func (p *Pool) Disable(err error) {
 	if err == nil {

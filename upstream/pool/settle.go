@@ -34,9 +34,12 @@ func (p *Part) settle() {
 	p.armFor(now)
 }
 
-// failAll fails those who wait now; who waits again takes its turn.
+// failsMax bounds how many waits end without an entry in one call.
+const failsMax = 256
+
+// failAll fails those who wait now, some in each turn of the loop; who waits again takes its turn.
 func (p *Part) failAll(err error) {
-	for n := p.queue.n; n > 0 && p.queue.n > 0; n-- {
+	for n := min(p.queue.n, failsMax); n > 0 && p.queue.n > 0; n-- {
 		p.fail(p.queue.head, err)
 	}
 	if p.queue.n > 0 {
@@ -49,9 +52,6 @@ func (p *Part) fail(w *Waiter, err error) {
 	p.publish()
 	w.Fail(err)
 }
-
-// failsMax bounds how many waits end by time in one call.
-const failsMax = 256
 
 // expire ends waits that took too long.
 func (p *Part) expire(now int64) {
