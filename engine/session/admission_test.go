@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"sluice/codec/mysql"
 	"sluice/upstream"
@@ -96,7 +95,7 @@ func TestLoginMax(t *testing.T) {
 func TestRefusalFlood(t *testing.T) {
 	db := startFakePG(t, "db-a")
 	s := startProxy(t, func(s *Setup) {
-		s.Limits = Limits{LoginMax: 4, MaxConnections: 4, LeaveTimeout: time.Second}
+		s.Limits = Limits{LoginMax: 4, MaxConnections: 4, LeaveTimeout: patience}
 		other := s.Frontends[0]
 		other.Name, other.Deny = "denied", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		s.Frontends = append(s.Frontends, other)

@@ -112,9 +112,7 @@ func TestServerHangsBehindTLSAnswer(t *testing.T) {
 	s := startProxy(t, func(s *Setup) {
 		withTLS(t)(s)
 		s.Frontends[0].TLSMode, s.Frontends[0].TLS = codec.TLSDisable, nil
-		s.Clusters[0].ConnectTimeout = 2 * time.Second
-		s.Clusters[0].RetryTimeout = 20 * time.Second
-		s.Clusters[0].Health.Timeout = time.Minute
+		s.Clusters[0].ConnectTimeout = 500 * time.Millisecond // the good one gets more than one chance
 	}, &fakePG{ln: ln}, good)
 	for range 2 {
 		if tag, _ := login(t, s.addr("in")).query("select"); tag != "db-b" {
@@ -128,7 +126,7 @@ func TestServerHangsBehindTLSAnswer(t *testing.T) {
 func TestConnectionOfAnEarlierAttempt(t *testing.T) {
 	db := startFakePG(t, "db-a")
 	db.stop()
-	s := startProxy(t, func(s *Setup) { s.Clusters[0].RetryTimeout = time.Minute }, db)
+	s := startProxy(t, nil, db)
 	c := connect(t, s.addr("in"))
 	eventually(t, "the session pauses between two attempts", func() bool {
 		return s.holds(func(s *Session) bool { return s.in != nil && s.in.dial.now == nil && s.in.dial.rounds > 0 })
@@ -155,7 +153,7 @@ func TestConnectionOfAnEarlierAttempt(t *testing.T) {
 		return true
 	})
 	<-given
-	_ = far.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = far.SetReadDeadline(time.Now().Add(patience))
 	if got, err := io.ReadAll(far); err != nil && !errors.Is(err, net.ErrClosed) || len(got) > 0 {
 		t.Errorf("the late connection got %q, %v", got, err)
 	}
@@ -172,7 +170,7 @@ func TestClientLeavesDuringLogin(t *testing.T) {
 	t.Run("dial", func(t *testing.T) {
 		db := startFakePG(t, "db-a")
 		db.silent.Store(true)
-		s := startProxy(t, func(s *Setup) { s.Clusters[0].ConnectTimeout = time.Minute }, db)
+		s := startProxy(t, nil, db)
 		c := connect(t, s.addr("in"))
 		eventually(t, "the server has the startup", func() bool { return db.logins.Load() == 1 })
 		c.Close()
@@ -181,7 +179,7 @@ func TestClientLeavesDuringLogin(t *testing.T) {
 	t.Run("pause between rounds", func(t *testing.T) {
 		db := startFakePG(t, "db-a")
 		db.stop()
-		s := startProxy(t, func(s *Setup) { s.Clusters[0].RetryTimeout = time.Minute }, db)
+		s := startProxy(t, nil, db)
 		c := connect(t, s.addr("in"))
 		eventually(t, "a round is over", func() bool {
 			return s.holds(func(s *Session) bool { return s.in != nil && s.in.dial.rounds > 0 })

@@ -189,6 +189,10 @@ func (f *fakePG) serve(c net.Conn) {
 		case strings.HasPrefix(body, "stall"):
 			f.stalled <- struct{}{}
 			<-f.stalled
+		case strings.HasPrefix(body, "hang"): // until the proxy hangs up
+			f.stalled <- struct{}{}
+			_, _ = io.Copy(io.Discard, r)
+			return
 		case strings.HasPrefix(body, "DISCARD ALL"):
 			f.resets.Add(1)
 		case strings.HasPrefix(body, "listen"):
@@ -308,7 +312,7 @@ func hello(t *testing.T, c net.Conn) *client {
 func helloAs(t *testing.T, c net.Conn, params string) *client {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * patience))
 	body := "\x00\x03\x00\x00" + params + "\x00"
 	_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
 	return &client{t: t, Conn: c, r: bufio.NewReader(c)}
@@ -373,7 +377,11 @@ func (c *client) expectError(code string) {
 	c.Close() // or the proxy would wait for it
 }
 
-// stage is a proxy under test with one frontend.
+// patience is longer than anything takes on a machine that stands still for seconds at a time. It is every
+// time-out that is not what a test is about, so that none of them ever passes.
+const patience = time.Minute
+
+// stand is a proxy under test with one frontend.
 type stand struct {
 	*Proxy
 	t     *testing.T
@@ -389,21 +397,21 @@ func startProxy(t *testing.T, change func(*Setup), backends ...*fakePG) *stand {
 // startLogging is startProxy with a log of requests.
 func startLogging(t *testing.T, requests *zap.Logger, change func(*Setup), backends ...*fakePG) *stand {
 	t.Helper()
-	eng, err := engine.Start(engine.Options{Loops: 2})
+	eng, err := engine.Start(engine.Options{Loops: 2, FlushTimeout: patience, DrainTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := New(eng, testLog(t), requests)
 	t.Cleanup(func() { p.Close(); eng.Stop() })
 	s := &stand{Proxy: p, t: t, setup: Setup{
-		Limits: Limits{LeaveTimeout: 10 * time.Second},
+		Limits: Limits{LeaveTimeout: patience},
 		Clusters: []upstream.Options{{
 			Name: "pg", Protocol: postgres.Protocol{}, Backends: specs(backends...),
-			ConnectTimeout: 300 * time.Millisecond, RetryTimeout: 3 * time.Second,
-			Health: upstream.HealthOptions{Interval: time.Hour, Timeout: time.Second, Rise: 1, Fall: 1},
+			ConnectTimeout: patience, RetryTimeout: patience,
+			Health: upstream.HealthOptions{Interval: time.Hour, Timeout: patience, Rise: 1, Fall: 1},
 		}},
 		Frontends: []Settings{{Name: "in", Listen: "127.0.0.1:0", Cluster: "pg", Roles: router.AnyRole,
-			LoginTimeout: 10 * time.Second}},
+			LoginTimeout: patience}},
 	}}
 	if change != nil {
 		change(&s.setup)
@@ -448,7 +456,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 // comesTrue waits for a condition and tells whether it came true.
 func comesTrue(cond func() bool) bool {
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if cond() {
 			return true
 		}

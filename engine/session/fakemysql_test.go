@@ -155,7 +155,7 @@ func greet(t *testing.T, addr string) *mysqlClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(2 * patience))
 	c := &mysqlClient{t: t, Conn: nc, r: bufio.NewReader(nc)}
 	hello := c.next(0)
 	if hello[0] != 10 {

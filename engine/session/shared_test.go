@@ -32,7 +32,7 @@ func trusting(size int) *Sharing {
 		Pool:       pool.Options{RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond},
 		CheckQuery: "select 1", ResetQuery: "DISCARD ALL",
 		PreparedMax: 10, StatementMax: 1 << 20,
-		AbandonTimeout: 5 * time.Second, CancelTimeout: time.Second,
+		AbandonTimeout: patience, CancelTimeout: patience,
 		SharedListen: true,
 	}
 }
@@ -46,7 +46,7 @@ func onLoop(t *testing.T, on *loopState, f func()) {
 	}
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the loop hangs")
 	}
 }

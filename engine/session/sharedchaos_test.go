@@ -16,8 +16,12 @@ import (
 	"sluice/upstream"
 )
 
-// chaosTime is how long TestSharedChaos goes on.
-const chaosTime = 2 * time.Second
+// chaosTime is how long TestSharedChaos goes on, at least; chaosLeast is how many logins and answers there
+// must have been by then.
+const (
+	chaosTime  = 2 * time.Second
+	chaosLeast = 20
+)
 
 // guestAtWork is a client that asks, and is told what it has asked for, or loses its connection.
 type guestAtWork struct {
@@ -34,7 +38,7 @@ func arrive(addr string, id int) (*guestAtWork, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	body := fmt.Sprintf("\x00\x03\x00\x00user\x00alice\x00application_name\x00%d\x00\x00", id)
 	_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
 	g := &guestAtWork{Conn: c, r: bufio.NewReader(c), id: id}
@@ -105,6 +109,7 @@ func (g *guestAtWork) plain(sql string) error {
 func (g *guestAtWork) work(addr string) (err error) {
 	defer g.Close()
 	for err == nil {
+		_ = g.SetDeadline(time.Now().Add(patience))
 		switch rand.IntN(12) {
 		case 0:
 			_, err = g.Write(message('X', ""))
@@ -178,7 +183,9 @@ func TestSharedChaos(t *testing.T) {
 			}
 		})
 	}
-	for end := time.Now().Add(chaosTime); time.Now().Before(end); {
+	begun := time.Now()
+	enough := func() bool { return logins.Load() >= chaosLeast && answered.Load() >= chaosLeast }
+	for time.Since(begun) < chaosTime || !enough() && time.Since(begun) < patience {
 		switch rand.IntN(8) {
 		case 0:
 			a.cutAll()
@@ -207,7 +214,7 @@ func TestSharedChaos(t *testing.T) {
 	close(over)
 	all.Wait()
 	t.Logf("%d logins, %d refused, %d answers", logins.Load(), lost.Load(), answered.Load())
-	if logins.Load() < 20 || answered.Load() < 20 {
+	if !enough() {
 		t.Error("too little has happened")
 	}
 	s.expectCalm()

@@ -34,7 +34,7 @@ func TestDrainOfSharing(t *testing.T) {
 				waits.next()
 				waits.next()
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			forced := make(chan int, 1)
 			go func() { forced <- s.Drain(ctx) }()

@@ -13,7 +13,7 @@ func (s *Session) refusal() error {
 		err := s.sh.gate.Refusal()
 		var own codec.Error
 		if ask := s.fe.ask.Load(); ask != nil && errors.As(err, &own) && own.Cond == codec.AuthFailed {
-			ask.Stale(s.user, s.sh.found.Database.Target) // the password may be a new one
+			ask.Stale(s.user, s.sh.found.AskIn) // the password may be a new one
 		}
 		return err
 	}

@@ -94,9 +94,9 @@ func (s *Session) identify() {
 		s.gateStep(sh.gate.Identified(sh.found.Account))
 		return
 	}
-	user, database := s.user, sh.found.Database.Target
+	user, database := s.user, sh.found.AskIn
 	if secret, known, ok := ask.Cached(user, database); ok {
-		sh.found.Answer(secret, known)
+		sh.found.Answer(secret, known, ask.Usual())
 		s.gateStep(sh.gate.Identified(sh.found.Account))
 		return
 	}
@@ -110,7 +110,7 @@ func (s *Session) identify() {
 			case err != nil:
 				s.refuse(NoBackend, codec.Error{Cond: codec.NoBackend, Text: "the user could not be looked up"}, err)
 			default:
-				sh.found.Answer(secret, known)
+				sh.found.Answer(secret, known, ask.Usual())
 				s.gateStep(sh.gate.Identified(sh.found.Account))
 			}
 		})

@@ -28,7 +28,7 @@ func loginTLS(t *testing.T, addr string, at *atomic.Int64, cfg *tls.Config) *cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(2 * patience))
 	if _, err := nc.Write([]byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestPlainBytesBeforeTLSWithServer(t *testing.T) {
 	if got := verdict(c.next(2)); !strings.HasPrefix(got, "HY000") {
 		t.Errorf("the client got %q", got)
 	}
-	_ = server.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = server.SetReadDeadline(time.Now().Add(patience))
 	if got, _ := io.ReadAll(server); len(got) != 0 {
 		t.Errorf("the server got %q", got)
 	}
