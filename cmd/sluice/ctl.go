@@ -47,7 +47,12 @@ func ctlCommand() *cobra.Command {
 		Short: "Ask and command a running Sluice through its admin address",
 		Long: "Ask and command a running Sluice through its admin address, by the commands of its admin console.\n\n" +
 			"Exit code: 0 done, 1 refused, 2 Sluice could not be asked.",
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) { c.out = cmd.OutOrStdout() },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			c.out = cmd.OutOrStdout()
+			if !strings.Contains(c.addr, "://") {
+				c.addr = "http://" + c.addr // as the configuration has it
+			}
+		},
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&c.addr, "addr", cmp.Or(os.Getenv("SLUICECTL_ADDR"), "http://127.0.0.1:3080"),

@@ -144,6 +144,9 @@ func TestCtlUnreachable(t *testing.T) {
 	if out, code := sluice(t, "ctl", "--addr", locked, "--user", "op", "--password", "hunter2", "pools"); code != 0 {
 		t.Errorf("with the password: code %d, %q", code, out)
 	}
+	if out, code := sluice(t, "ctl", "--addr", strings.TrimPrefix(locked, "http://"), "--user", "op", "--password", "hunter2", "pools"); code != 0 {
+		t.Errorf("by host and port: code %d, %q", code, out)
+	}
 	t.Setenv("SLUICECTL_ADDR", locked)
 	t.Setenv("SLUICECTL_USER", "op")
 	t.Setenv("SLUICECTL_PASSWORD", "hunter2")
