@@ -64,8 +64,13 @@ type Account struct {
 	Method AuthMethod
 	// Known is false if there is no such user, or no such database. The dialogue then goes on as it
 	// would with a wrong password, so that a client can't tell the difference.
-	Known  bool
+	Known bool
+	// Secret is the user's, if there is such a user: for a database that there is not, too, as the
+	// dialogue shows the salt of what is stored.
 	Secret Secret
+	// Usual is the form of the secrets that are stored, which a dialogue about none takes: the front of
+	// one, "md5" or "SCRAM-SHA-256$4096"; "" for passwords.
+	Usual string
 }
 
 // GateConfig is what a Gate has to know. It is shared by many gates and not changed by them.

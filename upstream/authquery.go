@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"sluice/codec"
 	"sluice/router"
+	"sluice/router/access"
 )
 
 // AuthQueryOptions say how users are looked up at the servers.
@@ -44,6 +46,8 @@ type AuthQuery struct {
 	turns   chan struct{} // one for each query that is asked
 	ctx     context.Context
 	stop    context.CancelFunc
+
+	usual atomic.Pointer[string] // the form of the secret that was told last
 
 	mu      sync.Mutex
 	answers map[question]*answer
@@ -83,6 +87,15 @@ func (q *AuthQuery) Close() {
 			a.close()
 		}
 	}
+}
+
+// Usual is the form of the secrets that users have (access.FormOf), by the one that was told last; "" until
+// one was.
+func (q *AuthQuery) Usual() string {
+	if form := q.usual.Load(); form != nil {
+		return *form
+	}
+	return ""
 }
 
 // question is what to ask for a client's user and database.
@@ -222,6 +235,10 @@ func (q *AuthQuery) find(k question, a *answer) {
 	case q.turns <- struct{}{}:
 		a.secret, a.known, a.err = q.ask(ctx, k)
 		<-q.turns
+		if a.known && !a.secret.Zero() {
+			form := access.FormOf(a.secret)
+			q.usual.Store(&form)
+		}
 	case <-ctx.Done():
 	}
 	if a.err != nil && q.ctx.Err() == nil {

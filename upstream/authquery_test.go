@@ -111,6 +111,9 @@ func TestAuthQueryAnswers(t *testing.T) {
 	if asked, _ := s.seen(); slices.ContainsFunc(asked, func(name string) bool { return len(name) > askNameMax }) {
 		t.Error("a name that no server can have was asked for")
 	}
+	if _, _, err := q.Ask(t.Context(), "hash", "stock"); err != nil || q.Usual() != "md5" {
+		t.Errorf("a secret is an md5 hash, and the usual form is %q (%v)", q.Usual(), err)
+	}
 	// Nothing of a client comes near the connection but the database's name.
 	s.mu.Lock()
 	defer s.mu.Unlock()

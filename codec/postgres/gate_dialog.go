@@ -3,16 +3,18 @@ package postgres
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"sluice/codec"
 )
 
 // dialog is how one client proves who it is. Where nothing is known of the user, it goes the same
-// way with an invented secret, and fails at its end as it does with a wrong password.
+// way with an invented secret, and fails at its end as it does with a wrong password; and so it does with
+// the user's own secret where only the database is not known.
 type dialog struct {
 	method codec.AuthMethod // AuthClear, AuthMD5 or AuthSCRAM
-	known  bool
-	secret codec.Secret
+	known  bool             // it may succeed
+	secret codec.Secret     // of the user, if there is such a user
 
 	verifier scramVerifier // of the user, or else a salt and iterations alone
 	stored   bool          // it is the user's
@@ -33,12 +35,9 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 		return g.close()
 	}
 	d := &g.dialog
-	d.known = a.Known
-	if a.Known {
-		d.secret = a.Secret
-	}
-	d.verify(g.cfg.Salt, g.user)
-	switch d.method = d.choose(a.Method); d.method {
+	d.known, d.secret = a.Known, a.Secret
+	d.verify(g.cfg.Salt, g.user, a.Usual)
+	switch d.method = d.choose(a.Method, a.Usual); d.method {
 	case codec.AuthTrust:
 		if !d.known {
 			return g.wrong()
@@ -70,22 +69,33 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 //
 // A known password and nothing at all get the same salt, so that they look alike. What a client could
 // measure is the first derivation from a known password: one login in the life of the process.
-func (d *dialog) verify(salt [32]byte, user string) {
+func (d *dialog) verify(salt [32]byte, user, usual string) {
 	if d.verifier, d.stored = parseVerifier(d.secret.Verifier); d.stored {
 		return
 	}
-	d.verifier = scramVerifier{salt: inventedSalt(salt, user), iterations: iterationsOwn}
+	d.verifier = scramVerifier{salt: inventedSalt(salt, user), iterations: usualIterations(usual)}
 	d.derive = d.secret.Password
 }
 
-// choose settles what the account's method comes to with the secret at hand.
-func (d *dialog) choose(m codec.AuthMethod) codec.AuthMethod {
+// usualIterations are those of an invented verifier, by Account.Usual.
+func usualIterations(usual string) int {
+	text, ok := strings.CutPrefix(usual, verifierPrefix)
+	if n, valid := parseIterations(text); ok && valid {
+		return n
+	}
+	return iterationsOwn
+}
+
+// choose settles what the account's method comes to with the secret at hand, or, without one, with what
+// the others have.
+func (d *dialog) choose(m codec.AuthMethod, usual string) codec.AuthMethod {
+	nothing := d.secret.Zero()
 	switch {
-	case m == codec.AuthSecret && d.secret.Password == "" && isMD5(d.secret.Verifier):
+	case m == codec.AuthSecret && (nothing && usual == md5Prefix || d.secret.Password == "" && isMD5(d.secret.Verifier)):
 		return codec.AuthMD5
 	case m == codec.AuthSecret:
 		return codec.AuthSCRAM
-	case m == codec.AuthMD5 && d.secret.Password == "" && d.stored:
+	case m == codec.AuthMD5 && (nothing && strings.HasPrefix(usual, verifierPrefix) || d.secret.Password == "" && d.stored):
 		return codec.AuthSCRAM
 	}
 	return m

@@ -16,7 +16,9 @@ import (
 //	md5(password)                  the client's answer to the salt that it was given
 //	first, first-plus, first-y     client-first of SCRAM with a password, by mechanism and header
 //	final                          client-final
-//	identified(method,secret)      what is known of the user: clear:…, md5:…, scram:…, nothing, unknown
+//	identified(method,secret)      what is known of the user: clear:…, md5:…, scram:…, nothing, unknown; or
+//	                               no-db-clear:… and so on, where the database is not known;
+//	                               or unknown-as-md5, unknown-as-10000: the others' secrets have that form
 //	tls, tls(name)                 TLS is up; the client's certificate has that name
 //	tls-ed25519                    the same, with a certificate that can't be bound to
 //	welcome                        the session is prepared
@@ -160,7 +162,12 @@ var methodsByName = map[string]codec.AuthMethod{
 
 // account is what is known of ann, by a word.
 func account(t testing.TB, method codec.AuthMethod, word string) codec.Account {
-	a := codec.Account{Method: method, Known: word != "unknown"}
+	word, noDatabase := strings.CutPrefix(word, "no-db-")
+	word, usual, _ := strings.Cut(word, "-as-")
+	a := codec.Account{Method: method, Known: !noDatabase && word != "unknown", Usual: usual}
+	if usual != "" && usual != "md5" {
+		a.Usual = verifierPrefix + usual
+	}
 	kind, password, _ := strings.Cut(word, ":")
 	switch kind {
 	case "clear":
@@ -244,6 +251,9 @@ func (v *visit) look(what string) string {
 		return strings.TrimSpace(fmt.Sprintf("%s%d,%d", l.Password, len(l.ClientKey), len(l.ServerKey)))
 	case "server-proof":
 		return fmt.Sprint(v.serverProof())
+	case "iterations":
+		_, n, _ := strings.Cut(string(v.last), ",i=")
+		return n
 	case "refusal":
 		return strings.ReplaceAll(fmt.Sprint(v.gate.Refusal()), " ", "_")
 	}

@@ -465,7 +465,7 @@ func TestRefusedWhileWorking(t *testing.T) {
 // TestNothingFitsNoSecret lets nobody in by keys that were not derived, where none are stored.
 func TestNothingFitsNoSecret(t *testing.T) {
 	for _, d := range []dialog{{known: true}, {known: true, secret: codec.Secret{Verifier: "SCRAM-SHA-256$broken"}}} {
-		d.verify([32]byte{}, "ann")
+		d.verify([32]byte{}, "ann", "")
 		if d.checkClear("ann") || d.checkMD5("ann", md5Answer(md5Verifier("", "ann"), d.md5Salt)) {
 			t.Errorf("%q lets a client in", d.secret.Verifier)
 		}

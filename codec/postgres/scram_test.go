@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -267,6 +268,52 @@ func TestUnknownUserLooksTheSame(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestUnknownDatabaseLooksTheSame: whoever may not use a database sees the same salt, mechanism and words
+// there as with a wrong password elsewhere, though the password be right.
+func TestUnknownDatabaseLooksTheSame(t *testing.T) {
+	for _, tt := range []struct{ method, proof, secret string }{
+		{"secret", "> first(%s) > final", "scram:pw"},
+		{"secret", "> first(%s) > final", "clear:pw"},
+		{"scram", "> first(%s) > final", "scram:pw"},
+		{"secret", "> md5(%s)", "md5:pw"},
+		{"md5", "> md5(%s)", "md5:pw"},
+		{"md5", "> first(%s) > final", "scram:pw"},
+		{"clear", "> p(%s)", "scram:pw"},
+		{"clear", "> p(%s)", "md5:pw"},
+		{"clear", "> p(%s)", "clear:pw"},
+	} {
+		hold := func(secret, password string) string {
+			script := "> SSL tls > START(user,ann) identified(" + tt.method + "," + secret + ") " + fmt.Sprintf(tt.proof, password)
+			return string(visitScript{tls: prefer, script: script}.hold(t, whole).sent)
+		}
+		want := hold(tt.secret, "no")
+		for _, password := range []string{"no", "pw"} {
+			if got := hold("no-db-"+tt.secret, password); got != want {
+				t.Errorf("%s with %s, password %s: got %q, want %q", tt.method, tt.secret, password, got, want)
+			}
+		}
+	}
+}
+
+// TestStrangersLookLikeTheOthers: where the users have verifiers of some form, one that there is not has
+// the same.
+func TestStrangersLookLikeTheOthers(t *testing.T) {
+	for _, tt := range []struct{ method, usual, want string }{
+		{"secret", "10000", "op=More client=R(10,SCRAM-SHA-256) > first(pw) iterations=10000 > final op=Close client=R(11),E(28P01)"},
+		{"scram", "10000", "client=R(10,SCRAM-SHA-256) > first(pw) iterations=10000"},
+		{"md5", "10000", "client=R(10,SCRAM-SHA-256) > first(pw) iterations=10000"},
+		{"secret", "md5", "client=R(5) > md5(pw) op=Close client=E(28P01)"},
+		{"scram", "md5", "client=R(10,SCRAM-SHA-256) > first(pw) iterations=4096"},
+		{"md5", "md5", "client=R(5)"},
+		{"secret", "nonsense", "client=R(10,SCRAM-SHA-256) > first(pw) iterations=4096"},
+	} {
+		script := "> START(user,ann) identified(" + tt.method + ",unknown-as-" + tt.usual + ") " + tt.want
+		visitScript{script: script}.hold(t, whole)
+	}
+	// A known password takes the same form: its keys can be derived by any.
+	visitScript{script: "> START(user,ann) identified(secret,clear:pw-as-10000) > first(pw) iterations=10000 > final op=Welcome"}.hold(t, whole)
 }
 
 // TestInventedSalt is the same for a name each time, another one for another name or process, and as

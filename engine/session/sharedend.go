@@ -147,3 +147,50 @@ func (s *Session) cancelShared(other *Session) {
 		s.end(Cancelled, nil, errors.New("shutting down"))
 	}
 }
+
+// endShared parts an ended session from its server connection and from the pool.
+func (s *Session) endShared() {
+	sh := s.sh
+	if sh.home != nil {
+		sh.home.part.Cancel(&sh.waiter)
+	}
+	if sh.retry != nil {
+		s.on.loop.Disarm(sh.retry)
+	}
+	if sc := sh.at; sc != nil {
+		special := sh.home.spec.special != (codec.Param{})
+		if special {
+			sc.at, sh.at = nil, nil
+			sc.close()
+		} else if sc.host.Free() && !sh.lasting() {
+			sc.part()
+		} else {
+			sc.leave(sh.lasting() && s.set.Sharing.ResetQuery != "")
+		}
+	}
+	if sh.news != nil {
+		sh.news.stop()
+		delete(s.on.listeners, s)
+	}
+	if sh.guest != nil {
+		if sh.home != nil {
+			sh.home.counts.parses.ofGuest(sh.guest)
+		}
+		sh.guest.Close()
+	}
+	if sh.home != nil && sh.home.spec.special != (codec.Param{}) {
+		spec := sh.home.spec
+		s.p.pools.drop(func(other *poolSpec) bool { return other == spec })
+	}
+	if sh.home != nil && s.in != nil { // it never was ready
+		s.p.pools.dropVain(sh.home.spec)
+	}
+	if sh.desk != nil {
+		s.endDesk()
+	}
+	if sh.watched {
+		s.on.watched--
+	}
+	s.p.shareOver(s)
+	sh.held = nil
+}

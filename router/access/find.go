@@ -24,9 +24,10 @@ type Query struct {
 // Found is what holds for a client.
 type Found struct {
 	Account codec.Account
-	// Ask says that nothing is stored here of the user's secret, but the servers may know it: ask them
-	// and call Answer.
-	Ask bool
+	// Ask says that nothing is stored here of the user's secret, but the servers may know it: ask them,
+	// in their database AskIn, and call Answer.
+	Ask   bool
+	AskIn string
 	// Console says that the database is a virtual one. Admin and Stats say what the user may do
 	// there: command, or look.
 	Console, Admin, Stats bool
@@ -50,14 +51,18 @@ func (t *Table) Find(q Query) Found {
 	f.User.Name = q.User
 	f.find(t, &q)
 	f.limit(t)
-	if f.Account.Method == codec.AuthReject || !f.open {
+	if f.Account.Method == codec.AuthReject {
 		return f
 	}
+	f.Account.Usual = t.usual
 	if f.proves(f.User.Secret) && t.has(q.User) {
-		f.Account.Known, f.Account.Secret = true, f.User.Secret
+		f.Account.Known, f.Account.Secret = f.open, f.User.Secret
 		return f
 	}
-	f.Ask = t.opt.Ask
+	f.Ask, f.AskIn = t.opt.Ask, f.Database.Target
+	if !f.open || f.Console {
+		f.AskIn = t.asked
+	}
 	return f
 }
 
@@ -112,12 +117,14 @@ func (f *Found) proves(s codec.Secret) bool {
 	return f.Account.Method == codec.AuthTrust || f.Account.Method == codec.AuthCert || !s.Zero()
 }
 
-// Answer takes what the servers said of the user.
-func (f *Found) Answer(s codec.Secret, known bool) {
+// Answer takes what the servers said of the user. usual is the form of the secrets that they have told of
+// others (FormOf); "" if that is not known.
+func (f *Found) Answer(s codec.Secret, known bool, usual string) {
 	f.Ask = false
-	if known && f.open && f.proves(s) {
+	f.Account.Usual = cmp.Or(usual, f.Account.Usual)
+	if known && f.proves(s) {
 		f.User.Secret = s
-		f.Account.Known, f.Account.Secret = true, s
+		f.Account.Known, f.Account.Secret = f.open, s
 	}
 }
 

@@ -86,11 +86,12 @@ func TestKnown(t *testing.T) {
 		{codec.AuthSecret, "bare", "shop", false, true},
 		{codec.AuthSecret, "nobody", "shop", false, true},
 		{codec.AuthSecret, "app", "nowhere", false, false},
-		{codec.AuthSecret, "nobody", "nowhere", false, false},
+		{codec.AuthSecret, "nobody", "nowhere", false, true},
 		{codec.AuthTrust, "app", "shop", true, false},
 		{codec.AuthTrust, "bare", "shop", true, false},
 		{codec.AuthTrust, "nobody", "shop", false, true},
 		{codec.AuthTrust, "bare", "nowhere", false, false},
+		{codec.AuthTrust, "nobody", "nowhere", false, true},
 		{codec.AuthCert, "bare", "shop", true, false},
 		{codec.AuthReject, "app", "shop", false, false},
 		{codec.AuthReject, "nobody", "shop", false, false},
@@ -102,7 +103,8 @@ func TestKnown(t *testing.T) {
 			if f.Account.Known != tt.known || f.Ask != (tt.ask && ask) {
 				t.Errorf("%s: known %v, ask %v", where, f.Account.Known, f.Ask)
 			}
-			if (f.Account.Secret.Password != "") != (tt.known && tt.user == "app") {
+			// The secret of a user is the same whatever the database: its dialogue shows the salt.
+			if (f.Account.Secret.Password != "") != (tt.method != codec.AuthReject && tt.user == "app") {
 				t.Errorf("%s: the account has the secret %q", where, f.Account.Secret.Password)
 			}
 			if f.User.Name != tt.user || f.Database.Name != tt.database {
@@ -128,7 +130,7 @@ func TestAnswer(t *testing.T) {
 		{"known, but without a secret", codec.Secret{}, true, false},
 	} {
 		f := table.Find(q)
-		f.Answer(tt.secret, tt.known)
+		f.Answer(tt.secret, tt.known, "")
 		if f.Ask || f.Account.Known != tt.want || (f.Account.Secret.Verifier != "") != tt.want {
 			t.Errorf("%s: got %+v", tt.name, f.Account)
 		}
@@ -137,9 +139,62 @@ func TestAnswer(t *testing.T) {
 		}
 	}
 	rejected := New(Options{Method: codec.AuthReject, Ask: true, AnyDatabase: true}).Find(q)
-	rejected.Answer(verifier, true)
+	rejected.Answer(verifier, true, "")
 	if rejected.Account.Method != codec.AuthReject {
 		t.Error("an answer lets a rejected client in")
+	}
+	listed := New(Options{Method: codec.AuthSecret, Ask: true, Databases: []Database{{Name: "shop"}}}).Find(query("app", "nowhere", "10.0.0.1", true))
+	if listed.Answer(verifier, true, ""); listed.Account.Known || listed.Account.Secret.Verifier == "" {
+		t.Errorf("a user that the servers know, at a database that there is not: %+v", listed.Account)
+	}
+}
+
+// TestWhereToAsk: never in a database that clients may not use, though strangers be asked for there as well.
+func TestWhereToAsk(t *testing.T) {
+	for _, tt := range []struct {
+		databases []Database
+		database  string
+		want      string
+	}{
+		{nil, "shop", "shop"},
+		{nil, "pgbouncer", "postgres"},
+		{[]Database{{Name: "z"}, {Name: "b", Target: "real"}}, "z", "z"},
+		{[]Database{{Name: "z"}, {Name: "b", Target: "real"}}, "shop", "real"},
+		{[]Database{{Name: "z"}, {Name: "b", Target: "real"}}, "sluice", "real"},
+	} {
+		table := New(Options{Method: codec.AuthSecret, Ask: true, AnyDatabase: tt.databases == nil,
+			Databases: tt.databases, Admins: []string{"app"}})
+		if f := table.Find(query("app", tt.database, "10.0.0.1", true)); !f.Ask || f.AskIn != tt.want {
+			t.Errorf("%s with %v: ask %v in %q, want %q", tt.database, tt.databases, f.Ask, f.AskIn, tt.want)
+		}
+	}
+}
+
+// TestUsual: the form that most secrets have, or that those have which the servers tell.
+func TestUsual(t *testing.T) {
+	const scram, more, md5 = "SCRAM-SHA-256$4096:c2FsdA==$A:B", "SCRAM-SHA-256$10000:c2FsdA==$A:B", "md50123456789abcdef0123456789abcdef"
+	for _, tt := range []struct {
+		secrets []string
+		told    string // by the servers
+		want    string
+	}{
+		{nil, "", ""},
+		{[]string{""}, "", ""},
+		{[]string{"password", "password", md5}, "", ""},
+		{[]string{md5, md5, "password"}, "", "md5"},
+		{[]string{more, scram, more, md5}, "", "SCRAM-SHA-256$10000"},
+		{[]string{more, ""}, "", "SCRAM-SHA-256$10000"},
+		{[]string{more}, "md5", "md5"},
+	} {
+		var users []User
+		for i, s := range tt.secrets {
+			users = append(users, User{Name: fmt.Sprint(i), Secret: SecretOf(s)})
+		}
+		f := New(Options{Method: codec.AuthSecret, Users: users, AnyDatabase: true, Ask: true}).Find(query("x", "y", "10.0.0.1", true))
+		f.Answer(codec.Secret{}, false, tt.told)
+		if f.Account.Usual != tt.want {
+			t.Errorf("%v, told %q: got %q, want %q", tt.secrets, tt.told, f.Account.Usual, tt.want)
+		}
 	}
 }
 
@@ -197,7 +252,7 @@ func TestConsole(t *testing.T) {
 		{"watch", true, false, false, true},
 		{"far", false, true, true, true},
 		{"app", false, false, false, false},
-		{"nobody", false, false, false, false},
+		{"nobody", false, true, false, false},
 	} {
 		for _, database := range Virtual {
 			f := table.Find(query(tt.user, database, "127.0.0.1", false))

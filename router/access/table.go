@@ -58,20 +58,30 @@ type Table struct {
 	opt       Options
 	users     map[string]User
 	databases map[string]Database
+	usual     string // the form that most secrets have, see FormOf
+	asked     string // the database in which users are asked for who name one that they can't use
 }
+
+// maintenance is a database that servers have, unless somebody has dropped it:
+// https://www.postgresql.org/docs/current/manage-ag-templatedbs.html.
+const maintenance = "postgres"
 
 // New returns the table for opt, which is the table's from then on.
 func New(opt Options) *Table {
-	t := &Table{opt: opt, users: map[string]User{}, databases: map[string]Database{}}
+	t := &Table{opt: opt, users: map[string]User{}, databases: map[string]Database{}, asked: maintenance}
 	for _, u := range opt.Users {
 		t.users[u.Name] = u
 	}
+	t.usual = usualForm(t.users)
 	for _, d := range opt.Databases {
 		d.Target = cmp.Or(d.Target, d.Name)
 		if d.User != "" && d.Secret.Zero() {
 			d.Secret = t.users[d.User].Secret
 		}
 		t.databases[d.Name] = d
+	}
+	if list := t.Databases(); len(list) > 0 {
+		t.asked = list[0].Target
 	}
 	return t
 }
