@@ -74,11 +74,8 @@ func (g *guest) sqlPrepare(r *request, text []byte, c *command) (bool, codec.Nee
 		g.rewrite(r, text, c, old.st.name)
 		return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: old}, Flag: flagCalm})
 	}
-	print := g.print()
-	print[1] ^= 1 // never the same as a Parse's
 	tail := append(append(append([]byte(nil), text[:c.at]...), 0), text[c.end:]...)
-	st := g.shelf.intern(tail, print, g.words)
-	st.sql = c.at + 1
+	st := g.shelf.intern(tail, c.at+1, g.print(), g.words)
 	n := &named{name: string(key(c.name())), st: st, batch: h.sent}
 	g.name(n)
 	r.s.cut(r.at)
@@ -132,13 +129,20 @@ func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Nee
 			return true, codec.NeedBytes, err
 		}
 		name = n.st.name
-		g.suspect |= n.st.words & (wordLook | wordUnsure)
-		if n.st.words&wordParams != 0 {
-			g.suspect |= wordSettings | wordUnsure
-		}
+		g.executed(n.st)
 	}
 	g.rewrite(r, text, c, name)
 	return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: n}})
+}
+
+// executed takes what a statement says that EXECUTE may run. Its parameters are not read: what settings
+// they name is not known.
+func (g *guest) executed(st *stmt) {
+	w := findSettings([]byte(st.text()), st.words, &g.custom)
+	g.suspect |= w & (wordLook | wordUnsure)
+	if w&wordParams != 0 {
+		g.suspect |= wordUnsure
+	}
 }
 
 // parseCommand acts on a Parse, without a name, of EXECUTE and DEALLOCATE: drivers send them so. The
@@ -159,7 +163,9 @@ func (g *guest) parseCommand(r *request, tail []byte) (done bool, need codec.Nee
 		return true, need, err
 	}
 	g.enterGroup(text)
-	g.suspect |= st.words & (wordLook | wordUnsure)
+	if kind == cmdExecute {
+		g.executed(st)
+	}
 	r.s.skip(r.at, r.at+r.total)
 	out := appendHeader(r.s.t.Server.Begin(), 'P', 1+len(tail)-(end-at)+len(st.name))
 	out = append(append(append(append(out, 0), tail[:at]...), st.name...), tail[end:]...)

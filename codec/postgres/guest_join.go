@@ -25,6 +25,7 @@ func (g *guest) join(h *host) {
 	g.host, h.guest, h.shelf = h, g, g.shelf
 	h.early = h.early[:0]
 	h.started, h.gone = false, false
+	h.dropRecord()
 	h.sent = max(h.sent, g.batch) + 1
 	h.done = h.sent
 	h.foreign = true

@@ -53,7 +53,7 @@ func (g *guest) moreOfNames(r *request) (more int, need codec.Need, err error) {
 // parseUnnamed acts on a Parse of the unnamed statement.
 func (g *guest) parseUnnamed(r *request, tail []byte) error {
 	h := g.host
-	st := g.shelf.intern(tail, g.print(), g.words)
+	st := g.shelf.intern(tail, 0, g.print(), g.words)
 	g.enterGroup(r.m[len(r.m)-len(tail) : len(r.m)-st.typesLen()])
 	prev := g.unnamed
 	g.unnamed = unnamedStmt{st, h.sent}
@@ -95,7 +95,7 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	if h.tx == codec.TxFailed {
 		print = g.shelf.own() // the server has to say whether it takes it
 	}
-	st := g.shelf.intern(tail, print, g.words)
+	st := g.shelf.intern(tail, 0, print, g.words)
 	d := h.hold(st)
 	if batch, sure := h.sureOf(d); !sure {
 		g.shelf.release(st)

@@ -43,14 +43,10 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 // statement into the new one. It tells whether it is another one then.
 func (g *guest) refit(n *named) bool {
 	print := g.print()
-	if n.st.sql > 0 {
-		print[1] ^= 1 // never the same as a Parse's
-	}
-	if n.st.print == print && !(g.host.again && n.st.old) {
+	if n.st.sharedUnder(print) && !(g.host.again && n.st.old) {
 		return false
 	}
-	st := g.shelf.intern([]byte(n.st.tail), print, g.words)
-	st.sql = n.st.sql
+	st := g.shelf.intern([]byte(n.st.tail), n.st.sql, print, g.words)
 	g.shelf.release(n.st)
 	n.st = st
 	return true
@@ -61,20 +57,16 @@ func (g *guest) refit(n *named) bool {
 func (h *host) prepareBySQL(n *named, t *codec.Turn) error {
 	h.parses++
 	const own = namePrefix + "prepare"
-	out := t.Server.Begin()
+	out := appendClose(t.Server.Begin(), 'S', own) // an earlier one that failed may have left it
 	out = appendParse(out, own, n.st.prepare()+"\x00\x00\x00")
 	out = appendHeader(out, 'B', 2*len(own)+2+6)
 	out = append(append(append(append(out, own...), 0), own...), 0, 0, 0, 0, 0, 0, 0)
 	out = appendHeader(out, 'E', len(own)+1+4)
 	out = append(append(out, own...), 0, 0, 0, 0, 0)
-	for _, kind := range []byte{'P', 'S'} {
-		out = appendHeader(out, 'C', 1+len(own)+1)
-		out = append(append(append(out, kind), own...), 0)
-	}
-	t.Server.End(out)
-	for _, code := range []byte{oweParse, oweBind, oweExecute, oweClose, oweClose} {
+	t.Server.End(appendClose(out, 'P', own))
+	for _, code := range []byte{oweClose, oweParse, oweBind, oweExecute, oweClose} {
 		d := debt{Act: codec.OwedSwallow, Code: code}
-		if code == oweParse {
+		if code == oweExecute { // it is what makes the statement
 			d.Ref = owing{named: n, st: n.st}
 		}
 		if err := h.ask(d); err != nil {
@@ -108,7 +100,7 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 		return codec.NeedBytes, nil
 	}
 	if print := g.print(); st.print != print || h.again && st.old {
-		st = g.shelf.intern([]byte(st.tail), print, g.words)
+		st = g.shelf.intern([]byte(st.tail), 0, print, g.words)
 		g.shelf.release(g.unnamed.st)
 		g.unnamed.st = st
 	}

@@ -103,7 +103,8 @@ type host struct {
 
 	record    []byte // the client's present batch, if it can be run again: see host_cure.go
 	recording bool
-	recorded  int // bytes of its messages
+	recorded  int    // bytes of its messages
+	recordOf  uint64 // the number of that batch
 	curing    bool
 	again     bool // the batch is being run again: what is old is prepared anew
 	shaped    bool // the batch asks what shape its rows have
@@ -227,8 +228,13 @@ func (h *host) close(d *held, flag byte, t *codec.Turn) debt {
 
 // writeClose has the server drop a statement.
 func (h *host) writeClose(st *stmt, t *codec.Turn) {
-	out := appendHeader(t.Server.Begin(), 'C', 1+len(st.name)+1)
-	t.Server.End(append(append(append(out, 'S'), st.name...), 0))
+	t.Server.End(appendClose(t.Server.Begin(), 'S', st.name))
+}
+
+// appendClose appends a Close of a statement, 'S', or a portal, 'P'.
+func appendClose(dst []byte, kind byte, name string) []byte {
+	dst = appendHeader(dst, 'C', 1+len(name)+1)
+	return append(append(append(dst, kind), name...), 0)
 }
 
 // writeParse has the server prepare a statement under its shared name.

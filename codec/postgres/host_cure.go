@@ -18,7 +18,7 @@ const maxRecord = 16 << 10
 
 // startRecord begins to keep the client's batch.
 func (h *host) startRecord() {
-	h.record, h.recorded = h.record[:0], 0
+	h.record, h.recorded, h.recordOf = h.record[:0], 0, h.sent
 	h.ones, h.others, h.shaped = 0, false, false
 	h.recording = !h.curing && h.tx == codec.TxIdle && h.owed.Len() == 0
 }
@@ -73,13 +73,19 @@ func (h *host) isCachedPlan() bool {
 		bytes.Contains(h.body, []byte("\x00RRevalidateCachedQuery\x00"))
 }
 
+// dropRecord forgets what is kept: it is of no other client's.
+func (h *host) dropRecord() { h.record, h.recording = h.record[:0], false }
+
 // cure has statements prepared anew. It returns true if the batch at hand is to be run again.
 func (h *host) cure(d *debt) bool {
 	if st := d.Ref.st; st == nil || !st.old { // else the change is known
 		h.Forget()
 	}
 	g := h.guest
-	if g == nil || h.gone || g.cfg.Lasting || h.others || !h.shaped || h.recording || len(h.record) == 0 || g.group || g.left > 0 || h.tx != codec.TxIdle {
+	if g == nil || h.gone || g.cfg.Lasting || g.group || g.left > 0 || h.tx != codec.TxIdle {
+		return false
+	}
+	if h.recording || len(h.record) == 0 || h.recordOf != h.done || h.others || !h.shaped {
 		return false
 	}
 	for i := range h.owed.Len() {

@@ -128,6 +128,10 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 	switch d.Code {
 	case oweParse:
 		h.undoParse(i, n, batch, failed)
+	case oweExecute:
+		if d.Ref.st != nil { // see prepareBySQL
+			h.unmade(i, batch)
+		}
 	case oweClose:
 		switch {
 		case d.Flag&(flagEvict|flagStale) != 0:

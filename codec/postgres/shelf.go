@@ -76,7 +76,7 @@ type stmt struct {
 	twin   *stmt  // the next one with the same hash
 	users  int    // names of clients
 	sets   bool   // it may change settings
-	sql    int    // place of the name in a PREPARE, plus one; 0: it came by Parse
+	sql    int    // place of the name in a PREPARE, plus one, where a NUL stands; 0: it came by Parse
 	old    bool   // prepared before a change of the schema: for those who have it, and nobody else
 	proven uint32 // the era of the shelf in which a server has prepared it well last
 	gone   bool   // off the shelf
@@ -89,10 +89,21 @@ func (st *stmt) text() string { return st.tail[:len(st.tail)-st.typesLen()] }
 
 // typesLen is the length of what stands behind the text.
 func (st *stmt) typesLen() int {
+	if st.sql > 0 {
+		return 0
+	}
 	if i := strings.IndexByte(st.tail, 0); i >= 0 {
 		return len(st.tail) - i
 	}
 	return 0
+}
+
+// sharedUnder tells whether the statement is the one for settings of that fingerprint.
+func (st *stmt) sharedUnder(print digest) bool {
+	if st.sql > 0 {
+		print[1] ^= 1 // see intern
+	}
+	return st.print == print
 }
 
 // own returns a fingerprint that nobody shares.
@@ -101,14 +112,17 @@ func (s *shelf) own() digest {
 	return digest{s.alone, ^uint64(0)}
 }
 
-// intern returns the one statement with that tail and fingerprint. It gains a user; release gives it
-// back.
-func (s *shelf) intern(tail []byte, print digest, extra *wordSet) *stmt {
+// intern returns the one statement with that tail and fingerprint, which came by Parse, or by SQL. It
+// gains a user; release gives it back.
+func (s *shelf) intern(tail []byte, sql int, print digest, extra *wordSet) *stmt {
+	if sql > 0 {
+		print[1] ^= 1 // never the same as a Parse's
+	}
 	if st := s.find(tail, print); st != nil {
 		s.use(st)
 		return st
 	}
-	return s.add(&stmt{tail: string(tail), print: print, hash: s.hash(tail, print)}, extra)
+	return s.add(&stmt{tail: string(tail), sql: sql, print: print, hash: s.hash(tail, print)}, extra)
 }
 
 // find returns the statement with that tail and fingerprint, or nil. The old ones that it comes across
