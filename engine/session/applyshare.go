@@ -131,6 +131,7 @@ func (p *Proxy) warm(set *Settings) {
 		user, secret := found.Login(codec.Secret{})
 		spec := p.pools.find(p, &wanted{set: set, backend: b, found: &found, limits: found.Limits,
 			client: w.User, user: user, secret: secret})
+		spec.warm.Store(true)
 		for _, i := range spec.pool.Loops() {
 			on := p.loops[i]
 			on.loop.Run(func() { on.around(func() { on.homeOf(spec) }) })

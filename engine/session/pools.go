@@ -30,6 +30,7 @@ type poolSpec struct {
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
 	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
 	opened  atomic.Bool                  // there was a server connection once
+	warm    atomic.Bool                  // the configuration has it opened ahead of its first client
 	dropped atomic.Bool                  // nobody is to use it any more
 	special codec.Param                  // the kind of connection, if it can't be shared
 	params  []codec.Param                // of the startup of such a one
@@ -167,7 +168,7 @@ func (ps *pools) drop(which func(*poolSpec) bool) {
 // dropVain lets go of a pool that has never had a server connection: clients choose the names of databases,
 // and there would be no end of such pools.
 func (ps *pools) dropVain(spec *poolSpec) {
-	if spec.opened.Load() || spec.pool.Open() > 0 || spec.pool.Options().Min > 0 {
+	if spec.opened.Load() || spec.pool.Open() > 0 || spec.warm.Load() {
 		return
 	}
 	ps.drop(func(other *poolSpec) bool { return other == spec })

@@ -59,9 +59,18 @@ func TestLoginOutlivesItsServer(t *testing.T) {
 
 // TestPoolsInVain: names of databases that there are not leave nothing behind, however many are tried.
 func TestPoolsInVain(t *testing.T) {
+	t.Run("opened when needed", func(t *testing.T) { testPoolsInVain(t, 0) })
+	t.Run("kept ready", func(t *testing.T) { testPoolsInVain(t, 1) })
+}
+
+func testPoolsInVain(t *testing.T, atLeast int) {
 	db, code := startFakePG(t, "db-a"), "3D000"
 	db.refuse.Store(&code)
-	s := startFunnel(t, nil, db)
+	s := startFunnel(t, func(set *Settings) {
+		set.Sharing.Access = access.New(access.Options{Method: codec.AuthTrust, AnyDatabase: true,
+			Users:  []access.User{{Name: "alice"}},
+			Limits: access.Limits{PoolSize: 5, PoolMin: atLeast}})
+	}, db)
 	for i := range 50 {
 		c, err := net.Dial("tcp", s.addr("in"))
 		if err != nil {

@@ -1,0 +1,164 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/upstream/pool"
+)
+
+// checkout takes a server connection from the pool for the session, or queues for one. With NeedSame it
+// is the one that the session had before, or the guest is told that this can't be had.
+func (s *Session) checkout(need codec.Need) *serverConn {
+	sh := s.sh
+	if need == codec.NeedSame {
+		if last := sh.last; last != nil && sh.lastHome == sh.home &&
+			sh.home.part.GetSame(&last.Entry, sh.lastUses) {
+			last.join(s)
+			return last
+		}
+		sh.guest.Forsaken()
+		return nil
+	}
+	if !s.settleHome() {
+		return nil
+	}
+	if e := sh.home.part.Get(&sh.waiter); e != nil {
+		sc := e.User.(*serverConn)
+		sc.join(s)
+		return sc
+	}
+	sh.since = s.on.loop.Now()
+	return nil
+}
+
+// again queues the session for a server connection, in place of one that was lost before it was of use.
+func (s *Session) again() {
+	sh := s.sh
+	sh.need = codec.NeedHost
+	if sh.since == 0 {
+		sh.since = s.on.loop.Now()
+	}
+	if !s.settleHome() {
+		return
+	}
+	if e := sh.home.part.Get(&sh.waiter); e != nil {
+		s.on.grants = append(s.on.grants, grant{s, e.User.(*serverConn)})
+	}
+}
+
+// onGrant takes a server connection for which the session has waited. It is called from inside the
+// pool; the session goes on later.
+func (s *Session) onGrant(e *pool.Entry) {
+	s.on.grants = append(s.on.grants, grant{s, e.User.(*serverConn)})
+	if s.on.busy == 0 {
+		s.on.loop.Run(s.on.settle)
+	}
+}
+
+// granted goes on with a server connection for which the session has waited.
+func (s *Session) granted(sc *serverConn) {
+	sh, on := s.sh, s.on
+	switch {
+	case sc.state == connClosed: // meanwhile
+		if s.stage != stageOver && sh.at == nil {
+			s.again()
+		}
+		return
+	case s.stage == stageOver || sh.at != nil:
+		sc.home.part.Put(&sc.Entry)
+		return
+	}
+	now := on.loop.Now()
+	if sh.since > 0 {
+		h := sh.home
+		h.counts.waits++
+		h.counts.waited += now - sh.since
+		h.counts.wait.observe(now - sh.since)
+		sh.since, sh.noticed = 0, false
+	}
+	if sh.intro {
+		if in, ok := s.adopt(); ok { // somebody was told meanwhile
+			sh.intro, sh.need = false, codec.NeedBytes
+			sc.home.part.Put(&sc.Entry)
+			s.welcomed(in)
+			return
+		}
+	}
+	sc.join(s)
+	t := &on.turn
+	t.Client.Open(s.client)
+	t.Server.Open(sc.conn)
+	if sh.intro {
+		t.Client.Open(nil) // the client is told by the gate
+		sh.guest.Introduce(sc.host, t)
+		t.Flush()
+		s.introduceIfFree()
+		return
+	}
+	need := sh.guest.Attach(sc.host, t)
+	if need != codec.NeedBytes {
+		t.Flush()
+		sh.need = need
+		return
+	}
+	t.Flush()
+	s.resume()
+}
+
+// onFail takes note that no server connection can be had.
+func (s *Session) onFail(err error) {
+	s.on.loop.Run(func() { s.on.around(func() { s.waitFailed(err) }) })
+}
+
+// retryPause is the time between two attempts of a session to get a server connection, after the pool
+// has said that none can be opened.
+const retryPause = 100 * time.Millisecond
+
+// waitFailed tries again, at another backend if there is one, until the cluster's retry time-out; then
+// the client is told.
+func (s *Session) waitFailed(err error) {
+	sh := s.sh
+	if s.stage == stageOver || sh.at != nil {
+		return
+	}
+	sh.home.counts.errors++
+	if errors.Is(err, pool.ErrWait) {
+		s.endWaiting(codec.Error{Cond: codec.PoolWait, Text: "no server connection became free in time"}, err)
+		return
+	}
+	left := s.cluster.Options().RetryTimeout - asDuration(engine.Nano()-sh.since)
+	var own codec.Error
+	lasting := errors.As(err, &own) && own.Cond == codec.AuthDenied && sh.intro // no time will help
+	if errors.Is(err, pool.ErrDisabled) || lasting || left <= 0 {
+		if own.Raw == "" && own.Cond != codec.AuthDenied {
+			own = codec.Error{Cond: codec.NoBackend, Text: "no server is available"}
+		}
+		s.endWaiting(own, err)
+		return
+	}
+	sh.failed = true // another backend may do better
+	if sh.retry == nil {
+		sh.retry = &engine.Timer{}
+	}
+	sh.retry.Fn = func() { s.on.around(s.againLater) }
+	s.on.loop.Arm(sh.retry, min(retryPause, left))
+}
+
+// againLater queues once more, if the session still waits.
+func (s *Session) againLater() {
+	if s.stage != stageOver && s.sh.at == nil && s.sh.since > 0 {
+		s.again()
+	}
+}
+
+// endWaiting ends a session that can't get a server connection.
+func (s *Session) endWaiting(e codec.Error, cause error) {
+	if s.stage == stageLogin {
+		s.refuse(outcomeOf(e.Cond), e, cause)
+		return
+	}
+	s.end(outcomeOf(e.Cond), &e, cause)
+}

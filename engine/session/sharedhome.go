@@ -1,0 +1,101 @@
+package session
+
+import (
+	"errors"
+
+	"sluice/codec"
+	"sluice/router/access"
+	"sluice/upstream"
+)
+
+// settleHome makes sure that the session's home is at a backend that can be used, and finds another one if
+// not. It tells whether the session goes on.
+func (s *Session) settleHome() bool {
+	b, home := s.backend, s.sh.home
+	up := !b.Gone() && b.Health() != upstream.Down
+	if up && !s.sh.failed && home.spec.pool.Usable(s.on.loop.Now()) {
+		return true
+	}
+	s.sh.failed = false
+	s.on.turn.Flush() // what the client was told comes before what it may be told here
+	dropped := home.spec.dropped.Load()
+	if dropped && s.fe.closed.Load() {
+		s.endWaiting(listenerGone, nil) // nothing is opened for it any more
+		return false
+	}
+	if !up || !dropped {
+		next, why := s.cluster.Pick(s.set.want(), []*upstream.Backend{b})
+		if next == nil && b.Gone() {
+			s.endWaiting(codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
+			return false
+		}
+		if next != nil {
+			b.Release()
+			s.backend = next
+			s.moveIn()
+			return true
+		}
+	}
+	if dropped {
+		s.moveIn()
+	}
+	return true
+}
+
+// moveIn finds the session's pool at its backend.
+func (s *Session) moveIn() {
+	s.sh.home = s.on.homeOf(s.spec())
+	s.bst = s.sh.home.bst
+	s.listenElsewhere()
+}
+
+// spec finds the pool for the session's client at its backend. What it is opened with are the listener's
+// present settings, though the session may have come before them.
+func (s *Session) spec() *poolSpec {
+	sh, set := s.sh, s.fe.set.Load()
+	if set.Sharing == nil || set.cluster != s.set.cluster {
+		set = s.set
+	}
+	if set != s.set {
+		sh.redefine(set)
+	}
+	user, secret := sh.found.Login(sh.learned())
+	w := &wanted{set: set, backend: s.backend, found: sh.found, limits: sh.found.Limits,
+		client: s.user, user: user, secret: secret}
+	if set != s.set {
+		w.limits = set.limitsOf(s.user, sh.found.Database.Name)
+	}
+	if sh.gate == nil {
+		if sh.home.spec.user == user { // what the client has shown is known to its pool alone
+			w.secret, w.known = codec.Secret{}, sh.home.spec.secret.Load()
+		}
+	} else {
+		if w.special = sh.gate.Special(); w.special != (codec.Param{}) {
+			w.params, w.session = sh.gate.Settings(), s.id
+			alone := *sh.found
+			alone.Limits.Unit, alone.Limits.PoolSize = access.UnitSession, 1
+			alone.Limits.PoolMin, alone.Limits.PoolReserve = 0, 0
+			sh.found, w.found, w.limits = &alone, &alone, alone.Limits
+		}
+	}
+	return s.p.pools.find(s.p, w)
+}
+
+// redefine takes over what a reload has changed about the client's database: where it is, and who logs
+// in there.
+func (sh *shared) redefine(set *Settings) {
+	d, ok := set.Sharing.Access.Database(sh.found.Database.Name)
+	if ok && (d.Target != sh.found.Database.Target || d.User != sh.found.Database.User) {
+		found := *sh.found
+		found.Database = d
+		sh.found = &found
+	}
+}
+
+// learned is what the client's login has shown of its secret.
+func (sh *shared) learned() codec.Secret {
+	if sh.gate != nil {
+		return sh.gate.Learned()
+	}
+	return codec.Secret{}
+}
