@@ -7,6 +7,9 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"sluice/codec"
+	"sluice/router/access"
 )
 
 // TestLoginStorm: of many clients that come at once one asks a server what to tell them all.
@@ -66,10 +69,10 @@ func TestPoolsInVain(t *testing.T) {
 func testPoolsInVain(t *testing.T, atLeast int) {
 	db, code := startFakePG(t, "db-a"), "3D000"
 	db.refuse.Store(&code)
-	s := startFunnel(t, func(set *Settings) {
-		set.Sharing.Access = access.New(access.Options{Method: codec.AuthTrust, AnyDatabase: true,
+	s := startFunnel(t, func(set *Setup) {
+		set.Frontends[0].Sharing.Access = access.New(access.Options{Method: codec.AuthTrust, AnyDatabase: true,
 			Users:  []access.User{{Name: "alice"}},
-			Limits: access.Limits{PoolSize: 5, PoolMin: atLeast}})
+			Limits: access.Limits{Unit: access.UnitTransaction, PoolSize: 5, PoolMin: atLeast}})
 	}, db)
 	for i := range 50 {
 		c, err := net.Dial("tcp", s.addr("in"))
