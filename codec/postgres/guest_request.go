@@ -48,16 +48,14 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 		return 0, codec.NeedBytes, g.sync(r)
 	case 'Q':
 		return g.query(r)
+	case 'F':
+		return g.function(r)
 	}
 	if g.host == nil {
 		return g.alone(typ, r)
 	}
 	if g.busy() {
 		return 0, codec.NeedTurn, nil
-	}
-	if typ == 'F' {
-		flag := g.leaveGroup(kindFunction, nil)
-		return 0, codec.NeedBytes, g.host.ask(debt{Code: oweFunction, Flag: flag})
 	}
 	switch typ {
 	case 'P':
@@ -69,6 +67,34 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 	}
 	g.enterGroup(nil)
 	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute}) // 'E'
+}
+
+// function acts on a FunctionCall.
+//
+// https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-FUNCTION-CALL
+func (g *guest) function(r *request) (more int, need codec.Need, err error) {
+	const front = headerSize + 4 // up to the function's OID
+	if len(r.m) < front {
+		return front, codec.NeedBytes, nil
+	}
+	var w words
+	if !g.cfg.Lasting {
+		w = functionWords(binary.BigEndian.Uint32(r.m[headerSize:]))
+	}
+	if w&wordSequence != 0 {
+		if need := g.sequence(r); need != codec.NeedBytes {
+			return 0, need, nil
+		}
+	}
+	if g.host == nil {
+		return 0, codec.NeedHost, nil
+	}
+	if g.busy() {
+		return 0, codec.NeedTurn, nil
+	}
+	g.suspect |= w & (wordLook | wordUnsure)
+	flag := g.leaveGroup(kindFunction, nil)
+	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweFunction, Flag: flag})
 }
 
 // alone acts on a message without a host, if that is possible: the name of a statement is given up

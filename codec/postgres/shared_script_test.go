@@ -22,7 +22,7 @@ import (
 //	detach, host 2, …       what the session does
 //
 // Words are messages by their type bytes. P(name;text), B(portal;statement), D(S;name), C(S;name) and
-// E(portal) are the client's; Z(I), C(tag), E(state;text), S(name;value), D(kind;name;value), which is a row of a look, the server's.
+// E(portal) and F(function's OID) are the client's; Z(I), C(tag), E(state;text), S(name;value), D(kind;name;value), which is a row of a look, the server's.
 type play struct {
 	t         testing.TB
 	cut       int // bytes of each piece; 0: whole
@@ -370,7 +370,11 @@ func wireBody(side codec.Side, typ byte, arg string, a []string) string {
 		case 'E':
 			return arg + "\x00\x00\x00\x00\x00"
 		case 'F':
-			return "\x00\x00\x04\xd2\x00\x00\x00\x00\x00\x01"
+			oid := 1234
+			if arg != "" {
+				_, _ = fmt.Sscan(arg, &oid)
+			}
+			return string(binary.BigEndian.AppendUint32(nil, uint32(oid))) + "\x00\x00\x00\x00\x00\x01"
 		case 'f':
 			return arg + "\x00"
 		}

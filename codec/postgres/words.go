@@ -57,6 +57,25 @@ var watched = []struct {
 	{"execute", "cute", wordExecute},
 }
 
+// functionWords tells what a function that is called by its OID may do to the session. Those of the server's
+// own functions are the same in all versions (pg_proc.dat); from firstOwnOID on they are users'.
+//
+// https://www.postgresql.org/docs/current/system-catalog-initial-data.html#SYSTEM-CATALOG-OID-ASSIGNMENT
+func functionWords(oid uint32) words {
+	const firstOwnOID = 16384
+	switch {
+	case oid == 2078: // set_config
+		return wordSettings | wordUnsure
+	case 2880 <= oid && oid <= 2892: // pg_advisory_lock, its relatives and their ends
+		return wordLocks
+	case oid == 1575 || oid == 2559: // currval, lastval
+		return wordSequence
+	case oid >= firstOwnOID:
+		return wordLook
+	}
+	return 0
+}
+
 // watchedPrefix begins the names of schemas for temporary things, pg_temp and pg_temp_3.
 const watchedPrefix = "pg_temp"
 
