@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -120,6 +122,22 @@ func TestCtl(t *testing.T) {
 		if got := strings.Join(s.calls, ", "); got != tt.call {
 			t.Errorf("%s: ordered %s, want %s", tt.args, got, tt.call)
 		}
+	}
+}
+
+// TestCheckUserlist: a line of a user list that is wrong is told in one line.
+func TestCheckUserlist(t *testing.T) {
+	dir := t.TempDir()
+	file, list := filepath.Join(dir, "sluice.toml"), filepath.Join(dir, "users.txt")
+	text := "[[cluster]]\nname = \"pg\"\nprotocol = \"postgres\"\nbackends = [{addr = \"a:1\"}]\n[[listener]]\nname = \"l\"\n" +
+		"listen = \"127.0.0.1:1\"\ncluster = \"pg\"\nmode = \"funnel\"\nauth.userlist = \"users.txt\"\n"
+	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(list, []byte("app secret\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	out, code := sluice(t, "check", "--config", file)
+	want := fmt.Sprintf("%s: listener \"l\": auth.userlist: %s: line 1: the name does not stand in double quotes", file, list)
+	if code != 1 || out != want {
+		t.Errorf("code %d, %q; want %q", code, out, want)
 	}
 }
 

@@ -76,7 +76,7 @@ func check(path string) error {
 		return err
 	}
 	if _, err := setupOf(cfg); err != nil {
-		return errors.Join(fmt.Errorf("%s", path), err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
