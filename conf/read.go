@@ -2,6 +2,7 @@ package conf
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -92,6 +93,9 @@ func (r *reader) value(path string, v reflect.Value, x any) error {
 			v.SetInt(x)
 			return nil
 		}
+	}
+	if _, secret := v.Interface().(Secret); secret {
+		return errors.New("wants a string in quotes") // a password of digits is one all the same: it is not said back
 	}
 	return fmt.Errorf("wants %s, not %s", wantsOf(v), describe(x))
 }
