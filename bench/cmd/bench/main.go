@@ -63,13 +63,15 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	report, err := suite.Run(ctx, c.Options)
-	if report != nil {
-		fmt.Print(report.Markdown())
+	if report == nil {
+		return err
 	}
-	if err != nil {
-		return err // what was measured until then is printed, but not kept
+	fmt.Print(report.Markdown())
+	if report.Empty() {
+		return err
 	}
-	if err := write(report, c.out, c.keepProfiles); err != nil || c.pgo == "" {
+	// What was measured is kept, whatever has failed besides.
+	if err := errors.Join(err, write(report, c.out, c.keepProfiles)); err != nil || c.pgo == "" {
 		return err
 	}
 	return report.MergeProfiles(ctx, c.pgo)

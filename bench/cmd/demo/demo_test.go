@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 
 // within returns a context that ends a test that hangs.
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

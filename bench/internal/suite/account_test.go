@@ -14,7 +14,7 @@ import (
 
 // TestUsageOf has a shell burn CPU until it has used a known amount, by its own count, and compares.
 func TestUsageOf(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	p, err := child.Start(child.Spec{Name: "burner", Args: []string{"sh", "-c", "while :; do :; done"}})
 	if err != nil {

@@ -2,8 +2,8 @@ package suite
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 )
 
 // work is one cell that is being measured.
@@ -12,15 +12,12 @@ type work struct {
 	rate     float64
 	entrants []*entrant
 	results  []*Result // of each entrant
-	failed   []bool    // guests that have dropped out
+	failed   []bool    // those that have dropped out
 }
 
 // prepare finds out what a cell offers and enters it into the report.
 func (r *run) prepare(ctx context.Context, c cell, s *server, entrants []*entrant) (*work, error) {
 	w := &work{cell: c, entrants: entrants, failed: make([]bool, len(entrants))}
-	if len(entrants) == 0 {
-		return w, nil
-	}
 	var err error
 	if w.rate, err = r.rate(ctx, c, s, entrants); err != nil {
 		return nil, err
@@ -33,25 +30,41 @@ func (r *run) prepare(ctx context.Context, c cell, s *server, entrants []*entran
 	return w, nil
 }
 
-// measureAll measures loads on one server in rounds, of one scenario and so of as many each. Each
-// round begins with another contender, or load, so that none always follows the same one.
-func (r *run) measureAll(ctx context.Context, s *server, works []*work) error {
-	type turn struct {
-		*work
-		i int // of the entrant
-	}
-	var turns []turn
+// turn is one sample of a round.
+type turn struct {
+	*work
+	i int // of the entrant
+}
+
+// turnsOf is the order of a round: a contender's loads one right after the other, for they are compared
+// with each other. Each round begins with another contender, and each second one goes through the loads
+// the other way, so that none always follows the same one.
+func turnsOf(works []*work, round int) []turn {
+	var names []string // of contenders, as they come
+	by := map[string][]turn{}
 	for _, w := range works {
-		for i := range w.entrants {
-			turns = append(turns, turn{w, i})
+		for i, e := range w.entrants {
+			if by[e.Name] == nil {
+				names = append(names, e.Name)
+			}
+			by[e.Name] = append(by[e.Name], turn{w, i})
 		}
 	}
-	if len(turns) == 0 {
-		return nil
+	var out []turn
+	for n := range names {
+		turns := by[names[(round+n)%len(names)]]
+		if round%2 == 1 {
+			slices.Reverse(turns)
+		}
+		out = append(out, turns...)
 	}
+	return out
+}
+
+// measureAll measures loads on one server in rounds, of one scenario and so of as many each.
+func (r *run) measureAll(ctx context.Context, s *server, works []*work) error {
 	for round := range r.rounds(works[0].cell) {
-		for n := range turns {
-			t := turns[(round+n)%len(turns)]
+		for _, t := range turnsOf(works, round) {
 			if err := r.take(ctx, s, t.work, t.i, round); err != nil {
 				return err
 			}
@@ -65,20 +78,18 @@ func (r *run) measureAll(ctx context.Context, s *server, works []*work) error {
 	return nil
 }
 
-// take takes the sample of one entrant in one round.
+// take takes the sample of one entrant in one round. Who fails is left out of the load from then on: the
+// rounds of all others stay comparable.
 func (r *run) take(ctx context.Context, s *server, w *work, i, round int) error {
 	if w.failed[i] {
 		return nil
 	}
 	c, e := w.cell, w.entrants[i]
 	sample, err := r.sample(ctx, c, s, e, w.rate)
-	if w.failed[i] = r.excused(ctx, e.Contender, err); w.failed[i] {
-		r.report.note(fmt.Sprintf("%s is left out of %s, %s after %d rounds: %s",
-			e.Name, c.Scenario.Name, c.Load.Name, round, firstOf(err)))
-		return nil
-	}
 	if err != nil {
-		return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, e.Name, err)
+		w.failed[i] = true
+		what := fmt.Sprintf("%s is left out of %s, %s after %d rounds", e.Name, c.Scenario.Name, c.Load.Name, round)
+		return r.goOn(ctx, e.Guest, what, err)
 	}
 	w.results[i].Rounds = append(w.results[i].Rounds, sample)
 	fmt.Fprintf(r.Progress, "%-10s %-15s %d/%d  %-10s %9.0f/s  p99 %6.0f µs  CPU %6.2f µs  foreign %3.0f %%\n",
@@ -97,7 +108,10 @@ func (r *run) profileWork(ctx context.Context, w *work) error {
 			continue
 		}
 		if err := r.profile(ctx, w.cell, e, w.rate); err != nil {
-			return fmt.Errorf("%s, %s, profile: %w", w.Scenario.Name, w.Load.Name, err)
+			what := fmt.Sprintf("There is no profile of %s, %s", w.Scenario.Name, w.Load.Name)
+			if err := r.goOn(ctx, false, what, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -114,7 +128,8 @@ func (r *run) sample(ctx context.Context, c cell, s *server, e *entrant, rate fl
 	return sample, err
 }
 
-// measure takes a sample, once more if its load ended before its window did.
+// measure takes a sample, once more if that fails: a busy machine may have a load end before its window,
+// or keep somebody waiting for too long.
 func (r *run) measure(ctx context.Context, c cell, s *server, e *entrant, rate float64) (Sample, error) {
 	at := target{addr: e.addr, sides: c.Sides, certs: r.certs, rate: rate, window: r.window(c), dir: r.dir}
 	if c.crowds(e.Contender) {
@@ -122,14 +137,14 @@ func (r *run) measure(ctx context.Context, c cell, s *server, e *entrant, rate f
 	}
 	for try := 1; ; try++ {
 		sample, err := measure(ctx, c.Load, s, e, at)
-		if try == outlastedTries || !errors.Is(err, errOutlasted) {
+		if err == nil || try == sampleTries || ctx.Err() != nil {
 			return sample, err
 		}
 	}
 }
 
-// outlastedTries is how often a sample is tried whose load ends before its window does.
-const outlastedTries = 3
+// sampleTries is how often a sample is tried.
+const sampleTries = 3
 
 // calmTries is how often a sample is taken in the hope of a calm machine.
 const calmTries = 10

@@ -149,9 +149,12 @@ func hostPort(addr string) (host, port string) {
 	return host, port
 }
 
+// startPatience is how long a program may take to accept connections.
+const startPatience = 20 * time.Second
+
 // startListening starts a program and waits until it accepts connections.
 func startListening(ctx context.Context, addr string, s child.Spec) (running, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	p, err := child.Start(s)
 	if err != nil {
@@ -176,6 +179,18 @@ func (e *entrant) stop() {
 	for _, p := range e.processes {
 		_ = p.Stop(syscall.SIGTERM, time.Second)
 	}
+}
+
+// ended reports whether one of them has ended by itself.
+func (e *entrant) ended() bool {
+	return slices.ContainsFunc(e.processes, func(p *child.Process) bool {
+		select {
+		case <-p.Done():
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // pids are all processes that work for the entrant, as of now.

@@ -21,7 +21,7 @@ import (
 // startRelay starts the floor in front of a listener of the test.
 func startRelay(t *testing.T) (addr string, server net.Listener, p *child.Process) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	source, err := filepath.Abs("../../floor/relay.c")
 	if err != nil {
@@ -61,7 +61,7 @@ func startRelay(t *testing.T) (addr string, server net.Listener, p *child.Proces
 // dialPair connects through the relay and returns both ends.
 func dialPair(t *testing.T, addr string, server net.Listener) (client, behind *net.TCPConn) {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	c, err := net.DialTimeout("tcp", addr, 2*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func dialPair(t *testing.T, addr string, server net.Listener) (client, behind *n
 	}
 	client, behind = c.(*net.TCPConn), s.(*net.TCPConn)
 	for _, conn := range []*net.TCPConn{client, behind} {
-		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
@@ -118,7 +118,7 @@ func TestFloorMovesEveryByte(t *testing.T) {
 
 // awaitFullPipe waits until the relay sleeps: everything on the way is full, since nobody reads.
 func awaitFullPipe(t *testing.T, p *child.Process) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	last := int64(-1)
 	err := child.Until(ctx, p, func() error {
@@ -169,7 +169,7 @@ func TestFloorPassesEndsOn(t *testing.T) {
 		}
 		far.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	err := child.Until(ctx, p, func() error {
 		if now := descriptors(t, p); now > before {
@@ -186,12 +186,12 @@ func TestFloorPassesEndsOn(t *testing.T) {
 func TestFloorWithoutServer(t *testing.T) {
 	addr, server, _ := startRelay(t)
 	server.Close()
-	c, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	c, err := net.DialTimeout("tcp", addr, 2*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {

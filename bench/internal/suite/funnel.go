@@ -15,11 +15,12 @@ const (
 )
 
 // The paces of many clients, which take longer to log in: up to a millisecond and a half each at the
-// server itself, a third of that at a pooler.
+// server itself, a third of that at a pooler. All of them begin to ask at one moment. The lead is long
+// enough for each to have had an answer by the window's begin, at the rates that are to be expected.
 var (
 	manyReal  = wholeSecond.with(time.Second)
-	manySynth = fraction.with(300 * time.Millisecond)
-	mostSynth = fraction.with(1500 * time.Millisecond)
+	manySynth = pace{lead: 300 * time.Millisecond, tail: 300 * time.Millisecond, unit: 10 * time.Millisecond, over: 300 * time.Millisecond}
+	mostSynth = pace{lead: 600 * time.Millisecond, tail: 300 * time.Millisecond, unit: 10 * time.Millisecond, over: 1500 * time.Millisecond}
 )
 
 // crowds reports whether a contender has a server connection for each of many clients although it should

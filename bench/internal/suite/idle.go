@@ -41,12 +41,12 @@ func (r *run) idle(ctx context.Context, st stage, c cell, s *server) error {
 			at := r.station(st, s, x)
 			at.clients = c.Clients + idleReserve/4
 			sample, err := idleAt(ctx, c.Load, x, at)
-			if r.excused(ctx, x, err) {
-				r.report.note(fmt.Sprintf("%s is left out of %s, %s: %s", x.Name, c.Scenario.Name, c.Load.Name, firstOf(err)))
-				continue
-			}
 			if err != nil {
-				return fmt.Errorf("%s, %s, %s: %w", c.Scenario.Name, c.Load.Name, x.Name, err)
+				what := fmt.Sprintf("%s is left out of %s, %s", x.Name, c.Scenario.Name, c.Load.Name)
+				if err := r.goOn(ctx, x.Guest, what, err); err != nil {
+					return err
+				}
+				continue
 			}
 			results[i].Rounds = append(results[i].Rounds, sample)
 			fmt.Fprintf(r.Progress, "%-10s %-15s %d/%d  %-10s %9.0f bytes each\n",

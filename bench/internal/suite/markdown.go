@@ -12,7 +12,7 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmark of %s at %s\n\n", r.Date[:min(len(r.Date), 10)], r.Machine.Commit)
 	fmt.Fprintf(&b, "%s, %d cores, Linux %s. ", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel)
-	fmt.Fprintf(&b, "%d rounds of %g s each, of %.2g s where no target hangs on the figures; %.0f minutes in all. ",
+	fmt.Fprintf(&b, "%d rounds of %g s each, of %.2g s and often fewer where less hangs on the figures; %.0f minutes in all. ",
 		r.Settings.Rounds, r.Settings.Seconds, r.Settings.Seconds*shortShare, r.TookSeconds/60)
 	fmt.Fprintf(&b, "%d thread(s) for each contender that can have several.\n", r.Settings.Threads)
 	for _, name := range slices.Sorted(maps.Keys(r.Machine.Versions)) {

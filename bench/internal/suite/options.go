@@ -113,10 +113,14 @@ func (o *Options) cells() []cell {
 
 // rounds is how often a cell is measured.
 func (o *Options) rounds(c cell) int {
-	if c.RoundsMax > 0 {
-		return min(o.Rounds, c.RoundsMax)
+	rounds := o.Rounds
+	if c.RoundsTimes > 0 && !o.Quick {
+		rounds = max(int(float64(rounds)*c.RoundsTimes+0.5), 1)
 	}
-	return o.Rounds
+	if c.RoundsMax > 0 {
+		return min(rounds, c.RoundsMax)
+	}
+	return rounds
 }
 
 // windowMin is the shortest window that a scenario's share leaves.

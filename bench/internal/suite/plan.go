@@ -53,12 +53,12 @@ func (o *Options) stages() []stage {
 }
 
 // groups are the cells that are measured together, in rounds that go through all of them: one by one,
-// but for those of a scenario whose loads alternate.
+// but for loads that are compared with the one before.
 func (s stage) groups() [][]cell {
 	var out [][]cell
 	for _, c := range s.cells {
 		last := len(out) - 1
-		if c.Alternate && last >= 0 && out[last][0].Scenario.Name == c.Scenario.Name {
+		if c.Alternate && last >= 0 && out[last][0].Scenario.Name == c.Scenario.Name && out[last][0].Load.Name == c.Versus {
 			out[last] = append(out[last], c)
 			continue
 		}

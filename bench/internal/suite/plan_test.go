@@ -19,7 +19,7 @@ func TestPlansEndInTime(t *testing.T) {
 	for _, tt := range []struct {
 		quick bool
 		most  time.Duration
-	}{{false, 29*time.Minute + 45*time.Second}, {true, 230 * time.Second}} {
+	}{{false, 27 * time.Minute}, {true, 230 * time.Second}} {
 		o := Defaults(tt.quick)
 		o.Profiles = "somewhere"
 		p := o.plan(standing())
@@ -30,11 +30,13 @@ func TestPlansEndInTime(t *testing.T) {
 	}
 }
 
-// TestRoundsOfTargets: what the targets are judged by is measured five times.
+// TestRoundsOfTargets: what the targets are judged by is measured five times; few clients beside many,
+// which is the ratio of two loads, ten times.
 func TestRoundsOfTargets(t *testing.T) {
+	judged := map[string]int{"saturated": 5, "paced": 5, "connect": 5, "bulk": 5, "funnel": 5, "funnel-clients": 10}
 	o := Defaults(false)
 	for _, c := range o.cells() {
-		if rounds := o.rounds(c); rounds < 5 && !c.Idle {
+		if rounds := o.rounds(c); rounds < judged[c.Scenario.Name] {
 			t.Errorf("%s, %s: %d rounds", c.Scenario.Name, c.Load.Name, rounds)
 		}
 	}
@@ -57,16 +59,42 @@ func TestPlanAddsUp(t *testing.T) {
 // TestGroups: loads that are compared with each other are measured in the same rounds, others one after
 // the other; and contenders are set up for all clients.
 func TestGroups(t *testing.T) {
-	o := Options{Only: []string{"saturated", "funnel-clients", "pg-simple", "pg-extended", "syn-pg-funnel-512", "syn-pg-funnel-5000"}}
+	o := Options{Only: []string{"saturated", "funnel-clients", "pg-simple", "pg-extended", "syn-pg-funnel-512", "syn-pg-funnel-5000",
+		"syn-pg-funnel-prepared-512", "syn-pg-funnel-prepared-5000"}}
 	var got []string
 	for _, s := range o.stages() {
 		for _, g := range s.groups() {
 			got = append(got, fmt.Sprintf("%s for %d", names(g), s.clients()))
 		}
 	}
-	want := []string{"saturated/pg-simple for 1000", "saturated/pg-extended for 1000", "funnel-clients/syn-pg-funnel-512 funnel-clients/syn-pg-funnel-5000 for 5500"}
+	want := []string{"saturated/pg-simple for 1000", "saturated/pg-extended for 1000", "funnel-clients/syn-pg-funnel-512 funnel-clients/syn-pg-funnel-5000 for 5500",
+		"funnel-clients/syn-pg-funnel-prepared-512 funnel-clients/syn-pg-funnel-prepared-5000 for 5500"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
+// TestTurns: what is compared is measured one right after the other, and neither a contender nor a load
+// always comes first.
+func TestTurns(t *testing.T) {
+	var works []*work
+	for _, load := range []string{"few", "many"} {
+		w := &work{cell: cell{Load: Load{Name: load}}}
+		for _, x := range []string{"a", "b"} {
+			w.entrants = append(w.entrants, &entrant{Contender: Contender{Name: x}})
+		}
+		works = append(works, w)
+	}
+	works[0].entrants = append(works[0].entrants, &entrant{Contender: Contender{Name: "c"}})
+	for round, want := range []string{"a few, a many, b few, b many, c few", "b many, b few, c few, a many, a few",
+		"c few, a few, a many, b few, b many"} {
+		var got []string
+		for _, t := range turnsOf(works, round) {
+			got = append(got, t.entrants[t.i].Name+" "+t.Load.Name)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("round %d: %q; want %q", round, got, want)
+		}
 	}
 }
 

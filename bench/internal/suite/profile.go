@@ -48,6 +48,7 @@ func (r *run) profile(ctx context.Context, c cell, e *entrant, rate float64) err
 	if err := child.Until(ctx, g.Process, g.warm); err != nil {
 		return g.explain(err)
 	}
+	begun := time.Now()
 	p := Profile{Name: c.Scenario.Name + "-" + c.Load.Name}
 	base := filepath.Join(r.Profiles, p.Name)
 	p.CPU = base + ".cpu.pprof"
@@ -60,7 +61,7 @@ func (r *run) profile(ctx context.Context, c cell, e *entrant, rate float64) err
 	if err := g.Wait(ctx); err != nil {
 		return g.explain(err)
 	}
-	if _, err := g.result(time.Now(), time.Now()); err != nil { // it also takes its files away
+	if _, err := g.result(begun, begun); err != nil { // it also takes its files away
 		return err
 	}
 	if p.Top, err = top(ctx, p.CPU); err != nil {

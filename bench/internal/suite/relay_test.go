@@ -36,7 +36,7 @@ func TestParseRelay(t *testing.T) {
 // TestRelayTakesPart starts a relay program with a flag, finds it between a client and a server, and
 // finds it in a run's contenders.
 func TestRelayTakesPart(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	program := filepath.Join(t.TempDir(), "epoll")
 	if err := child.Run(ctx, child.Spec{Name: "go", Args: []string{"go", "build", "-o", program, "../../prototype/epoll"}}); err != nil {
@@ -72,7 +72,7 @@ func TestRelayTakesPart(t *testing.T) {
 	}
 	defer behind.Close()
 	for _, c := range []net.Conn{client, behind} {
-		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

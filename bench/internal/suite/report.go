@@ -130,6 +130,11 @@ func (r *Result) figures(f figure) []float64 {
 	return out
 }
 
+// Empty reports whether nothing was measured.
+func (r *Report) Empty() bool {
+	return !slices.ContainsFunc(r.Results, func(res *Result) bool { return len(res.Rounds) > 0 })
+}
+
 func (r *Report) find(scenario, load, contender string) *Result {
 	for _, res := range r.Results {
 		if res.Scenario == scenario && res.Load == load && res.Contender == contender {

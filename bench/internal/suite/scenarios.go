@@ -15,15 +15,17 @@ type Scenario struct {
 	// Pool is how many server connections a contender may have: its clients share them, each for a
 	// transaction. 0 = as many as it has clients.
 	Pool int
-	// Alternate has the rounds of all loads on one server go by turns, so that loads too can be compared
-	// within a round.
+	// Alternate has a load that is compared with another one measured in the same rounds, so that what
+	// the machine does meanwhile is the same for both.
 	Alternate bool
 	// Share is the part of the run's window that a sample takes; 0 = all of it.
 	Share float64
 	// RoundsMax limits the rounds; 0 = as many as the run makes.
 	RoundsMax int
-	Quick     []string // loads that are part of the short run
-	Profile   []string // loads under which Sluice is profiled once their rounds are over
+	// RoundsTimes multiplies the rounds of a run that is not quick; 0 = by one.
+	RoundsTimes float64
+	Quick       []string // loads that are part of the short run
+	Profile     []string // loads under which Sluice is profiled once their rounds are over
 }
 
 // scenarios is what a run measures, in this order.
@@ -33,7 +35,7 @@ var scenarios = []Scenario{
 		About:   "32 clients, each sends its next query as soon as it has the answer.",
 		Loads:   []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared", "my-readwrite"},
 		Quick:   []string{"pg-simple", "pg-prepared", "my-text"},
-		Profile: []string{"pg-simple", "pg-extended", "pg-prepared", "my-text", "my-prepared"},
+		Profile: []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
 	},
 	{
 		Name:    "paced",
@@ -41,63 +43,70 @@ var scenarios = []Scenario{
 		Loads:   []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
 		Paced:   true,
 		Quick:   []string{"pg-prepared", "my-text"},
-		Profile: []string{"pg-simple", "pg-prepared", "my-text", "my-prepared"},
+		Profile: []string{"pg-prepared", "my-text"},
 	},
 	{
 		Name:    "connect",
 		About:   "8 clients connect, log in, run one query and disconnect.",
 		Loads:   []string{"pg-connect", "my-connect"},
-		Profile: []string{"pg-connect", "my-connect"},
+		Share:   shortShare,
+		Profile: []string{"pg-connect"},
 	},
 	{
 		Name:    "bulk",
 		About:   "4 clients fetch results of 16 MiB each; figures are per MiB.",
 		Loads:   []string{"pg-bulk", "my-bulk"},
-		Profile: []string{"pg-bulk", "my-bulk"},
-	},
-	{
-		Name:    "tls-client",
-		About:   "32 clients over TLS to the contender, which ends it: its own connections to the server are plain.",
-		Loads:   []string{"pg-prepared", "my-text"},
-		Sides:   tlsClientSide,
 		Share:   shortShare,
-		Profile: []string{"pg-prepared"},
+		Profile: []string{"pg-bulk"},
 	},
 	{
-		Name:    "tls-both",
-		About:   "32 clients over TLS, and TLS towards the server. Relays pass the encrypted bytes through.",
-		Loads:   []string{"pg-prepared", "my-text"},
-		Sides:   tlsBothSides,
-		Share:   shortShare,
-		Profile: []string{"pg-prepared"},
+		Name:        "tls-client",
+		About:       "32 clients over TLS to the contender, which ends it: its own connections to the server are plain.",
+		Loads:       []string{"pg-prepared", "my-text"},
+		Sides:       tlsClientSide,
+		Share:       shortShare,
+		Profile:     []string{"pg-prepared"},
+		RoundsTimes: fewRounds,
 	},
 	{
-		Name:    "clients",
-		About:   "1, 32 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
-		Loads:   []string{"syn-pg-1", "syn-pg-32", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-512"},
-		Share:   shortShare,
-		Quick:   []string{"syn-pg-1", "syn-pg-512"},
-		Profile: []string{"syn-pg-512", "syn-my-512"},
+		Name:        "tls-both",
+		About:       "32 clients over TLS, and TLS towards the server. Relays pass the encrypted bytes through.",
+		Loads:       []string{"pg-prepared", "my-text"},
+		Sides:       tlsBothSides,
+		Share:       shortShare,
+		RoundsTimes: fewRounds,
 	},
 	{
-		Name:  "open",
-		About: "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
-		Loads: []string{"syn-pg-open", "syn-my-open"},
-		Paced: true,
-		Share: shortShare,
+		Name:        "clients",
+		About:       "1, 32 and 512 clients of the synthetic server, each sends its next query as soon as it has the answer.",
+		Loads:       []string{"syn-pg-1", "syn-pg-32", "syn-pg-512", "syn-my-1", "syn-my-32", "syn-my-512"},
+		Share:       shortShare,
+		Quick:       []string{"syn-pg-1", "syn-pg-512"},
+		Profile:     []string{"syn-pg-512"},
+		RoundsTimes: fewRounds,
 	},
 	{
-		Name:    "pipeline",
-		About:   "8 clients of the synthetic server, each with 1 or 64 queries under way.",
-		Loads:   []string{"syn-pg-depth-1", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-64"},
-		Share:   shortShare,
-		Profile: []string{"syn-pg-depth-64"},
+		Name:        "open",
+		About:       "64 clients of the synthetic server at a third of the peak rate. Latency counts from when a query was due.",
+		Loads:       []string{"syn-pg-open", "syn-my-open"},
+		Paced:       true,
+		Share:       shortShare,
+		RoundsTimes: fewRounds,
 	},
 	{
-		Name:  "rows",
-		About: "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
-		Loads: []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
-		Share: shortShare,
+		Name:        "pipeline",
+		About:       "8 clients of the synthetic server, each with 1 or 64 queries under way.",
+		Loads:       []string{"syn-pg-depth-1", "syn-pg-depth-64", "syn-my-depth-1", "syn-my-depth-64"},
+		Share:       shortShare,
+		Profile:     []string{"syn-pg-depth-64"},
+		RoundsTimes: fewRounds,
+	},
+	{
+		Name:        "rows",
+		About:       "8 clients fetch results of 1 KiB, 64 KiB and 16 MiB from the synthetic server; figures are per MiB.",
+		Loads:       []string{"syn-pg-1k", "syn-pg-64k", "syn-pg-16m", "syn-my-1k", "syn-my-64k", "syn-my-16m"},
+		Share:       shortShare,
+		RoundsTimes: fewRounds,
 	},
 	{
 		Name:      "idle",
@@ -115,13 +124,14 @@ var scenarios = []Scenario{
 		Profile: []string{"pg-funnel-simple", "pg-funnel-prepared"},
 	},
 	{
-		Name:      "funnel-clients",
-		About:     "512 and 5,000 clients of the synthetic server over 20 server connections, in rounds that go through all of them.",
-		Loads:     []string{"syn-pg-funnel-512", "syn-pg-funnel-5000", "syn-pg-funnel-prepared-512", "syn-pg-funnel-prepared-5000"},
-		Pool:      funnelPool,
-		Alternate: true,
-		Share:     shortShare,
-		Quick:     []string{"syn-pg-funnel-512"},
+		Name:        "funnel-clients",
+		About:       "512 and 5,000 clients of the synthetic server over 20 server connections; a contender's sample with the one and with the other follow each other at once.",
+		Loads:       []string{"syn-pg-funnel-512", "syn-pg-funnel-5000", "syn-pg-funnel-prepared-512", "syn-pg-funnel-prepared-5000"},
+		Pool:        funnelPool,
+		Alternate:   true,
+		Share:       shortShare,
+		RoundsTimes: 2,
+		Quick:       []string{"syn-pg-funnel-512"},
 	},
 	{
 		Name:      "funnel-idle",
@@ -133,8 +143,12 @@ var scenarios = []Scenario{
 	},
 }
 
-// shortShare is the part of a window that scenarios take whose figures no target hangs on.
-const shortShare = 0.4
+// shortShare is the part of a window that scenarios take whose figures need no longer one, and fewRounds
+// the part of the rounds of those that no target hangs on.
+const (
+	shortShare = 0.4
+	fewRounds  = 0.6
+)
 
 // peakScenarios are those whose throughput sets the rate of the paced ones.
 var peakScenarios = []string{"saturated", "clients"}
@@ -165,12 +179,10 @@ var lineups = map[string][]string{
 	"rows":                   {haproxyName, sluiceName},
 	"idle":                   {floorName, haproxyName, pgbouncerName, sluiceName},
 
-	"funnel":                                    {pgbouncerName, sluiceName, sluiceTwoName},
-	"funnel/pg-funnel-simple":                   {directName, pgbouncerName, sluiceName, sluiceTwoName},
-	"funnel-clients":                            {pgbouncerName, sluiceName},
-	"funnel-clients/syn-pg-funnel-512":          {pgbouncerName, sluiceName, sluiceTwoName},
-	"funnel-clients/syn-pg-funnel-prepared-512": {pgbouncerName, sluiceName, sluiceTwoName},
-	"funnel-idle":                               {pgbouncerName, sluiceName},
+	"funnel":                  {pgbouncerName, sluiceName, sluiceTwoName},
+	"funnel/pg-funnel-simple": {directName, pgbouncerName, sluiceName, sluiceTwoName},
+	"funnel-clients":          {pgbouncerName, sluiceName},
+	"funnel-idle":             {pgbouncerName, sluiceName},
 }
 
 // quickLineup is who takes part in the short run, of those who would in the long one.

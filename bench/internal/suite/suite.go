@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Run measures everything that the options ask for. When it ends early it returns what it has measured
+// Run measures everything that the options ask for. What fails on the way is left out, the report says
+// so, and the error is that of the first one. When the run ends early it returns what it has measured
 // until then along with the error; the report is nil only if nothing was begun.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
@@ -27,7 +28,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r := &run{Options: o, dir: dir, programs: map[string]string{}, look: program, report: newReport(ctx, o)}
 	begun := time.Now()
-	err = r.all(ctx)
+	if err = r.all(ctx); err == nil {
+		err = r.failed
+	}
 	r.report.TookSeconds = time.Since(begun).Seconds()
 	r.report.sum()
 	return r.report, err
@@ -43,6 +46,20 @@ type run struct {
 	list     []Contender                                           // who can take part
 	look     func(name string, patterns ...string) (string, error) // finds programs
 	report   *Report
+	failed   error // the first thing that went wrong and that a whole run would have
+}
+
+// goOn notes what a run has to do without. It returns an error only if the run can't go on: it was
+// cancelled. A guest may fail, for the suite can not know every version of it; who is none is missed.
+func (r *run) goOn(ctx context.Context, guest bool, what string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	r.report.note(what + ": " + firstOf(err))
+	if !guest && r.failed == nil {
+		r.failed = fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // all measures in one stage after the other.
@@ -65,18 +82,24 @@ func (r *run) all(ctx context.Context) (err error) {
 			s.stop()
 		}
 	}()
-	for _, st := range r.stages() {
-		if s == nil || of != st.backend {
+	for i, st := range r.stages() {
+		if i == 0 || of != st.backend {
 			if s != nil {
 				s.stop()
-				s = nil
-			}
-			fmt.Fprintf(r.Progress, "starting %s\n", st.backend)
-			if s, err = startServer(ctx, st.backend, r.dir, r.certs); err != nil {
-				return err
 			}
 			of = st.backend
-			r.report.Machine.Versions[st.backend.String()] = s.version
+			fmt.Fprintf(r.Progress, "starting %s\n", of)
+			if s, err = startServer(ctx, of, r.dir, r.certs); err != nil {
+				s = nil
+				if err := r.goOn(ctx, false, fmt.Sprintf("Nothing was measured with %s", of), err); err != nil {
+					return err
+				}
+				continue
+			}
+			r.report.Machine.Versions[of.String()] = s.version
+		}
+		if s == nil {
+			continue // it did not start
 		}
 		if err := r.stage(ctx, st, s); err != nil {
 			return err
@@ -185,11 +208,21 @@ func (r *run) stage(ctx context.Context, st stage, s *server) error {
 			if err != nil {
 				return err
 			}
+			if len(entrants) == 0 {
+				continue
+			}
 			w, err := r.prepare(ctx, c, s, entrants)
 			if err != nil {
-				return err
+				what := fmt.Sprintf("%s, %s is left out", c.Scenario.Name, c.Load.Name)
+				if err := r.goOn(ctx, false, what, err); err != nil {
+					return err
+				}
+				continue
 			}
 			works = append(works, w)
+		}
+		if len(works) == 0 {
+			continue
 		}
 		if err := r.measureAll(ctx, s, works); err != nil {
 			return err
@@ -198,31 +231,28 @@ func (r *run) stage(ctx context.Context, st stage, s *server) error {
 	return nil
 }
 
-// entrants are those who take part in a cell, in front of its server; who does not stand there yet is
-// started.
+// entrants are those who take part in a cell, in front of its server; who does not stand there yet, or no
+// longer, is started.
 func (r *run) entrants(ctx context.Context, st stage, s *server, c cell, standing map[string]*entrant) ([]*entrant, error) {
 	var out []*entrant
 	for _, x := range r.lineup(c, r.list) {
+		if e := standing[x.Name]; e != nil && e.ended() {
+			e.stop()
+			delete(standing, x.Name)
+		}
 		if standing[x.Name] == nil {
 			e, err := startEntrant(ctx, x, r.station(st, s, x))
-			if r.excused(ctx, x, err) {
-				r.report.note(fmt.Sprintf("%s takes no part with %s: %s", x.Name, st.backend, firstOf(err)))
-				continue
-			}
 			if err != nil {
-				return nil, err
+				if err := r.goOn(ctx, x.Guest, fmt.Sprintf("%s takes no part with %s", x.Name, st.backend), err); err != nil {
+					return nil, err
+				}
+				continue
 			}
 			standing[x.Name] = e
 		}
 		out = append(out, standing[x.Name])
 	}
 	return out, nil
-}
-
-// excused reports whether a run goes on after an error: a guest may fail, for the suite can not know
-// every version of it.
-func (r *run) excused(ctx context.Context, x Contender, err error) bool {
-	return err != nil && x.Guest && ctx.Err() == nil
 }
 
 // firstOf is the first line of an error.

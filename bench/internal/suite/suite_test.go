@@ -145,7 +145,7 @@ func TestLineup(t *testing.T) {
 		{"who can not share", Options{Only: []string{"haproxy", "floor", "sluice-2", "moves"}, Relays: []Relay{{Name: "moves"}}},
 			"funnel", "pg-funnel-prepared", "sluice-2"},
 		{"a variant of a funnel", Options{Variants: []Variant{{Name: "two"}}, Quick: true}, "funnel-clients", "syn-pg-funnel-512",
-			"pgbouncer sluice sluice-2 odyssey pg_doorman pgdog pgcat two"},
+			"pgbouncer sluice odyssey pg_doorman pgdog pgcat two"},
 		{"a variant", Options{Variants: []Variant{{Name: "two"}}, Quick: true}, "rows", "syn-my-1k", "haproxy sluice proxysql tiproxy two"},
 	}
 	for _, tt := range tests {

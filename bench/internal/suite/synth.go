@@ -68,6 +68,9 @@ func startSynth(_ context.Context, l Load, at target) (*generator, error) {
 			if err != nil {
 				return clientView{}, err
 			}
+			if !r.Covers(to) {
+				return clientView{}, errOutlasted // the word "warm" came late, or the clients stood still
+			}
 			return clientView{queries: r.Between(from, to), p50: r.P50, p99: r.P99, p999: r.P999}, nil
 		},
 	}, nil

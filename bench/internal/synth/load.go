@@ -212,7 +212,7 @@ func (l *load) result(wall time.Time, cpu time.Duration) Result {
 	r := Result{
 		Queries: l.queries, Unsent: l.unsent, Measured: int64(l.latency.total),
 		P50: l.latency.percentile(50), P99: l.latency.percentile(99), P999: l.latency.percentile(99.9), Max: l.latency.max,
-		Start: wall.UnixNano(), Bin: bin, Bins: bins,
+		Start: wall.UnixNano(), Until: wall.Add(l.end - l.begin).UnixNano(), Bin: bin, Bins: bins,
 	}
 	if l.isWarm {
 		r.CPU = cpu - l.cpu

@@ -27,6 +27,8 @@ type Result struct {
 	CPU time.Duration `json:"cpu_ns"`
 	// Start is when Bins begin, in nanoseconds of Unix time.
 	Start int64 `json:"start_ns"`
+	// Until is when the asking ended, in the same unit. What is counted behind it is a load that runs dry.
+	Until int64 `json:"until_ns"`
 	// Bin is the width of a bin.
 	Bin time.Duration `json:"bin_ns"`
 	// Bins count the answers in the order of time.
@@ -56,6 +58,9 @@ func ParseResult(output []byte) (Result, error) {
 	}
 	return r, nil
 }
+
+// Covers reports whether questions were asked until that moment.
+func (r Result) Covers(to time.Time) bool { return to.UnixNano() <= r.Until }
 
 // Between returns how many answers came between two moments. Those of a bin that lies only partly
 // between them are taken as spread evenly over it.

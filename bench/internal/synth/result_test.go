@@ -31,14 +31,14 @@ func TestBetween(t *testing.T) {
 }
 
 func TestParseResult(t *testing.T) {
-	want := Result{Queries: 7, P99: 3 * time.Microsecond, Start: 5, Bin: bin, Bins: []int64{3, 4}}
+	want := Result{Queries: 7, P99: 3 * time.Microsecond, Start: 5, Until: 9, Bin: bin, Bins: []int64{3, 4}}
 	var out bytes.Buffer
 	out.WriteString("warm\n")
 	if err := want.write(&out); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ParseResult(out.Bytes())
-	if err != nil || got.Queries != 7 || got.P99 != want.P99 || got.Bin != bin || len(got.Bins) != 2 {
+	if err != nil || got.Queries != 7 || got.P99 != want.P99 || got.Until != want.Until || got.Bin != bin || len(got.Bins) != 2 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, text := range []string{"", "warm\n", "{}", `{"queries":1,"bin_ns":10}`} {

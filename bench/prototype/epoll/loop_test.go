@@ -57,7 +57,7 @@ func relayed(t *testing.T, flags []string) (client, server net.Conn) {
 		c, err := open()
 		if err == nil {
 			t.Cleanup(func() { c.Close() })
-			err = c.SetDeadline(time.Now().Add(30 * time.Second))
+			err = c.SetDeadline(time.Now().Add(2 * time.Minute))
 		}
 		if err != nil {
 			t.Fatal(err)

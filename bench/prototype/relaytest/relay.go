@@ -24,7 +24,7 @@ func Main(m *testing.M, relay func()) {
 }
 
 // patience is how long anything may take.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // relay is one at work, with the test as its server.
 type relay struct {
