@@ -71,6 +71,8 @@ type Account struct {
 	// Usual is the form of the secrets that are stored, which a dialogue about none takes: the front of
 	// one, "md5" or "SCRAM-SHA-256$4096"; "" for passwords.
 	Usual string
+	// Why says why Known is false, for the log alone.
+	Why string
 }
 
 // GateConfig is what a Gate has to know. It is shared by many gates and not changed by them.

@@ -14,6 +14,7 @@ import (
 type dialog struct {
 	method codec.AuthMethod // AuthClear, AuthMD5 or AuthSCRAM
 	known  bool             // it may succeed
+	reason string           // why not
 	secret codec.Secret     // of the user, if there is such a user
 
 	verifier scramVerifier // of the user, or else a salt and iterations alone
@@ -35,7 +36,7 @@ func (g *gate) Identified(a codec.Account) codec.Op {
 		return g.close()
 	}
 	d := &g.dialog
-	d.known, d.secret = a.Known, a.Secret
+	d.known, d.secret, d.reason = a.Known, a.Secret, a.Why
 	d.verify(g.cfg.Salt, g.user, a.Usual)
 	switch d.method = d.choose(a.Method, a.Usual); d.method {
 	case codec.AuthTrust:
@@ -106,8 +107,7 @@ func (g *gate) certified() codec.Op {
 	if g.dialog.known && g.peer.Name != "" && g.peer.Name == g.user {
 		return g.welcome()
 	}
-	return g.refuseAs("28000", codec.Error{Cond: codec.AuthFailed,
-		Text: fmt.Sprintf("certificate authentication failed for user \"%s\"", g.user)})
+	return g.deny("28000", fmt.Sprintf("certificate authentication failed for user \"%s\"", g.user))
 }
 
 // readPassword takes a whole message of the client. Other bytes stay: they belong to the session.
@@ -172,8 +172,45 @@ func (g *gate) verdict(ok bool) codec.Op {
 // wrong refuses a client whose proof does not fit, or whose user or database is not known. It has
 // the server's words, which drivers look for.
 func (g *gate) wrong() codec.Op {
-	return g.refuse(codec.Error{Cond: codec.AuthFailed,
-		Text: fmt.Sprintf("password authentication failed for user \"%s\"", g.user)})
+	return g.deny(sqlState(codec.AuthFailed), fmt.Sprintf("password authentication failed for user \"%s\"", g.user))
+}
+
+// deny is a refusal whose reason is for the log alone.
+func (g *gate) deny(state, text string) codec.Op {
+	op := g.refuseAs(state, codec.Error{Cond: codec.AuthFailed, Text: text})
+	g.refusal = denied{g.refusal, g.dialog.why(g.peer.Name), shorten(g.database)}
+	return op
+}
+
+// denied is a refusal, and why, which the client is not told.
+type denied struct {
+	told          error
+	why, database string
+}
+
+func (e denied) Error() string { return fmt.Sprintf("%v: %s (database %q)", e.told, e.why, e.database) }
+func (e denied) Unwrap() error { return e.told }
+
+// why says what the proof lacks. name is that of the client's certificate.
+func (d *dialog) why(name string) string {
+	password, hash := d.secret.Password != "", isMD5(d.secret.Verifier)
+	switch {
+	case !d.known && d.reason != "":
+		return d.reason
+	case !d.known:
+		return "there is no such user"
+	case d.method == codec.AuthCert && name == "":
+		return "the client has shown no certificate that could be verified"
+	case d.method == codec.AuthCert:
+		return fmt.Sprintf("the certificate is that of %q", name)
+	case d.secret.Zero():
+		return "no secret of the user is stored"
+	case !password && !hash && !d.stored:
+		return "the stored secret is not a verifier that can be read"
+	case !password && hash && d.method == codec.AuthSCRAM:
+		return "an md5 hash is stored, by which SCRAM-SHA-256 can't be checked"
+	}
+	return "the password is wrong"
 }
 
 // reject refuses a client that may not come from where it comes from.

@@ -165,6 +165,9 @@ func account(t testing.TB, method codec.AuthMethod, word string) codec.Account {
 	word, noDatabase := strings.CutPrefix(word, "no-db-")
 	word, usual, _ := strings.Cut(word, "-as-")
 	a := codec.Account{Method: method, Known: !noDatabase && word != "unknown", Usual: usual}
+	if noDatabase {
+		a.Why = "there is no such database"
+	}
 	if usual != "" && usual != "md5" {
 		a.Usual = verifierPrefix + usual
 	}
@@ -176,6 +179,8 @@ func account(t testing.TB, method codec.AuthMethod, word string) codec.Account {
 		a.Secret.Verifier = md5Verifier(password, "ann")
 	case "scram":
 		a.Secret.Verifier = storedVerifier(t, password)
+	case "broken":
+		a.Secret.Verifier = verifierPrefix + "4096:AAAA$AAAA:AAAA"
 	case "nothing", "unknown":
 	default:
 		t.Fatalf("no such secret: %s", word)
@@ -255,7 +260,11 @@ func (v *visit) look(what string) string {
 		_, n, _ := strings.Cut(string(v.last), ",i=")
 		return n
 	case "refusal":
-		return strings.ReplaceAll(fmt.Sprint(v.gate.Refusal()), " ", "_")
+		err := v.gate.Refusal()
+		if d, ok := err.(denied); ok {
+			err = d.told
+		}
+		return strings.ReplaceAll(fmt.Sprint(err), " ", "_")
 	}
 	return "unknown"
 }

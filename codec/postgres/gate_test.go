@@ -514,3 +514,39 @@ func TestPasswordWords(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestWhyDenied: the log says what the client is not told.
+func TestWhyDenied(t *testing.T) {
+	for _, tt := range []struct{ script, want string }{
+		{"identified(secret,clear:pw) > first(no) > final", "the password is wrong"},
+		{"identified(secret,scram:pw) > first(no) > final", "the password is wrong"},
+		{"identified(md5,md5:pw) > md5(no)", "the password is wrong"},
+		{"identified(clear,md5:pw) > p(no)", "the password is wrong"},
+		{"identified(secret,unknown) > first(pw) > final", "there is no such user"},
+		{"identified(trust,unknown)", "there is no such user"},
+		{"identified(cert,unknown)", "there is no such user"},
+		{"identified(secret,no-db-clear:pw) > first(pw) > final", "there is no such database"},
+		{"identified(secret,nothing) > first(pw) > final", "no secret of the user is stored"},
+		{"identified(scram,md5:pw) > first(pw) > final", "an md5 hash is stored, by which SCRAM-SHA-256 can't be checked"},
+		{"identified(secret,broken) > first(pw) > final", "the stored secret is not a verifier that can be read"},
+		{"identified(cert,clear:pw)", `the certificate is that of "bob"`},
+	} {
+		v := visitScript{tls: prefer, script: "> SSL tls(bob) > START(user,ann,database,shop) " + tt.script}.hold(t, whole)
+		var told codec.Error
+		err := v.gate.Refusal()
+		if !errors.As(err, &told) || told.Cond != codec.AuthFailed {
+			t.Errorf("%s: %v", tt.script, err)
+			continue
+		}
+		if want := told.Text + ": " + tt.want + ` (database "shop")`; err.Error() != want {
+			t.Errorf("%s: got %q, want %q", tt.script, err, want)
+		}
+		if strings.Contains(string(v.sent), tt.want) {
+			t.Errorf("%s: the client was told %q", tt.script, v.sent)
+		}
+	}
+	v := visitScript{script: "> START(user,ann) identified(cert,clear:pw)"}.hold(t, whole)
+	if err := v.gate.Refusal(); !strings.Contains(err.Error(), "has shown no certificate") {
+		t.Errorf("without a certificate: %v", err)
+	}
+}

@@ -55,8 +55,7 @@ func (t *Table) Find(q Query) Found {
 		return f
 	}
 	f.Account.Usual = t.usual
-	if f.proves(f.User.Secret) && t.has(q.User) {
-		f.Account.Known, f.Account.Secret = f.open, f.User.Secret
+	if f.judge(f.User.Secret, t.has(q.User)) {
 		return f
 	}
 	f.Ask, f.AskIn = t.opt.Ask, f.Database.Target
@@ -64,6 +63,30 @@ func (t *Table) Find(q Query) Found {
 		f.AskIn = t.asked
 	}
 	return f
+}
+
+// judge settles what becomes of somebody with that secret. It tells whether there is such a user, with a
+// secret if one is needed.
+func (f *Found) judge(s codec.Secret, there bool) bool {
+	a := &f.Account
+	proves := there && (!s.Zero() || a.Method == codec.AuthTrust || a.Method == codec.AuthCert)
+	if proves {
+		f.User.Secret = s
+		a.Known, a.Secret = f.open, s
+	}
+	switch {
+	case !there:
+		a.Why = "there is no such user"
+	case !proves:
+		a.Why = "no secret of the user is stored"
+	case !f.open && f.Console:
+		a.Why = "the user is neither an admin user nor a stats user"
+	case !f.open:
+		a.Why = "there is no such database"
+	default:
+		a.Why = ""
+	}
+	return proves
 }
 
 func (t *Table) has(user string) bool {
@@ -112,20 +135,15 @@ func (f *Found) limit(t *Table) {
 	f.MaxDatabaseConnections = cmp.Or(f.Database.MaxConnections, t.opt.MaxDatabaseConnections)
 }
 
-// proves tells whether a login can succeed with that secret: most methods need one.
-func (f *Found) proves(s codec.Secret) bool {
-	return f.Account.Method == codec.AuthTrust || f.Account.Method == codec.AuthCert || !s.Zero()
-}
-
 // Answer takes what the servers said of the user. usual is the form of the secrets that they have told of
 // others (FormOf); "" if that is not known.
 func (f *Found) Answer(s codec.Secret, known bool, usual string) {
 	f.Ask = false
-	f.Account.Usual = cmp.Or(usual, f.Account.Usual)
-	if known && f.proves(s) {
-		f.User.Secret = s
-		f.Account.Known, f.Account.Secret = f.open, s
+	if f.Account.Method == codec.AuthReject {
+		return
 	}
+	f.Account.Usual = cmp.Or(usual, f.Account.Usual)
+	f.judge(s, known)
 }
 
 // Login returns who is to log in at the servers for this client, and with what. learned is what the

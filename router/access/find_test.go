@@ -170,6 +170,42 @@ func TestWhereToAsk(t *testing.T) {
 	}
 }
 
+// TestWhy: what the log says of who is not let in.
+func TestWhy(t *testing.T) {
+	table := func(ask bool) *Table {
+		return New(Options{Method: codec.AuthSecret, Ask: ask, Databases: []Database{{Name: "shop"}},
+			Users: []User{{Name: "app", Secret: codec.Secret{Password: "x"}}, {Name: "bare"}}, Stats: []string{"far"}})
+	}
+	for _, tt := range []struct{ user, database, want string }{
+		{"app", "shop", ""},
+		{"bare", "shop", "no secret of the user is stored"},
+		{"nobody", "shop", "there is no such user"},
+		{"app", "nowhere", "there is no such database"},
+		{"app", "pgbouncer", "the user is neither an admin user nor a stats user"},
+	} {
+		if f := table(false).Find(query(tt.user, tt.database, "10.0.0.1", true)); f.Account.Why != tt.want || f.Account.Known != (tt.want == "") {
+			t.Errorf("%s at %s: %+v", tt.user, tt.database, f.Account)
+		}
+	}
+	for _, tt := range []struct {
+		database string
+		secret   codec.Secret
+		known    bool
+		want     string
+	}{
+		{"shop", codec.Secret{Password: "x"}, true, ""},
+		{"shop", codec.Secret{}, true, "no secret of the user is stored"},
+		{"shop", codec.Secret{}, false, "there is no such user"},
+		{"nowhere", codec.Secret{Password: "x"}, true, "there is no such database"},
+	} {
+		f := table(true).Find(query("bare", tt.database, "10.0.0.1", true))
+		f.Answer(tt.secret, tt.known, "")
+		if f.Account.Why != tt.want || f.Account.Known != (tt.want == "") {
+			t.Errorf("asked, at %s: %+v", tt.database, f.Account)
+		}
+	}
+}
+
 // TestUsual: the form that most secrets have, or that those have which the servers tell.
 func TestUsual(t *testing.T) {
 	const scram, more, md5 = "SCRAM-SHA-256$4096:c2FsdA==$A:B", "SCRAM-SHA-256$10000:c2FsdA==$A:B", "md50123456789abcdef0123456789abcdef"
