@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -23,8 +24,9 @@ type world struct {
 	opens   int
 	closed  map[string]int // by reason
 
-	connect   func(c *conn) // begins a connection; nil = it is left to the test
-	ends      func(c *conn) // ends one that is closed; nil = soon
+	connect   func(c *conn)   // begins a connection; nil = it is left to the test
+	ends      func(c *conn)   // ends one that is closed; nil = soon
+	held      func(c *client) // hears of each client that gets a connection; nil = nobody
 	unmovable bool
 	moves     int
 }
@@ -207,12 +209,11 @@ func (w *world) run() {
 		if n > 1_000_000 {
 			w.t.Fatal("the loops do not come to rest")
 		}
-		some := false
-		for _, i := range w.rnd.Perm(len(w.loops)) {
-			some = w.loops[i].step() || some
-		}
-		if !some {
+		if !slices.ContainsFunc(w.loops, func(l *fakeLoop) bool { return len(l.tasks) > 0 }) {
 			return
+		}
+		for _, i := range w.rnd.Perm(len(w.loops)) {
+			w.loops[i].step()
 		}
 	}
 }
@@ -290,6 +291,9 @@ func (c *client) hold(e *Entry) {
 	sc.phase = "used"
 	c.has, c.uses = sc, e.Uses
 	c.served++
+	if c.w.held != nil {
+		c.w.held(c)
+	}
 }
 
 func (c *client) get() {
