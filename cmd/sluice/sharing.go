@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"sluice/codec"
+	"sluice/codec/postgres"
 	"sluice/conf"
 	"sluice/engine/session"
 	"sluice/router/access"
@@ -107,6 +108,11 @@ func accessOf(l *conf.Listener, users []conf.User) (*access.Table, error) {
 	}
 	for i := range users {
 		opt.Users = append(opt.Users, userOf(&users[i])) // the last of a name counts
+	}
+	for _, u := range opt.Users {
+		if v := u.Secret.Verifier; v != "" && postgres.CheckVerifier(v) != nil {
+			return nil, fmt.Errorf("user %q: %w", u.Name, postgres.CheckVerifier(v))
+		}
 	}
 	for i := range l.Database {
 		opt.Databases = append(opt.Databases, databaseOf(&l.Database[i]))

@@ -224,6 +224,17 @@ func TestUserlistProblems(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `listener "pool": auth.userlist: `) || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
+	// What begins as a verifier does, and is none, would be a user that can never log in.
+	const key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	for _, secret := range []string{"SCRAM-SHA-256$4096:c2FsdA==$AAAA=:BBBB=", "SCRAM-SHA-256$2000000:c2FsdA==$" + key + ":" + key} {
+		_, err := setupOf(load(t, unusual, "\"a\" \""+secret+"\"\n"))
+		if err == nil || !strings.Contains(err.Error(), `listener "pool": user "a": the verifier is neither`) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: got %v", secret, err)
+		}
+	}
+	if _, err := setupOf(load(t, unusual, "\"a\" \"SCRAM-SHA-256$4096:c2FsdA==$"+key+":"+key+"\"\n")); err != nil {
+		t.Errorf("a good verifier: %v", err)
+	}
 	if err := os.Remove(c.Listener[0].Auth.Userlist); err != nil {
 		t.Fatal(err)
 	}

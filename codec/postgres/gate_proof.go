@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 
 	"sluice/codec"
 )
@@ -150,7 +151,7 @@ func (d *dialog) checkClear(user string) bool {
 	case d.secret.Password != "":
 		return sameText(d.given, d.secret.Password)
 	case isMD5(d.secret.Verifier):
-		return sameText(md5Verifier(d.given, user), d.secret.Verifier)
+		return sameText(md5Verifier(d.given, user), strings.ToLower(d.secret.Verifier))
 	}
 	return d.stored && equalKeys(d.keys.stored, d.verifier.stored)
 }

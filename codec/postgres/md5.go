@@ -28,7 +28,8 @@ func md5Verifier(password, user string) string { return md5Prefix + md5Hex(passw
 //
 // https://www.postgresql.org/docs/current/protocol-flow.html
 func md5Answer(verifier string, salt [4]byte) string {
-	return md5Prefix + md5Hex(strings.TrimPrefix(verifier, md5Prefix)+string(salt[:]))
+	digits := strings.ToLower(strings.TrimPrefix(verifier, md5Prefix)) // as clients write them
+	return md5Prefix + md5Hex(digits+string(salt[:]))
 }
 
 func md5Hex(text string) string {

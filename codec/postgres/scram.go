@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -143,6 +144,16 @@ func parseVerifier(s string) (v scramVerifier, ok bool) {
 	v.stored, ok5 = parseKey(stored)
 	v.server, ok6 = parseKey(server)
 	return v, ok3 && ok4 && ok5 && ok6
+}
+
+// CheckVerifier tells what is wrong with a stored verifier; nil if a password can be checked by it.
+func CheckVerifier(s string) error {
+	if _, ok := parseVerifier(s); ok || isMD5(s) {
+		return nil
+	}
+	return fmt.Errorf("the verifier is neither md5 and 32 hexadecimal digits nor "+
+		"SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>, with 1 to %d iterations, "+
+		"and keys of %d bytes in base64", maxIterations, sha256.Size)
 }
 
 func parseIterations(s string) (int, bool) {

@@ -55,6 +55,11 @@ func TestParseVerifier(t *testing.T) {
 	if keys := deriveKeys("pw", v.salt, v.iterations); !ok || v.iterations != 4096 || keys.stored != v.stored || keys.server != v.server {
 		t.Fatalf("%q: %v %+v", good, ok, v)
 	}
+	for _, s := range []string{good, md5Verifier("pw", "ann")} {
+		if err := CheckVerifier(s); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
 	key := base64.StdEncoding.EncodeToString(v.stored[:])
 	limit := base64.StdEncoding.EncodeToString(make([]byte, maxSalt+1))
 	for _, s := range []string{
@@ -74,6 +79,9 @@ func TestParseVerifier(t *testing.T) {
 	} {
 		if _, ok := parseVerifier(s); ok {
 			t.Errorf("%q is taken for a verifier", s)
+		}
+		if err := CheckVerifier(s); err == nil || strings.Contains(err.Error(), key) {
+			t.Errorf("%q: %v", s, err)
 		}
 	}
 }
@@ -344,6 +352,15 @@ func TestMD5(t *testing.T) {
 	}
 	if got, want := md5Answer(md5Verifier("pw", "ann"), [4]byte{1, 2, 3, 4}), "md5"+md5Hex(md5Hex("pwann")+"\x01\x02\x03\x04"); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	// One that was written in capitals is the same number.
+	capitals := "md5" + strings.ToUpper(md5Hex("pwann"))
+	if got, want := md5Answer(capitals, [4]byte{1, 2, 3, 4}), md5Answer(md5Verifier("pw", "ann"), [4]byte{1, 2, 3, 4}); !isMD5(capitals) || got != want {
+		t.Errorf("in capitals: got %s, want %s", got, want)
+	}
+	d := dialog{known: true, given: "pw", secret: codec.Secret{Verifier: capitals}}
+	if !d.checkClear("ann") {
+		t.Error("a clear password does not fit the hash in capitals")
 	}
 	for _, s := range []string{"", "md5", "md5" + strings.Repeat("g", 32), "md5" + strings.Repeat("a", 31), strings.Repeat("a", 35)} {
 		if isMD5(s) {
