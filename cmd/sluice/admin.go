@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	runtimemetrics "runtime/metrics"
 	"strconv"
 	"strings"
@@ -83,10 +84,18 @@ func (a *admin) routes() http.Handler {
 	return mux
 }
 
-// guard asks for the credentials of [admin], if it has some.
+// guard asks for the credentials of [admin], if it has some. Without, it is for who is on this machine; but
+// so is a browser, and what it shows may come from elsewhere: a page whose name has been made to stand for
+// this address since it was loaded. Its requests bear that name.
 func (a *admin) guard(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if want := a.p.cfg.Load().Admin; want.User != "" {
+		want := a.p.cfg.Load().Admin
+		if want.User == "" && !isOwnHost(r.Host) {
+			http.Error(w, "without admin.user and admin.password this is to be asked by address, or as localhost",
+				http.StatusForbidden)
+			return
+		}
+		if want.User != "" {
 			user, password, _ := r.BasicAuth()
 			if !same(user, want.User) || !same(password, string(want.Password)) {
 				w.Header().Set("WWW-Authenticate", `Basic realm="sluice"`)
@@ -96,6 +105,15 @@ func (a *admin) guard(h http.HandlerFunc) http.Handler {
 		}
 		h(w, r)
 	})
+}
+
+// isOwnHost tells whether the Host of a request is no name that could be anybody's.
+func isOwnHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || strings.EqualFold(host, "localhost") || host == ""
 }
 
 // same compares in a time that tells nothing of where two secrets differ.

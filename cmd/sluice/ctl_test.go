@@ -223,6 +223,50 @@ func TestConsoleByHTTP(t *testing.T) {
 	}
 }
 
+// TestAdminByName: without credentials, a name that anybody can have made to stand for this address leads
+// nowhere, but to what is for all.
+func TestAdminByName(t *testing.T) {
+	open := *conf.Default()
+	closed := open
+	closed.Admin.User, closed.Admin.Password = "ops", "geheim"
+	for _, tt := range []struct {
+		cfg        conf.Config
+		host, path string
+		code       int
+	}{
+		{open, "", "/api/console?q=SHOW+LISTS", 200},
+		{open, "localhost:3080", "/api/console?q=SHOW+LISTS", 200},
+		{open, "127.0.0.1", "/api/console?q=SHOW+LISTS", 200},
+		{open, "[::1]:3080", "/api/console?q=SHOW+LISTS", 200},
+		{open, "[::1]", "/api/console?q=SHOW+LISTS", 200},
+		{open, "rebound.example:3080", "/api/pools", 403},
+		{open, "rebound.example", "/api/console?q=SHOW+LISTS", 403},
+		{open, "localhost.example", "/debug/pprof/", 403},
+		{open, "rebound.example", "/", 200},
+		{closed, "rebound.example", "/api/console?q=SHOW+LISTS", 200},
+	} {
+		_, url := adminSide(t, tt.cfg)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.host != "" {
+			req.Host = tt.host
+		}
+		if tt.cfg.Admin.User != "" {
+			req.SetBasicAuth("ops", "geheim")
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != tt.code {
+			t.Errorf("%s as %s: %d, want %d", tt.path, tt.host, resp.StatusCode, tt.code)
+		}
+	}
+}
+
 // TestSettings lists every key once, with its default, and no secret.
 func TestSettings(t *testing.T) {
 	cfg := conf.Default()
