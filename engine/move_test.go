@@ -161,7 +161,7 @@ func TestMoveRefused(t *testing.T) {
 		{"closed", there, func(c *Conn) { c.Close() }, errNotOpen},
 		{"closing", there, func(c *Conn) { c.CloseFlushed() }, errNotOpen},
 		{"paused", there, func(c *Conn) { c.PauseReads() }, errNotQuiet},
-		{"unsent bytes", there, func(c *Conn) { c.Write(make([]byte, 64<<20)) }, errNotQuiet},
+		{"unsent bytes", there, func(c *Conn) { c.Write(make([]byte, 16<<20)) }, errNotQuiet},
 		{"in a handshake", there, func(c *Conn) {
 			c.StartTLS(testConfig(t, 0), true, nil, patience, func(error) {})
 		}, errNotQuiet},

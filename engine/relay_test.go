@@ -137,7 +137,7 @@ func TestBackPressure(t *testing.T) {
 		up, down   bool // from the client, from the server
 		tlsVersion uint16
 	}{
-		{"plain, down", 256 << 20, false, true, 0},
+		{"plain, down", 64 << 20, false, true, 0},
 		{"plain, up", 32 << 20, true, false, 0},
 		{"plain, both at once", 32 << 20, true, true, 0},
 		{"TLS 1.3, down", 16 << 20, false, true, tls.VersionTLS13},

@@ -287,7 +287,7 @@ func TestStopAsleep(t *testing.T) {
 
 // TestBackPressureEachWay relays more than the buffers hold to a reader that is slower than the sender.
 func TestBackPressureEachWay(t *testing.T) {
-	const size = 64 << 20
+	const size = 32 << 20
 	eachWait(t, func(t *testing.T, l *Loop) {
 		r := newRelay(t, l)
 		sum := make(chan uint32, 1)
