@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ func New(src Source) *Console {
 type command struct {
 	columns []codec.Column
 	rows    func(c *Console, who Who) [][]any
-	order   bool // it changes something, so that it takes an admin
+	order   bool   // it changes something, so that it takes an admin
+	key     string // the setting that it changes; "" = none
 	do      func(c *Console, ctx context.Context) codec.Answer
 	err     *codec.Error
 }
@@ -44,9 +46,18 @@ func (c *Console) Run(ctx context.Context, who Who, text string) codec.Answer {
 	case cmd.order && !who.Admin:
 		return refuse(codec.CommandDenied, "this command takes an admin user", "")
 	case cmd.order:
-		c.src.Ordered(who, strings.TrimSpace(text))
+		c.src.Ordered(who, c.noted(&cmd, text))
 	}
 	return cmd.do(c, ctx)
+}
+
+// noted is what the log has of an order. A value that can't be set may be a secret that somebody tried to.
+func (c *Console) noted(cmd *command, text string) string {
+	isIt := func(s Setting) bool { return s.Key == cmd.key && s.Changeable }
+	if cmd.key != "" && !slices.ContainsFunc(c.src.Settings(), isIt) {
+		return "SET " + clip(cmd.key)
+	}
+	return strings.TrimSpace(text)
 }
 
 // Columns returns the columns of what a command shows, or nil if it shows none.

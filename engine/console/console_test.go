@@ -188,6 +188,19 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// TestOrdersAreNoted, as they were given; but a secret that somebody tries to set stays out of the log.
+func TestOrdersAreNoted(t *testing.T) {
+	f := &fake{}
+	c := New(f)
+	for _, text := range []string{" pause shop ", "SET log.level = debug", "SET admin.password = 'geheim'", "SET pasword = geheim"} {
+		c.Run(t.Context(), admin, text)
+	}
+	want := "root: pause shop|root: SET log.level = debug|root: SET admin.password|root: SET pasword"
+	if got := strings.Join(f.ordered, "|"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestHelpNamesEverything: each command that there is, and nothing else.
 func TestHelpNamesEverything(t *testing.T) {
 	a := New(&fake{}).Run(t.Context(), admin, "SHOW HELP")

@@ -182,7 +182,7 @@ func parseSet(rest []word) (cmd command, known bool) {
 		return command{}, false
 	}
 	key, value := rest[0].text, rest[2].text
-	return carryOut("SET", func(c *Console, _ context.Context) error {
+	cmd = carryOut("SET", func(c *Console, _ context.Context) error {
 		err := c.src.Set(key, value)
 		switch {
 		case errors.Is(err, ErrNoSetting):
@@ -195,5 +195,7 @@ func parseSet(rest []word) (cmd command, known bool) {
 			return codec.Error{Cond: codec.CommandUnknown, Text: fmt.Sprintf("%s: %v", key, err)}
 		}
 		return nil
-	}), true
+	})
+	cmd.key = key
+	return cmd, true
 }
