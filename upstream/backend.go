@@ -61,6 +61,9 @@ func (b *Backend) Cluster() *Cluster { return b.cluster }
 // Spec is what is configured for the backend.
 func (b *Backend) Spec() Spec { return *b.spec.Load() }
 
+// Role is the part that is configured for it.
+func (b *Backend) Role() router.Role { return b.spec.Load().Role }
+
 // Health is the state that the checks have found.
 func (b *Backend) Health() Health { return Health(b.health.Load()) }
 

@@ -111,11 +111,19 @@ func (ps *pools) retune(spec *poolSpec, set *Settings) {
 	if spec.special != (codec.Param{}) {
 		return
 	}
-	limits := set.limitsOf(spec.client, spec.dbName)
-	opt := set.Sharing.Pool
-	opt.Size, opt.Min, opt.Reserve = limits.PoolSize, limits.PoolMin, limits.PoolReserve
+	found := set.Sharing.Access.Find(access.Query{User: spec.client, Database: spec.dbName})
+	w := &wanted{set: set, found: &found, limits: found.Limits}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	spec.sharing.Store(set.Sharing)
-	spec.pool.SetOptions(&opt)
+	spec.pool.SetOptions(w.options())
+	user, given := found.Login(codec.Secret{})
+	if user != spec.user || given.Zero() || given.Password == spec.given.Password && given.Verifier == spec.given.Verifier {
+		return
+	}
+	spec.given = given
+	spec.secret.Store(&given) // what clients have shown was the old one
+	spec.pool.Retry()
 }
 
 // warm makes the pools that are to be opened ahead of their clients.

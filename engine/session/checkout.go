@@ -1,11 +1,7 @@
 package session
 
 import (
-	"errors"
-	"time"
-
 	"sluice/codec"
-	"sluice/engine"
 	"sluice/upstream/pool"
 )
 
@@ -34,7 +30,7 @@ func (s *Session) checkout(need codec.Need) *serverConn {
 	return nil
 }
 
-// again queues the session for a server connection, in place of one that was lost before it was of use.
+// again queues the session for a server connection, in place of one that it could not have or has lost.
 func (s *Session) again() {
 	sh := s.sh
 	sh.need = codec.NeedHost
@@ -111,54 +107,4 @@ func (s *Session) granted(sc *serverConn) {
 // onFail takes note that no server connection can be had.
 func (s *Session) onFail(err error) {
 	s.on.loop.Run(func() { s.on.around(func() { s.waitFailed(err) }) })
-}
-
-// retryPause is the time between two attempts of a session to get a server connection, after the pool
-// has said that none can be opened.
-const retryPause = 100 * time.Millisecond
-
-// waitFailed tries again, at another backend if there is one, until the cluster's retry time-out; then
-// the client is told.
-func (s *Session) waitFailed(err error) {
-	sh := s.sh
-	if s.stage == stageOver || sh.at != nil {
-		return
-	}
-	sh.home.counts.errors++
-	if errors.Is(err, pool.ErrWait) {
-		s.endWaiting(codec.Error{Cond: codec.PoolWait, Text: "no server connection became free in time"}, err)
-		return
-	}
-	left := s.cluster.Options().RetryTimeout - asDuration(engine.Nano()-sh.since)
-	var own codec.Error
-	lasting := errors.As(err, &own) && own.Cond == codec.AuthDenied && sh.intro // no time will help
-	if errors.Is(err, pool.ErrDisabled) || lasting || left <= 0 {
-		if own.Raw == "" && own.Cond != codec.AuthDenied {
-			own = codec.Error{Cond: codec.NoBackend, Text: "no server is available"}
-		}
-		s.endWaiting(own, err)
-		return
-	}
-	sh.failed = true // another backend may do better
-	if sh.retry == nil {
-		sh.retry = &engine.Timer{}
-	}
-	sh.retry.Fn = func() { s.on.around(s.againLater) }
-	s.on.loop.Arm(sh.retry, min(retryPause, left))
-}
-
-// againLater queues once more, if the session still waits.
-func (s *Session) againLater() {
-	if s.stage != stageOver && s.sh.at == nil && s.sh.since > 0 {
-		s.again()
-	}
-}
-
-// endWaiting ends a session that can't get a server connection.
-func (s *Session) endWaiting(e codec.Error, cause error) {
-	if s.stage == stageLogin {
-		s.refuse(outcomeOf(e.Cond), e, cause)
-		return
-	}
-	s.end(outcomeOf(e.Cond), &e, cause)
 }

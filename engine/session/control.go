@@ -32,10 +32,12 @@ type orders struct {
 	disabled map[string]bool
 }
 
-// obey has a new pool do what was ordered before it came.
+// obey has a pool do what was ordered.
 func (o *orders) obey(p *pool.Pool, db string) {
-	if o.all || o.paused[db] {
+	if was, is := p.Paused(), o.all || o.paused[db]; is && !was {
 		p.Pause()
+	} else if was && !is {
+		p.Resume()
 	}
 }
 
@@ -50,20 +52,30 @@ func (ps *pools) of(db string) []*poolSpec {
 	return list
 }
 
-// order notes an order and carries it out on the pools of the database.
-func (p *Proxy) order(db string, note func(*orders) error, do func(*pool.Pool)) error {
+// order notes an order and has all pools obey it, as one: what is noted is what is in force, whatever
+// else is ordered at the same time.
+func (p *Proxy) order(db string, note func(*orders) error) error {
 	if db != "" && !p.knows(db) {
 		return ErrNoDatabase
 	}
 	ps := p.pools
 	ps.mu.Lock()
-	err := note(&ps.orders)
-	ps.mu.Unlock()
-	if err != nil {
+	defer ps.mu.Unlock()
+	if err := note(&ps.orders); err != nil {
 		return err
 	}
-	for _, spec := range ps.of(db) {
-		do(spec.pool)
+	for _, spec := range ps.specs {
+		ps.orders.obey(spec.pool, spec.dbName)
+	}
+	return nil
+}
+
+// pause notes that a database is paused, "" being all.
+func (o *orders) pause(db string) error {
+	if db == "" {
+		o.all = true
+	} else {
+		o.paused[db] = true
 	}
 	return nil
 }
@@ -100,18 +112,10 @@ func until(ctx context.Context, holds func() bool) error {
 // Pause has no server connection of a database handed out any more, "" being all databases, and waits until none is
 // in use; those are closed then. If ctx ends first the pause stays.
 func (p *Proxy) Pause(ctx context.Context, db string) error {
-	err := p.order(db, func(o *orders) error {
-		if db == "" {
-			o.all = true
-		} else {
-			o.paused[db] = true
-		}
-		return nil
-	}, func(q *pool.Pool) { q.Pause() })
-	if err != nil {
+	if err := p.order(db, func(o *orders) error { return o.pause(db) }); err != nil {
 		return err
 	}
-	err = until(ctx, func() bool {
+	err := until(ctx, func() bool {
 		for _, i := range p.PoolInfos() {
 			if (db == "" || i.Database == db) && i.Active+i.Testing+i.Cancelling > 0 {
 				return false
@@ -122,13 +126,18 @@ func (p *Proxy) Pause(ctx context.Context, db string) error {
 	if err != nil {
 		return err
 	}
-	for _, spec := range p.pools.of(db) {
-		spec.pool.Reconnect()
-	}
+	p.reconnect(db)
 	return nil
 }
 
-// Resume ends a pause.
+// reconnect has the server connections of a database replaced as they come free.
+func (p *Proxy) reconnect(db string) {
+	for _, spec := range p.pools.of(db) {
+		spec.pool.Reconnect()
+	}
+}
+
+// Resume ends a pause. That of one database does not end a pause of all.
 func (p *Proxy) Resume(db string) error {
 	return p.order(db, func(o *orders) error {
 		switch {
@@ -141,17 +150,17 @@ func (p *Proxy) Resume(db string) error {
 			delete(o.paused, db)
 		}
 		return nil
-	}, func(q *pool.Pool) { q.Resume() })
+	})
 }
 
 // Disable refuses further clients of a database. Those that it has go on.
 func (p *Proxy) Disable(db string) error {
-	return p.order(db, func(o *orders) error { o.disabled[db] = true; return nil }, func(*pool.Pool) {})
+	return p.order(db, func(o *orders) error { o.disabled[db] = true; return nil })
 }
 
 // Enable ends what Disable began.
 func (p *Proxy) Enable(db string) error {
-	return p.order(db, func(o *orders) error { delete(o.disabled, db); return nil }, func(*pool.Pool) {})
+	return p.order(db, func(o *orders) error { delete(o.disabled, db); return nil })
 }
 
 // welcomes tells whether a database takes further clients.
@@ -163,7 +172,11 @@ func (p *Proxy) welcomes(db string) bool {
 
 // Reconnect has the server connections of a database replaced as they come free.
 func (p *Proxy) Reconnect(db string) error {
-	return p.order(db, func(*orders) error { return nil }, func(q *pool.Pool) { q.Reconnect() })
+	if db != "" && !p.knows(db) {
+		return ErrNoDatabase
+	}
+	p.reconnect(db)
+	return nil
 }
 
 // WaitClose waits until the server connections of a database that are to be replaced have been closed.
@@ -183,17 +196,10 @@ func (p *Proxy) WaitClose(ctx context.Context, db string) error {
 
 // Kill pauses a database and ends its clients and server connections at once.
 func (p *Proxy) Kill(db string) error {
-	err := p.order(db, func(o *orders) error {
-		if db == "" {
-			o.all = true
-		} else {
-			o.paused[db] = true
-		}
-		return nil
-	}, func(q *pool.Pool) { q.Pause(); q.Reconnect() })
-	if err != nil {
+	if err := p.order(db, func(o *orders) error { return o.pause(db) }); err != nil {
 		return err
 	}
+	p.reconnect(db)
 	for _, on := range p.loops {
 		on.each(func(s *Session) {
 			if s.sh == nil || s.sh.desk != nil || s.sh.home == nil || db != "" && s.sh.home.spec.dbName != db {

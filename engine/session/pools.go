@@ -27,9 +27,11 @@ type poolSpec struct {
 	unit    access.Unit
 	sharing atomic.Pointer[Sharing]
 	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
+	given   codec.Secret                 // what is configured; under the lock of pools
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
 	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
 	opened  atomic.Bool                  // there was a server connection once
+	back    atomic.Int64                 // when its backend was last seen to have come back
 	warm    atomic.Bool                  // the configuration has it opened ahead of its first client
 	dropped atomic.Bool                  // nobody is to use it any more
 	special codec.Param                  // the kind of connection, if it can't be shared
@@ -132,6 +134,8 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 			dbName: w.found.Database.Name, target: w.found.Database.Target, user: w.user, client: w.client,
 			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params}
 		spec.secret.Store(w.known)
+		spec.given = w.given()
+		spec.back.Store(w.backend.Changed().UnixNano())
 		spec.secured.Store(spec.cluster.TLSChanges())
 		spec.sharing.Store(sh)
 		spec.pool = ps.group.Pool(key, w.options())
@@ -147,11 +151,33 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 	return spec
 }
 
+// given is the secret that is configured for who logs in at the server.
+func (w *wanted) given() codec.Secret {
+	found := *w.found
+	_, secret := found.Login(codec.Secret{})
+	return secret
+}
+
 // options are those of the pool.
 func (w *wanted) options() *pool.Options {
 	opt := w.set.Sharing.Pool
 	opt.Size, opt.Min, opt.Reserve = w.limits.PoolSize, w.limits.PoolMin, w.limits.PoolReserve
 	return &opt
+}
+
+// usable tells whether a wait for the pool has prospects. If its backend has been down, and is up again, it
+// does not sit out the time after its last failure.
+func (spec *poolSpec) usable(now int64) bool {
+	if !spec.pool.Usable(now) && spec.cameBack() {
+		spec.pool.Retry()
+	}
+	return spec.pool.Usable(now)
+}
+
+// cameBack tells, once, that the backend is up and was not when it was asked last.
+func (spec *poolSpec) cameBack() bool {
+	at := spec.backend.Changed().UnixNano()
+	return spec.backend.Health() == upstream.Up && spec.back.Swap(at) != at
 }
 
 // drop lets go of the pools that which names: their connections close as they come free.
@@ -213,6 +239,9 @@ func (on *loopState) homeOf(spec *poolSpec) *home {
 	h.shelf = on.shelfOf(spec)
 	on.homes[spec] = h
 	h.part = spec.pool.Part(on.loop.ID(), h)
+	if spec.dropped.Load() { // meanwhile: letGo may have been here already
+		on.loop.Run(func() { on.leaveHome(spec) })
+	}
 	return h
 }
 

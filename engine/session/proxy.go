@@ -89,7 +89,7 @@ func New(eng *engine.Engine, log, requests *zap.Logger) *Proxy {
 	return p
 }
 
-// probeLatency measures the loops until Close.
+// probeLatency measures the loops until Close, and looks after what has no event of its own.
 func (p *Proxy) probeLatency() {
 	defer p.done.Done()
 	ticker := time.NewTicker(latencyInterval)
@@ -101,6 +101,9 @@ func (p *Proxy) probeLatency() {
 		case <-ticker.C:
 			for _, on := range p.loops {
 				on.probeLatency()
+			}
+			for _, spec := range p.pools.all() {
+				spec.usable(engine.Nano()) // those kept ready are opened again without a client
 			}
 		}
 	}

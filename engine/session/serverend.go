@@ -58,7 +58,7 @@ func (sc *serverConn) lost(err error) {
 	sc.at, s.sh.at = nil, nil
 	if !started && s.stage == stageRelay && !s.sh.lasting() || s.sh.intro {
 		s.sh.guest.Detach()
-		s.again()
+		s.lostEarly(orEOF(err))
 		return
 	}
 	if ending { // and the client has heard so

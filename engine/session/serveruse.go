@@ -18,6 +18,9 @@ func (sc *serverConn) part() {
 	s := sc.at
 	s.sh.guest.Detach()
 	sc.at, s.sh.at = nil, nil
+	if r := s.sh.retry; r != nil {
+		r.lostAt, r.faults, r.err = 0, 0, nil
+	}
 	s.readOn() // it may have been paused until this connection had room
 	s.sh.last, s.sh.lastUses, s.sh.lastHome = sc, sc.Uses, sc.home
 	sc.home.counts.took(sc.home.on.loop.Now() - sc.joined)

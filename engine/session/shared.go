@@ -2,7 +2,6 @@ package session
 
 import (
 	"sluice/codec"
-	"sluice/engine"
 	"sluice/router/access"
 	"sluice/upstream/pool"
 )
@@ -23,11 +22,11 @@ type shared struct {
 	held    []byte     // bytes of the client that have not been used
 	paused  bool       // the client is not read since held is full
 	since   int64      // engine.Nano at which the present wait began; 0: none
-	retry   *engine.Timer
-	intro   bool   // the wait, or the server connection at hand, is for the end of the login
-	counted bool   // in the limits of user and database
-	pin     string // what bound it when it was looked last
-	news    *news  // what it listens to
+	retry   *retrying  // nil unless it has been in trouble
+	intro   bool       // the wait, or the server connection at hand, is for the end of the login
+	counted bool       // in the limits of user and database
+	pin     string     // what bound it when it was looked last
+	news    *news      // what it listens to
 	desk    *deskState
 	watched bool // its work is limited in time
 	noticed bool // the client was told that it waits

@@ -155,7 +155,7 @@ func (s *Session) endShared() {
 		sh.home.part.Cancel(&sh.waiter)
 	}
 	if sh.retry != nil {
-		s.on.loop.Disarm(sh.retry)
+		s.on.loop.Disarm(&sh.retry.timer)
 	}
 	if sc := sh.at; sc != nil {
 		special := sh.home.spec.special != (codec.Param{})

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"sluice/codec"
+	"sluice/router"
 	"sluice/router/access"
 	"sluice/upstream"
 )
@@ -13,7 +14,7 @@ import (
 func (s *Session) settleHome() bool {
 	b, home := s.backend, s.sh.home
 	up := !b.Gone() && b.Health() != upstream.Down
-	if up && !s.sh.failed && home.spec.pool.Usable(s.on.loop.Now()) {
+	if up && !s.sh.failed && home.spec.usable(s.on.loop.Now()) && s.want().Roles.Has(b.Role()) {
 		return true
 	}
 	s.sh.failed = false
@@ -24,7 +25,7 @@ func (s *Session) settleHome() bool {
 		return false
 	}
 	if !up || !dropped {
-		next, why := s.cluster.Pick(s.set.want(), []*upstream.Backend{b})
+		next, why := s.cluster.Pick(s.want(), []*upstream.Backend{b})
 		if next == nil && b.Gone() {
 			s.endWaiting(codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
 			return false
@@ -40,6 +41,14 @@ func (s *Session) settleHome() bool {
 		s.moveIn()
 	}
 	return true
+}
+
+// want is what the session asks the router for: its listener's present wishes, unless that leads elsewhere.
+func (s *Session) want() router.Want {
+	if set := s.fe.set.Load(); set.cluster == s.cluster {
+		return set.want()
+	}
+	return s.set.want()
 }
 
 // moveIn finds the session's pool at its backend.

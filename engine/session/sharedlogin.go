@@ -136,12 +136,26 @@ func (s *Session) welcome() {
 		s.refuse(LimitReached, *e, nil)
 		return
 	}
-	b, why := s.cluster.Pick(s.set.want(), nil)
+	s.findBackend()
+}
+
+// findBackend chooses a backend for the client. While there is none that is up it is looked for again, as
+// for a client that is in.
+func (s *Session) findBackend() {
+	sh := s.sh
+	b, why := s.cluster.Pick(s.want(), nil)
 	if b == nil {
+		if sh.since == 0 {
+			sh.since = s.on.loop.Now()
+		}
+		if s.retryLeft() > 0 && why != "no backends" && why != "role" {
+			s.pause(s.findBackend)
+			return
+		}
 		s.refuse(NoBackend, codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
 		return
 	}
-	s.backend = b
+	s.backend, sh.since = b, 0
 	s.on.stats.pending++ // as in other logins: until ready
 	if to := s.bestLoop(s.spec()); to != s.on {
 		s.moveTo(to)
