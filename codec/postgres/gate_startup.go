@@ -30,7 +30,7 @@ func (g *gate) begin(packet []byte) codec.Op {
 			if err != nil {
 				return g.refuseAs("42601", codec.Error{Cond: codec.ProtocolError, Text: err.Error()})
 			}
-			g.settings = append(g.settings, list...)
+			g.settings = list // the last options count, as in the server
 		case p.Name == "replication":
 			if g.special, ok = replication(p.Value); !ok {
 				return g.refuseAs("22023", codec.Error{Cond: codec.ProtocolError,

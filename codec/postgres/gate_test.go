@@ -28,6 +28,10 @@ var visits = []visitScript{
 			`settings=geqo:off;search_path:a;DateStyle:ISO;application_name:x_y`,
 	},
 	{
+		name:   "options given twice: the last ones count, as with any parameter but those of a session",
+		script: "> START(user,bob,user,ann,database,a,database,shop,options,-c geqo=off,options,-c jit=off) op=Identify user=ann@shop settings=jit:off",
+	},
+	{
 		name: "SCRAM with a password",
 		script: "> START(user,ann) identified(secret,clear:pw) client=R(10,SCRAM-SHA-256) op=More > first(pw) client=R(11) op=More " +
 			"> final op=Welcome client= learned=32,32 refusal=<nil> welcome server-proof=true client=R(12),R(0),S(server_version=15.4),K(4),Z op=Ready",

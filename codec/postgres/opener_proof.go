@@ -48,8 +48,17 @@ func (o *opener) admitted() codec.Op {
 
 // noSecret ends the login for want of what the server asks for.
 func (o *opener) noSecret(what string) codec.Op {
+	secret, known := &o.cfg.Secret, "nothing"
+	switch {
+	case isMD5(secret.Verifier):
+		known = "only an md5 hash"
+	case hasKeys(secret):
+		known = "only a pair of SCRAM keys"
+	case secret.Verifier != "":
+		known = "only a verifier"
+	}
 	return o.refuse(codec.Error{Cond: codec.AuthDenied, Text: fmt.Sprintf(
-		"the server asks user \"%s\" for %s, and nothing is known to answer with", o.cfg.User, what)})
+		"the server asks user \"%s\" for %s, and %s is known to answer with", o.cfg.User, what, known)})
 }
 
 // answerClear sends the password as it is.

@@ -68,7 +68,7 @@ var errands = []errandScript{
 	},
 	{
 		name: "md5, and only keys are known", cfg: configOf(disable, knowsKeys),
-		script: "< md5-salt op=Close cond=AuthDenied",
+		script: "< md5-salt op=Close cond=AuthDenied refusal=the_server_asks_user_\"ann\"_for_an_md5_hash,_and_only_a_pair_of_SCRAM_keys_is_known_to_answer_with",
 	},
 	{
 		name: "md5 with a salt of the wrong length", cfg: configOf(disable, knowsPassword),
@@ -108,7 +108,11 @@ var errands = []errandScript{
 	},
 	{
 		name: "SCRAM, and only a hash is known", cfg: configOf(disable, knowsHash),
-		script: "< R(10,SCRAM-SHA-256) op=Close cond=AuthDenied",
+		script: "< R(10,SCRAM-SHA-256) op=Close cond=AuthDenied refusal=the_server_asks_user_\"ann\"_for_SCRAM-SHA-256,_and_only_an_md5_hash_is_known_to_answer_with",
+	},
+	{
+		name: "SCRAM, and only a verifier is known", cfg: configOf(disable, codec.Secret{Verifier: verifierPrefix + "4096:c2FsdA==$a:b"}),
+		script: "< R(10,SCRAM-SHA-256) op=Close cond=AuthDenied refusal=the_server_asks_user_\"ann\"_for_SCRAM-SHA-256,_and_only_a_verifier_is_known_to_answer_with",
 	},
 	{
 		name: "SCRAM with channel binding", cfg: configOf(require, knowsPassword),
