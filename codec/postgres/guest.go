@@ -56,6 +56,8 @@ type guest struct {
 	large    bool   // a statement that is not shared is on the host: as the unnamed one
 	unsure   bool   // settings may have changed in this transaction: settings is not to be relied on
 	hold     bool   // the client's own startup settings may have to be put back: it has to wait
+	back     bool   // it will have to behind the next Sync
+	heldBy   uint64 // the batch for which it has to wait
 
 	await    uint64 // NeedTurn: the batch of the host that has to be over
 	forsaken bool   // the answer to NeedSame
@@ -76,6 +78,8 @@ type named struct {
 	apart bool   // it is not shared, there is no st
 	st    *stmt
 	batch uint64 // in which it was made; see host.settled
+	// coming is set for a moment: its Parse is behind the command that drops all others.
+	coming bool
 }
 
 // unnamedStmt is a client's unnamed statement.
@@ -88,6 +92,7 @@ type unnamedStmt struct {
 // text need not be looked at again.
 type ahead struct {
 	known bool // it is no command that concerns what is kept for the client
+	set   bool // what maySet says of it
 	words words
 }
 

@@ -33,6 +33,9 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		if need, err := g.readyUnnamed(r); need != codec.NeedBytes || err != nil {
 			return 0, need, err
 		}
+		if st := g.unnamed.st; st != nil {
+			g.takesBack(st)
+		}
 	case n != nil:
 		if more, need := g.bound(r, n.st, next); more > 0 || need != codec.NeedBytes {
 			return more, need, nil
@@ -42,6 +45,7 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 			return 0, need, err
 		}
 		g.suspect |= st.words & (wordLook | wordUnsure)
+		g.takesBack(st)
 		g.rename(r, 'B', at, next, st.name)
 	case !g.host.sure(g.closed):
 		return 0, g.wait(g.closed), nil
@@ -56,6 +60,15 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		d.Ref.st = n.st
 	}
 	return 0, codec.NeedBytes, g.host.ask(d)
+}
+
+// takesBack notes that a statement may be run that takes settings back, or drops prepared statements:
+// what stands behind it in the group finds none of them, and what stands behind the group has to wait.
+func (g *guest) takesBack(st *stmt) {
+	if st.survey.drops {
+		g.host.distrust()
+	}
+	g.back = g.back || st.survey.back || st.survey.drops
 }
 
 // rename writes the message at hand with another name at m[at:next-1].

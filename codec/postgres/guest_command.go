@@ -220,7 +220,10 @@ func (g *guest) readyForQuery(n *named, r *request) error {
 }
 
 // prepare returns the text of a PREPARE under the shared name.
-func (st *stmt) prepare() string { return st.tail[:st.sql-1] + st.name + st.tail[st.sql:] }
+func (st *stmt) prepare() string { return st.prepareAs(st.name) }
+
+// prepareAs returns the text of a PREPARE under that name.
+func (st *stmt) prepareAs(name string) string { return st.tail[:st.sql-1] + name + st.tail[st.sql:] }
 
 // makeRoomForQuery makes room for a statement, where no group is open.
 func (h *host) makeRoomForQuery(t *codec.Turn) error {
@@ -280,10 +283,11 @@ func (g *guest) sqlDeallocate(r *request, text []byte, c *command) (bool, codec.
 	return true, codec.NeedBytes, nil
 }
 
-// forgetNames drops all prepared statements of the client that were made up to that batch.
+// forgetNames drops all prepared statements of the client that were made up to that batch, but for those
+// that are coming.
 func (g *guest) forgetNames(batch uint64) {
 	for name, n := range g.names {
-		if n.batch <= batch {
+		if n.batch <= batch && !n.coming {
 			delete(g.names, name)
 			g.shelf.release(n.st)
 		}

@@ -22,7 +22,7 @@ func (g *guest) parse(r *request) (more int, need codec.Need, err error) {
 	if !r.whole() && r.total-next <= g.cfg.StatementMax {
 		return r.total, 0, nil
 	}
-	if !r.whole() || r.total-next > g.cfg.StatementMax || len(name) > 0 && (g.host.prepared() == 0 || g.isApart(name)) {
+	if !r.whole() || r.total-next > g.cfg.StatementMax || len(name) > 0 && !g.mayShare(name) {
 		need, err = g.parseAlone(r, name, next)
 		return 0, need, err
 	}
@@ -37,6 +37,13 @@ func (g *guest) parse(r *request) (more int, need codec.Need, err error) {
 		return 0, codec.NeedBytes, g.parseUnnamed(r, tail)
 	}
 	return g.parseNamed(r, name, tail)
+}
+
+// mayShare tells whether a statement of that name may be shared. It may not where the server itself has to
+// say whether the name is taken: SQL has prepared statements there that Sluice does not know by name.
+func (g *guest) mayShare(name []byte) bool {
+	h := g.host
+	return h.prepared() > 0 && !g.isApart(name) && (g.suspect|g.pins|h.looked)&wordPrepared == 0
 }
 
 // moreOfNames asks for more bytes of a message whose names are not whole.
@@ -73,9 +80,10 @@ func (g *guest) parseUnnamed(r *request, tail []byte) error {
 }
 
 // print returns the fingerprint of the settings in force. While they can't be relied on, nothing that
-// is prepared is shared.
+// is prepared is shared; nor while there may be temporary tables, which hide others of their names from
+// this session alone.
 func (g *guest) print() digest {
-	if g.unsure || g.suspect&wordSettings != 0 {
+	if g.unsure || (g.suspect|g.pins|g.host.looked)&(wordSettings|wordTemp) != 0 {
 		return g.shelf.own()
 	}
 	return g.settings.prints()

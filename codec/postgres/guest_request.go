@@ -170,14 +170,6 @@ func isSelect(text []byte) bool {
 	return len(text) > 6 && text[0]|0x20 == 's' && text[1]|0x20 == 'e' && text[2]|0x20 == 'l'
 }
 
-// putsBack tells whether a text begins with RESET or DISCARD: settings go back to what they were when
-// Sluice logged in, and then have to go on to what they were when the client did.
-func putsBack(text []byte) bool {
-	s := sqlScanner{text: text}
-	t := s.next()
-	return s.is(t, "reset") || s.is(t, "discard")
-}
-
 // isSetLocal tells whether a text is a SET LOCAL, or SET TRANSACTION or SET CONSTRAINTS, and nothing
 // else: their effect ends with the transaction.
 func isSetLocal(text []byte) bool {
@@ -245,6 +237,9 @@ func (g *guest) sync(r *request) error {
 		return nil
 	}
 	g.host.deaf = false
+	if g.back {
+		g.back, g.hold, g.heldBy = false, true, g.host.sent
+	}
 	return g.host.ask(debt{Code: oweSync})
 }
 
@@ -276,18 +271,22 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 		text = text[:len(text)-1]
 	}
 	var w words
+	set := false // SET may be among its statements, or there are several
 	if g.ahead.known {
-		w = g.ahead.words
+		w, set = g.ahead.words, g.ahead.set
 	} else if !g.cfg.Lasting && r.whole() {
+		set = maySet(text)
 		w = scanText(text, g.words)
-		w = findSettings(text, w, &g.custom)
+		if set || w&wordSettings != 0 {
+			w = findSettings(text, w, &g.custom)
+		}
 		if g.findCommand(text, w) {
 			done, need, err := g.command(r, text)
 			if done || need != codec.NeedBytes || err != nil {
 				return 0, need, err
 			}
 		} else {
-			g.ahead = ahead{true, w}
+			g.ahead = ahead{true, set, w}
 		}
 	}
 	if w&wordSequence != 0 {
@@ -308,12 +307,17 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 	}
 	g.suspect |= w & (wordLook | wordUnsure)
 	d := debt{}
-	if r.whole() && !g.cfg.Lasting && !isSelect(text) {
-		if isSetLocal(text) {
-			d.Flag = flagCalm
-			g.unsure = true
+	switch {
+	case !r.whole() || g.cfg.Lasting || isSelect(text) && !set:
+	case isSetLocal(text):
+		d.Flag = flagCalm
+		g.unsure = true
+	case maySurvey(text, set):
+		v, err := g.expose(text, r)
+		if err != nil {
+			return 0, codec.NeedBytes, err
 		}
-		g.hold = !g.group && putsBack(text)
+		g.hold, g.heldBy = !g.group && (v.back || v.drops), g.host.sent
 	}
 	return 0, codec.NeedBytes, g.pass(text, d)
 }

@@ -38,9 +38,12 @@ func (h *host) failure(t *codec.Turn) error {
 	}
 	if d.Flag&flagInstead != 0 {
 		h.instead = append([]byte(nil), h.body...)
-		if d.Code == oweParse {
+		switch {
+		case d.Code == oweParse:
 			h.skip(t)
-		} else {
+		case d.Ref.named.apart:
+			h.undo(0, 1, h.done, true)
+		default:
 			h.lose(d.Ref.st)
 		}
 		return nil
@@ -149,8 +152,12 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 			h.undoUnnamed(d.Ref.prev, batch)
 		}
 	case oweQuery:
-		if n := d.Ref.named; n != nil && n.apart && g != nil { // a DEALLOCATE
-			g.setApart(n)
+		if n := d.Ref.named; n != nil && n.apart && g != nil {
+			if d.Ref.st != nil {
+				g.unexpose(d)
+			} else { // a DEALLOCATE
+				g.setApart(n)
+			}
 		} else if n != nil && d.Ref.st != nil { // a PREPARE
 			if g != nil && g.names[n.name] == n {
 				delete(g.names, n.name)
@@ -168,7 +175,11 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 func (h *host) undoParse(i, n int, batch uint64, failed bool) {
 	g, d := h.guest, h.owed.At(i)
 	if n := d.Ref.named; n != nil && n.apart && g != nil {
-		g.dropApart(n.name)
+		if d.Ref.st != nil {
+			g.unexpose(d)
+		} else {
+			g.dropApart(n.name)
+		}
 		return
 	}
 	if d.Flag&flagTaken != 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 
 	"sluice/codec"
 )
@@ -406,7 +407,7 @@ func (h *host) commandDone(d debt) {
 		g.fail = errSingle
 	}
 	if h.tx != codec.TxIdle {
-		g.hold = false
+		g.hold = g.hold && h.done <= g.heldBy
 	} else if !g.cfg.Lasting {
 		g.suspect |= g.settings.always()
 	}
@@ -500,11 +501,9 @@ func (h *host) dropped(tag string) {
 		g.pins, g.custom = 0, customNames{}
 		g.ahead = ahead{} // its names of settings are to be found again
 		g.custom.addSettings(g.startup)
-		g.unnamed = g.noUnnamed()
 		fallthrough
 	case "DEALLOCATE ALL":
-		g.forgetNames(h.done)
-		g.forgetApart()
+		h.forgetPrepared()
 		if h.owed.Len() == 1 {
 			h.wipe()
 		} else {
@@ -512,6 +511,35 @@ func (h *host) dropped(tag string) {
 		}
 	case "DISCARD SEQUENCES":
 		g.pins &^= wordSequence
+	}
+}
+
+// forgetPrepared takes the client's prepared statements off, but for those that are made behind the
+// command at hand.
+func (h *host) forgetPrepared() {
+	g, words := h.guest, h.guest.apart.words
+	for n := range h.coming() {
+		n.coming = true
+	}
+	g.forgetNames(h.done)
+	g.forgetApart()
+	for n := range h.coming() {
+		if n.coming = false; n.apart {
+			g.setApart(n)
+			g.apart.words = words
+		}
+	}
+}
+
+// coming are the client's statements whose Parse is on its way, behind the command at hand.
+func (h *host) coming() iter.Seq[*named] {
+	return func(yield func(*named) bool) {
+		for i := 1; i < h.owed.Len(); i++ {
+			d := h.owed.At(i)
+			if d.Code == oweParse && d.Act != codec.OwedSwallow && d.Ref.named != nil && d.Flag&flagTaken == 0 && !yield(d.Ref.named) {
+				return
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"hash/maphash"
+	"math"
 	"strconv"
 	"strings"
 
@@ -76,6 +77,7 @@ type stmt struct {
 	twin   *stmt  // the next one with the same hash
 	users  int    // names of clients
 	sets   bool   // it may change settings
+	survey survey // of its text
 	sql    int    // place of the name in a PREPARE, plus one, where a NUL stands; 0: it came by Parse
 	old    bool   // prepared before a change of the schema: for those who have it, and nobody else
 	proven uint32 // the era of the shelf in which a server has prepared it well last
@@ -109,8 +111,14 @@ func (st *stmt) sharedUnder(print digest) bool {
 // own returns a fingerprint that nobody shares.
 func (s *shelf) own() digest {
 	s.alone++
-	return digest{s.alone, ^uint64(0)}
+	return digest{s.alone, ownPrint}
 }
+
+// ownPrint marks a fingerprint that nobody shares: those of settings are made so that they lack its bits.
+const ownPrint = math.MaxUint64 - 1
+
+// shared tells whether another client may have the statement as well.
+func (st *stmt) shared() bool { return st.print[1]&ownPrint != ownPrint }
 
 // intern returns the one statement with that tail and fingerprint, which came by Parse, or by SQL. It
 // gains a user; release gives it back.
@@ -151,6 +159,9 @@ func (s *shelf) add(st *stmt, extra *wordSet) *stmt {
 	st.name = s.prefix + strconv.FormatUint(s.last, 10)
 	text := []byte(st.text())
 	st.words, st.sets = scanText(text, extra), maySet(text)
+	if maySurvey(text, st.sets) {
+		st.survey = surveyText(text, nil)
+	}
 	st.users = 1
 	st.twin = s.stmts[st.hash]
 	s.stmts[st.hash] = st
@@ -165,9 +176,13 @@ func (s *shelf) use(st *stmt) {
 	st.users++
 }
 
-// release takes one user off a statement. Without any it is a spare.
+// release takes one user off a statement. Without any it is a spare, if another client can find it.
 func (s *shelf) release(st *stmt) {
 	if st.users--; st.users > 0 || st.gone {
+		return
+	}
+	if !st.shared() {
+		s.discard(st)
 		return
 	}
 	st.older, st.newer = s.spares.older, &s.spares
