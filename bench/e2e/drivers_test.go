@@ -16,7 +16,7 @@ import (
 
 // driverPatience is how long a driver's program may take for all of its paths, under the race detector and
 // with copies of itself beside it.
-const driverPatience = 4 * time.Minute
+const driverPatience = 15 * time.Minute
 
 // TestDrivers has the drivers of seven languages and libraries do what applications do with them: once with
 // the server itself, by which the programs prove themselves, and then with a funnel that three copies of

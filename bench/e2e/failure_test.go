@@ -276,7 +276,7 @@ func TestClientVanishes(t *testing.T) {
 	pgAddr, myAddr := real.FreeAddr(), real.FreeAddr()
 	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+cluster("my", "mysql", []string{mariadb(t, 0).Addr})+
 		listener("pg", pgAddr, "pg")+listener("my", myAddr, "my"))
-	for _, sql := range []string{"select pg_sleep(60)", "select repeat('x', 1000) from generate_series(1, 100000)"} {
+	for _, sql := range []string{"select pg_sleep(600)", "select repeat('x', 1000) from generate_series(1, 100000)"} {
 		c, err := wire.DialPG(pgAddr)
 		if err != nil {
 			t.Fatal(err)
@@ -285,7 +285,7 @@ func TestClientVanishes(t *testing.T) {
 		c.Send(wire.Query(sql))
 		c.Conn.Close()
 		m := loginMySQL(t, myAddr, wire.Usual)
-		m.Command(wire.ComQuery, []byte("select sleep(60)"))
+		m.Command(wire.ComQuery, []byte("select sleep(600)"))
 		m.Conn.Close()
 	}
 	await(t, s, 0, "sluice_sessions")

@@ -94,7 +94,7 @@ func (c client) connect(t *testing.T, addr string) (*pgx.Conn, error) {
 	if c.from != "" {
 		cfg.DialFunc = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}).DialContext
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	return pgx.ConnectConfig(ctx, cfg)
 }

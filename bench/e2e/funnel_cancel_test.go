@@ -49,7 +49,7 @@ func awaitRunning(t *testing.T, text string, n int) {
 
 // nap is a query that lasts until it is cancelled, and says nothing before.
 func nap(name string) []byte {
-	return wire.Query("do $$ begin perform pg_sleep(60); end $$; -- " + name)
+	return wire.Query("do $$ begin perform pg_sleep(600); end $$; -- " + name)
 }
 
 // gets reads on up to the ReadyForQuery and compares.
@@ -81,7 +81,7 @@ func TestFunnelCancel(t *testing.T) {
 		fine(t)
 	})
 	t.Run("31 a batch and not the one behind it", func(t *testing.T) {
-		c.Send(wire.Extended("select 1"), wire.Extended("select pg_sleep(60) -- batch"), wire.Sync(), wire.Extended("select 'behind'"), wire.Sync())
+		c.Send(wire.Extended("select 1"), wire.Extended("select pg_sleep(600) -- batch"), wire.Sync(), wire.Extended("select 'behind'"), wire.Sync())
 		awaitRunning(t, "-- batch", 1)
 		carry(t, addr, cancelOf(c))
 		gets(t, c, "57014")
@@ -91,7 +91,7 @@ func TestFunnelCancel(t *testing.T) {
 	t.Run("31 a prepared statement", func(t *testing.T) {
 		answers(t, c, "Z", wire.Parse("st", "select pg_sleep($1) -- prepared"), wire.Sync())
 		for range 2 {
-			c.Send(run("st", "60"), wire.Sync())
+			c.Send(run("st", "600"), wire.Sync())
 			awaitRunning(t, "-- prepared", 1)
 			carry(t, addr, cancelOf(c))
 			gets(t, c, "57014")

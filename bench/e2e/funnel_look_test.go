@@ -11,7 +11,7 @@ import (
 // asked returns the one value of a query.
 func asked(t *testing.T, c *pgx.Conn, sql string, args ...any) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var s string
 	if err := c.QueryRow(ctx, sql, args...).Scan(&s); err != nil {
@@ -23,7 +23,7 @@ func asked(t *testing.T, c *pgx.Conn, sql string, args ...any) string {
 // carryOut runs statements, one after the other.
 func carryOut(t *testing.T, c *pgx.Conn, statements ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for _, sql := range statements {
 		if _, err := c.Exec(ctx, sql); err != nil {

@@ -146,7 +146,7 @@ func TestFunnelPipelines(t *testing.T) {
 
 // pipelines asks a thousand questions in pipelines of fifty, by statements whose names others use too.
 func pipelines(addr string, id int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c, err := pgx.Connect(ctx, funnelDSN(addr, "app", ""))
 	if err != nil {

@@ -209,12 +209,12 @@ func TestFunnelBackends(t *testing.T) {
 	}
 	port := func(pg *real.Postgres) string { return fmt.Sprint(real.Port(pg.Addr)) }
 	dead := real.FreeAddr()
-	health := []string{"[cluster.health]", `interval = "100ms"`, `timeout = "500ms"`, "rise = 1", "fall = 1"}
+	health := []string{"[cluster.health]", `interval = "100ms"`, "rise = 1", "fall = 1"}
 	start := func(t *testing.T, backends ...string) (s *real.Sluice, addr string, config func(...string) string) {
 		t.Helper()
 		addr = real.FreeAddr()
 		config = func(backends ...string) string {
-			return cluster("pg", "postgres", backends, append([]string{`connect-timeout = "1s"`}, health...)...) +
+			return cluster("pg", "postgres", backends, health...) +
 				funnel("pool", addr, "pg", "pool-size = 2", `admin-users = ["app"]`) + userSection("be_it", "password", "geheim") + users("app")
 		}
 		return startSluice(t, racy(t), config(backends...)), addr, config
@@ -342,7 +342,7 @@ func TestFunnelFailover(t *testing.T) {
 	fore, aft := newDoor(t, first.Addr), newDoor(t, second.Addr)
 	aft.set(doorShut)
 	addr := real.FreeAddr()
-	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{fore.addr, aft.addr}, "[cluster.health]", `interval = "100ms"`, `timeout = "500ms"`, "rise = 1", "fall = 1")+
+	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{fore.addr, aft.addr}, "[cluster.health]", `interval = "100ms"`, "rise = 1", "fall = 1")+
 		funnel("pool", addr, "pg", "pool-size = 1")+userSection("fo_it", "password", "geheim")+userSection("fo_cfg", "password", "geheim"))
 	await(t, s, 1, "sluice_backend_up")
 	told := func(c *pgx.Conn) string { return c.PgConn().ParameterStatus("default_transaction_read_only") }

@@ -14,7 +14,7 @@ import (
 
 // funnel is a [[listener]] section in mode funnel.
 func funnel(name, addr, cluster string, more ...string) string {
-	s := listener(name, addr, cluster, more...)
+	s := listener(name, addr, cluster, append(unless(more, unhurriedPool), more...)...)
 	return strings.Replace(s, `mode = "proxy"`, `mode = "funnel"`, 1)
 }
 
@@ -44,7 +44,7 @@ func funnelDSN(addr, user, more string) string {
 // connect opens a connection by pgx that is closed at the end of the test.
 func connect(t *testing.T, dsn string) *pgx.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	c, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -93,7 +93,7 @@ func TestFunnelPgbench(t *testing.T) {
 	for _, mode := range []string{"simple", "extended", "prepared"} {
 		for _, script := range []string{"select-only", "tpcb-like"} {
 			out := command{path: pgbench, args: []string{"-n", "-b", script, "-M", mode, "-c", "1000", "-j", "2", "-t", "5"},
-				env: env, limit: 3 * time.Minute}.output(t)
+				env: env, limit: 15 * time.Minute}.output(t)
 			if !strings.Contains(out, "number of transactions actually processed: 5000/5000") ||
 				!strings.Contains(out, "number of failed transactions: 0 ") {
 				t.Errorf("%s, %s:\n%s", mode, script, tail(out, 2000))

@@ -120,7 +120,7 @@ func startRole(t *testing.T, role string, settings ...string) (p *player, says s
 	}()
 	select {
 	case says = <-line:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(10 * time.Minute):
 	}
 	if says == "" || strings.HasPrefix(says, "error") {
 		t.Fatalf("%s says %q", role, says)

@@ -23,7 +23,7 @@ import (
 func openMySQL(t *testing.T, addr, user, options string) *sql.DB {
 	t.Helper()
 	registerTLS(t)
-	db, err := sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s)/app?timeout=15s&maxAllowedPacket=0&%s", user, real.Password, addr, options))
+	db, err := sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s)/app?timeout=90s&maxAllowedPacket=0&%s", user, real.Password, addr, options))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func testMultiStatements(t *testing.T, db *sql.DB) {
 // testLocalInfile sends a file, a file that can't be read, and an empty one.
 func testLocalInfile(t *testing.T, db *sql.DB) {
 	c := single(t, db)
-	ctx := within(t, time.Minute)
+	ctx := within(t, 5*time.Minute)
 	mustMySQL(t, c, "create temporary table from_file (id int, name varchar(200))")
 	var file strings.Builder
 	for i := range 150_000 {
@@ -141,7 +141,7 @@ func testLocalInfile(t *testing.T, db *sql.DB) {
 
 func mustMySQL(t *testing.T, c *sql.Conn, query string, args ...any) {
 	t.Helper()
-	if _, err := c.ExecContext(within(t, time.Minute), query, args...); err != nil {
+	if _, err := c.ExecContext(within(t, 5*time.Minute), query, args...); err != nil {
 		t.Fatalf("%.80s: %v", query, err)
 	}
 }
@@ -200,7 +200,7 @@ func testTransactions(t *testing.T, db *sql.DB) {
 // testBlobs sends and reads values of those sizes: around the length at which a packet is split, and
 // well beyond.
 func testBlobs(t *testing.T, prepared, text *sql.DB, sizes []int) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 10*time.Minute)
 	noise := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
 	for _, size := range sizes {
@@ -308,35 +308,37 @@ func TestMySQLKill(t *testing.T) {
 	if len(ids) != sessions {
 		t.Fatalf("%d sessions were told %d different ids", sessions, len(ids))
 	}
-	// All sleep; of each three, one's query is killed, one's connection, and one is left alone.
+	// All wait for a lock; of each three, one's query is killed, one's connection, and one is left alone.
+	var holders [2]*sql.Conn
+	for i := range holders {
+		holders[i] = single(t, openMySQL(t, mariadb(t, i).Addr, "app", ""))
+		if _, err := holders[i].ExecContext(within(t, soon), "do get_lock('kill_me', 0)"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	answers := make([]chan []byte, sessions)
 	for i, m := range conns {
 		answers[i] = make(chan []byte, 1)
-		d := "30"
-		if i%3 == 2 {
-			d = "3"
-		}
 		go func() {
-			m.Command(wire.ComQuery, []byte("select sleep("+d+") as kill_me"))
+			m.Command(wire.ComQuery, []byte("select get_lock('kill_me', 600) + release_lock('kill_me') as kill_me"))
 			answers[i] <- m.Reply()
 		}()
 	}
 	eventually(t, func() error {
-		asleep := 0
-		for i := range 2 {
+		waiting := 0
+		for i, c := range holders {
 			var n int
-			db := openMySQL(t, mariadb(t, i).Addr, "app", "")
-			err := db.QueryRow("select count(*) from information_schema.processlist where info like 'select sleep%kill_me'").Scan(&n)
+			err := c.QueryRowContext(within(t, soon), "select count(*) from information_schema.processlist where info like 'select get_lock%kill_me'").Scan(&n)
 			if err != nil {
 				return err
 			}
 			if n == 0 {
-				return fmt.Errorf("nobody sleeps on server %d", i)
+				return fmt.Errorf("nobody waits on server %d", i)
 			}
-			asleep += n
+			waiting += n
 		}
-		if asleep != sessions {
-			return fmt.Errorf("%d of %d sessions asleep", asleep, sessions)
+		if waiting != sessions {
+			return fmt.Errorf("%d of %d sessions wait", waiting, sessions)
 		}
 		return nil
 	})
@@ -359,6 +361,13 @@ func TestMySQLKill(t *testing.T) {
 		}
 	}
 	for i, m := range conns {
+		if i%3 == 2 { // those that were left alone get the lock, one after the other
+			for _, c := range holders {
+				if _, err := c.ExecContext(within(t, soon), "do release_lock('kill_me')"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 		p := <-answers[i]
 		switch i % 3 {
 		case 0: // the query is gone, the session is good

@@ -89,7 +89,7 @@ select repeat('long ', 200000) = repeat('long ', 200000) as same;
 // the query by the id that it saw.
 func testInterrupt(t *testing.T, client string, args []string) {
 	var out strings.Builder
-	cmd := exec.Command(client, append(args, "--batch", "-e", "select sleep(60) as interrupted_query")...)
+	cmd := exec.Command(client, append(args, "--batch", "-e", "select sleep(600) as interrupted_query")...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

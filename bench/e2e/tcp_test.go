@@ -45,7 +45,7 @@ func TestTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Minute))
 	sent, got := sha256.New(), sha256.New()
 	done := make(chan error, 1)
 	go func() {

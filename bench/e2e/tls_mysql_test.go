@@ -51,7 +51,7 @@ func ping(t *testing.T, addr, user, password string, secure bool) error {
 	if secure {
 		options = "&tls=ours"
 	}
-	db, err := sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s)/?timeout=15s%s", user, password, addr, options))
+	db, err := sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s)/?timeout=90s%s", user, password, addr, options))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,10 +168,10 @@ func testCancelInTLS(t *testing.T, addr string) {
 	}
 	c := secure()
 	c.Login()
-	c.Send(wire.Query("select pg_sleep(30) as in_tls"))
+	c.Send(wire.Query("select pg_sleep(600) as in_tls"))
 	direct := connectPG(t, postgres(t, 0).Addr, "app")
 	eventually(t, func() error {
-		if one[int](t, direct, "select count(*)::int from pg_stat_activity where query = 'select pg_sleep(30) as in_tls' and wait_event = 'PgSleep'") == 0 {
+		if one[int](t, direct, "select count(*)::int from pg_stat_activity where query = 'select pg_sleep(600) as in_tls' and wait_event = 'PgSleep'") == 0 {
 			return errors.New("the query does not run yet")
 		}
 		return nil

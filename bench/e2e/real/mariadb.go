@@ -110,7 +110,7 @@ func (m *MariaDB) Start() error {
 	if err != nil {
 		return err
 	}
-	err = Eventually(30*time.Second, func() error {
+	err = Eventually(comeUp, func() error {
 		db, err := sql.Open("mysql", "root@unix("+m.Socket+")/")
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (m *MariaDB) Start() error {
 func (m *MariaDB) temporary() string { return filepath.Join(m.Dir, "tmp") }
 
 // Stop ends the server.
-func (m *MariaDB) Stop() error { return m.Process.Stop(syscall.SIGKILL, 20*time.Second) }
+func (m *MariaDB) Stop() error { return m.Process.Stop(syscall.SIGKILL, goAway) }
 
 func (m *MariaDB) populate() error {
 	db, err := sql.Open("mysql", "root@unix("+m.Socket+")/?multiStatements=true")

@@ -129,8 +129,8 @@ func (pg *Postgres) Start() error {
 	if err != nil {
 		return err
 	}
-	err = Eventually(30*time.Second, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	err = Eventually(comeUp, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		c, err := pgx.Connect(ctx, pg.DSN("postgres", "postgres"))
 		if err != nil {
@@ -145,14 +145,14 @@ func (pg *Postgres) Start() error {
 }
 
 // Stop ends the server, its sessions with it.
-func (pg *Postgres) Stop() error { return pg.Process.Stop(syscall.SIGINT, 20*time.Second) }
+func (pg *Postgres) Stop() error { return pg.Process.Stop(syscall.SIGINT, goAway) }
 
 // Kill ends the server as a power cut would: the postmaster and all its children at once.
 func (pg *Postgres) Kill() error {
 	for _, child := range Children(pg.PID) {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
-	return pg.Process.Stop(syscall.SIGKILL, 10*time.Second)
+	return pg.Process.Stop(syscall.SIGKILL, goAway)
 }
 
 // DSN returns a connection string for the server itself, without TLS.
@@ -161,7 +161,7 @@ func (pg *Postgres) DSN(user, database string) string {
 }
 
 func (pg *Postgres) populate() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), comeUp)
 	defer cancel()
 	c, err := pgx.Connect(ctx, pg.DSN("postgres", "postgres"))
 	if err != nil {

@@ -12,6 +12,13 @@ import (
 	"time"
 )
 
+// How long a process may take until it serves, and until it has answered or gone, on a machine that is
+// several times slower than it should be and stalls for seconds. Nothing waits for them to pass.
+const (
+	comeUp = 3 * time.Minute
+	goAway = 90 * time.Second
+)
+
 // Process is a child process with its output in a file.
 type Process struct {
 	PID     int

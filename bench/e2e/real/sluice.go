@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // BuildSluice compiles the program from the module in the folder root to the file out.
@@ -45,7 +44,7 @@ func StartSluice(binary, dir, config string) (*Sluice, error) {
 	if s.Process, err = Launch(filepath.Join(dir, "sluice.log"), nil, binary, "run", "--config", s.ConfigPath); err != nil {
 		return nil, err
 	}
-	err = Eventually(30*time.Second, func() error {
+	err = Eventually(comeUp, func() error {
 		select {
 		case <-s.Done():
 			return fmt.Errorf("%w: it has ended", ErrNever)
@@ -55,7 +54,7 @@ func StartSluice(binary, dir, config string) (*Sluice, error) {
 		}
 	})
 	if err != nil {
-		_ = s.Process.Stop(syscall.SIGKILL, time.Second)
+		_ = s.Process.Stop(syscall.SIGKILL, goAway)
 		return nil, fmt.Errorf("sluice does not come up: %w\n%s\nwith the configuration\n%s", err, s.Log(), config)
 	}
 	return s, nil
@@ -79,11 +78,11 @@ func (s *Sluice) Reload(config string) error {
 }
 
 // Stop stops Sluice, gracefully as far as patience lets it.
-func (s *Sluice) Stop() error { return s.Process.Stop(syscall.SIGTERM, 15*time.Second) }
+func (s *Sluice) Stop() error { return s.Process.Stop(syscall.SIGTERM, goAway) }
 
 // Get returns the body of a page of the admin API; any status but 200 is an error.
 func (s *Sluice) Get(path string) (string, error) {
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: goAway}
 	resp, err := client.Get("http://" + s.Admin + path)
 	if err != nil {
 		return "", err

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// patience is how long a client waits for a message before its script counts as failed.
-const patience = 12 * time.Second
+// patience is how long a client waits for a message before its script counts as failed. No script waits
+// for it to pass: it is as long as a machine may stall.
+const patience = 90 * time.Second
 
 // PG is a client of a PostgreSQL server that writes down what it receives.
 type PG struct {

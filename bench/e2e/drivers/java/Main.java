@@ -217,7 +217,7 @@ public final class Main {
 
     private static void cancel() throws Exception {
         try (Paths.Busy b = new Paths.Busy(1); Connection c = Paths.dial(); Statement s = c.createStatement()) {
-            Future<?> sleep = Paths.start(() -> Paths.fails("57014", () -> s.execute("select pg_sleep(50)")));
+            Future<?> sleep = Paths.start(() -> Paths.fails("57014", () -> s.execute("select pg_sleep(150)")));
             // A cancel that comes before its query has reached a server cancels nothing.
             for (boolean over = false; !over; ) {
                 ((PGConnection) c).cancelQuery();
@@ -233,7 +233,7 @@ public final class Main {
             }
             Paths.asks(3, c, "select ?::int", 3);
             s.setQueryTimeout(1);
-            Paths.fails("57014", () -> s.execute("select pg_sleep(50)"));
+            Paths.fails("57014", () -> s.execute("select pg_sleep(150)"));
             Paths.asks(4, c, "select ?::int", 4);
         }
     }

@@ -38,7 +38,7 @@ final class Paths {
     /** Whether statements have to be seen on several servers. */
     static final boolean SHARED = "1".equals(System.getenv("TARGET_SHARED"));
 
-    private static final int LIMIT = 60; // seconds for one path
+    private static final int LIMIT = 180; // seconds for one path
     private static final ExecutorService THREADS = Executors.newCachedThreadPool(r -> {
         Thread t = new Thread(r);
         t.setDaemon(true);
@@ -99,7 +99,7 @@ final class Paths {
         p.setProperty("user", USER);
         p.setProperty("password", System.getenv("TARGET_PASSWORD"));
         p.setProperty("sslmode", "disable");
-        p.setProperty("loginTimeout", "20");
+        p.setProperty("loginTimeout", "90");
         for (int i = 0; i < more.length; i += 2) {
             p.setProperty(more[i], more[i + 1]);
         }

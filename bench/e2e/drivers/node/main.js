@@ -231,7 +231,7 @@ const cursor = () =>
 const cancel = () =>
   busy(1, () =>
     withClient(async (client) => {
-      const sleep = client.query(new pg.Query('select pg_sleep($1)', [50]))
+      const sleep = client.query(new pg.Query('select pg_sleep($1)', [150]))
       let ended
       const end = new Promise((resolve) => sleep.on('error', resolve).on('end', resolve)).then((e) => {
         ended = e ?? 'the query ended by itself'

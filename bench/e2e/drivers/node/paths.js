@@ -21,7 +21,7 @@ const shared = environment.TARGET_SHARED === '1' // statements have to be seen o
 
 const wanted = (environment.TARGET_PATHS ?? '').split(' ').filter(Boolean) // names of paths; none: all
 
-const limit = 60_000 // milliseconds for one path
+const limit = 180_000 // milliseconds for one path
 
 // Runs the paths, functions by name, and ends the program.
 export async function main(paths) {

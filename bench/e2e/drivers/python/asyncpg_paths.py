@@ -13,7 +13,7 @@ from paths import COPY, moved, same
 def words(**more):
     return dict(
         host=paths.HOST, port=paths.PORT, user=paths.USER, password=paths.PASSWORD, database=paths.DATABASE, ssl=False,
-        timeout=20,
+        timeout=90,
     ) | more
 
 
@@ -23,7 +23,7 @@ async def dial(**more):
     try:
         yield conn
     finally:
-        await conn.close(timeout=20)
+        await conn.close(timeout=90)
 
 
 async def fails(code, awaitable):
@@ -225,7 +225,7 @@ async def cancel():
         for _ in range(3):
             begun = asyncio.Event()
             conn.add_log_listener(lambda _, message: begun.set())
-            task = asyncio.create_task(conn.execute("do $$ begin raise notice 'begun'; perform pg_sleep(50); end $$"))
+            task = asyncio.create_task(conn.execute("do $$ begin raise notice 'begun'; perform pg_sleep(150); end $$"))
             await asyncio.wait_for(begun.wait(), 20)
             task.cancel()
             try:
@@ -235,7 +235,7 @@ async def cancel():
                 pass
             same("the next query", await asyncio.wait_for(conn.fetchval("select $1::int", 3), 20), 3)
             try:
-                await conn.fetchval("select pg_sleep($1)", 50, timeout=0.3)
+                await conn.fetchval("select pg_sleep($1)", 150, timeout=0.3)
                 raise AssertionError("the query had time enough")
             except asyncio.TimeoutError:
                 pass

@@ -20,7 +20,7 @@ SHARED = os.environ.get("TARGET_SHARED") == "1"  # statements have to be seen on
 
 WANTED = os.environ.get("TARGET_PATHS", "").split()  # names of paths; none: all
 
-LIMIT = 60  # seconds for one path
+LIMIT = 180  # seconds for one path
 
 ALL_BYTES = bytes(range(256))
 MANY_LETTERS = "Zürich, Ελλάδα, 東京, 🦊 '\"\\"

@@ -13,7 +13,7 @@ from paths import COPY, Busy, fails, moved, same
 def dial(**more):
     words = dict(
         host=paths.HOST, port=paths.PORT, user=paths.USER, password=paths.PASSWORD, dbname=paths.DATABASE,
-        sslmode="disable", connect_timeout=20, autocommit=True,
+        sslmode="disable", connect_timeout=90, autocommit=True,
     )
     return psycopg.connect(**(words | more))
 
@@ -259,7 +259,7 @@ def cancel():
 
         def sleep():
             try:
-                conn.execute("select pg_sleep(%s)", [50])
+                conn.execute("select pg_sleep(%s)", [150])
                 result.append(None)
             except Exception as e:
                 result.append(e)
@@ -269,11 +269,11 @@ def cancel():
         sleeper.start()
         # A cancel that comes before its query has reached a server cancels nothing.
         while not ended.wait(0.05):
-            conn.cancel_safe(timeout=20)
+            conn.cancel_safe(timeout=90)
         sleeper.join()
         paths.wants_state(result[0], "57014")
         for _ in range(10):
-            conn.cancel_safe(timeout=20)
+            conn.cancel_safe(timeout=90)
         same("the next query", one(conn, "select %s::int", [3]), 3)
 
 
@@ -310,7 +310,7 @@ def listen():
         ear.execute(f"listen {channel}")
         for i in range(3):
             mouth.execute("select pg_notify(%s, %s)", [channel, f"it rains ({i})"])
-            heard = list(ear.notifies(timeout=20, stop_after=1))
+            heard = list(ear.notifies(timeout=90, stop_after=1))
             same("heard", [(n.channel, n.payload) for n in heard], [(channel, f"it rains ({i})")])
             same("in between", one(ear, "select %s::int", [i]), i)
         ear.execute(f"unlisten {channel}")

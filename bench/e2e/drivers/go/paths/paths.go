@@ -16,7 +16,7 @@ import (
 )
 
 // Limit is how long one path may take.
-const Limit = 60 * time.Second
+const Limit = 180 * time.Second
 
 // Target is where to connect, and as whom.
 type Target struct {

@@ -106,7 +106,7 @@ func cancels(p *paths.P) {
 	n := busy(p, 1)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.Exec(p, "select pg_sleep($1)", 50)
+		_, err := c.Exec(p, "select pg_sleep($1)", 150)
 		ended <- err
 	}()
 	state(p, p.Cancelled(ended, func() error { return c.PgConn().CancelRequest(p) }), "57014")

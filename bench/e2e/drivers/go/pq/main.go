@@ -42,7 +42,7 @@ func main() {
 // dsn is a connection string; words are added to it.
 func dsn(p *paths.P, words ...string) string {
 	all := append([]string{"host=" + p.Host, "port=" + p.Port, "user=" + p.User, "password='" + p.Password + "'",
-		"dbname=" + p.Database, "sslmode=disable", "connect_timeout=20"}, words...)
+		"dbname=" + p.Database, "sslmode=disable", "connect_timeout=90"}, words...)
 	return strings.Join(all, " ")
 }
 

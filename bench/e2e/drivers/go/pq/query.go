@@ -204,7 +204,7 @@ func cancels(p *paths.P) {
 		ctx, cancel := context.WithCancel(p)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := db.ExecContext(ctx, "do $$ begin raise notice 'begun'; perform pg_sleep(50); end $$")
+			_, err := db.ExecContext(ctx, "do $$ begin raise notice 'begun'; perform pg_sleep(150); end $$")
 			ended <- err
 		}()
 		select {

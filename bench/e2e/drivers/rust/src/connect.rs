@@ -106,7 +106,7 @@ pub async fn cancel() -> Outcome {
     let c = Arc::new(dial().await?);
     let token = c.cancel_token();
     let sleeper = c.clone();
-    let mut sleep = tokio::spawn(async move { sleeper.execute("select pg_sleep($1)", &[&50f64]).await });
+    let mut sleep = tokio::spawn(async move { sleeper.execute("select pg_sleep($1)", &[&150f64]).await });
     loop {
         token.cancel_query(NoTls).await?;
         if let Ok(ended) = tokio::time::timeout(Duration::from_millis(50), &mut sleep).await {

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, NoTls};
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How long one path may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Ends the path unless both values are the same.
 #[macro_export]
@@ -65,7 +65,7 @@ pub fn config() -> Config {
         .user(&user())
         .password(variable("TARGET_PASSWORD"))
         .dbname(&variable("TARGET_DATABASE"))
-        .connect_timeout(Duration::from_secs(20));
+        .connect_timeout(Duration::from_secs(90));
     c
 }
 
