@@ -17,6 +17,7 @@ type asker struct {
 	conn     *pgconn.PgConn
 	backend  *Backend
 	database string
+	secured  uint64 // Cluster.TLSChanges that it was opened behind
 	expiry   *time.Timer
 }
 
@@ -31,10 +32,14 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 	}
 	var tried []*Backend
 	err = errors.New("no server is available")
-	for ctx.Err() == nil {
-		b, _ := q.cluster.Pick(q.want, tried)
+	for begun := time.Now(); ctx.Err() == nil; {
+		b, why := q.cluster.Pick(q.want, tried)
 		if b == nil {
-			return s, false, err
+			if lasting(err) || !q.pause(ctx, begun, why) {
+				return s, false, err
+			}
+			tried = tried[:0]
+			continue
 		}
 		b.Release() // it is no session
 		tried = append(tried, b)
@@ -56,6 +61,29 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 	return s, false, err
 }
 
+// askPause is the time between two looks for a server while none can be asked.
+const askPause = 100 * time.Millisecond
+
+// pause waits a while after no server could be asked, and tells whether to try again: as long as a session
+// would, unless it is for want of such a server at all.
+func (q *AuthQuery) pause(ctx context.Context, begun time.Time, why string) bool {
+	if time.Since(begun) >= q.cluster.Options().RetryTimeout || why == "no backends" || why == "role" {
+		return false
+	}
+	select {
+	case <-time.After(askPause):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// lasting tells errors that no time will change: a server has said so, or how it is set up.
+func lasting(err error) bool {
+	refusal, own := errors.AsType[codec.Error](err)
+	return own && refusal.Cond != codec.NoBackend || !own && sqlState(err) != ""
+}
+
 // unknownName tells errors that mean that there is no such database, where that is the client's, or that no
 // such name can exist: invalid_catalog_name, and character_not_in_repertoire or untranslatable_character for
 // names that are no text in the server's encoding.
@@ -65,12 +93,13 @@ func (q *AuthQuery) unknownName(err error) bool {
 }
 
 func (q *AuthQuery) open(ctx context.Context, b *Backend, database string) (*asker, error) {
+	secured := q.cluster.TLSChanges()
 	conn, err := q.cluster.talk(ctx, b, codec.OpenerConfig{User: q.opt.User, Database: database,
 		Secret: codec.Secret{Password: q.opt.Password, Verifier: q.opt.Verifier}}, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &asker{conn: conn, backend: b, database: database}, nil
+	return &asker{conn: conn, backend: b, database: database, secured: secured}, nil
 }
 
 // takeIdle returns a connection to that database, or nil.
@@ -78,7 +107,8 @@ func (q *AuthQuery) takeIdle(database string) *asker {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, a := range q.idle {
-		if a.database == database && !a.backend.Gone() && a.backend.Health() != Down && a.expiry.Stop() {
+		if a.database == database && !a.backend.Gone() && a.backend.Health() != Down &&
+			a.secured == q.cluster.TLSChanges() && a.expiry.Stop() {
 			q.idle = slices.Delete(q.idle, i, i+1)
 			return a
 		}

@@ -90,6 +90,15 @@ func (h *Hub) Login(user string, secret codec.Secret) {
 		Params: []codec.Param{{Name: "client_encoding", Value: "UTF8"}}}
 }
 
+// Renew has the connection replaced if it was opened before the last change of the TLS towards the backends.
+func (h *Hub) Renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running {
+		h.turn()
+	}
+}
+
 var (
 	errHubClosed = errors.New("the listening connection is closed")
 	errHubFull   = codec.Error{Cond: codec.LimitOfClient, Text: "too many channels are listened to"}

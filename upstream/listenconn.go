@@ -22,6 +22,10 @@ func (h *Hub) run() {
 		if err == nil {
 			return
 		}
+		if errors.Is(err, errOutdated) {
+			h.deafen()
+			continue
+		}
 		if h.ctx.Err() == nil {
 			h.log.Warn("a shared listening connection can't be had", zap.String("cluster", h.cluster.name),
 				zap.String("backend", h.backend.addr), zap.String("database", h.database), zap.Error(err))
@@ -32,6 +36,18 @@ func (h *Hub) run() {
 		h.rest(time.Until(began.Add(h.pause)), true)
 		h.rest(time.Until(began.Add(hubRetryMin)), false)
 		h.pause = min(2*h.pause, hubRetryMax)
+	}
+}
+
+// errOutdated says that the connection is from before a change of TLS.
+var errOutdated = errors.New("the connection is from before a change of TLS")
+
+// deafen takes note that there is no connection for the moment.
+func (h *Hub) deafen() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.channels {
+		c.heard = false
 	}
 }
 
@@ -76,6 +92,7 @@ func (h *Hub) connect() error {
 	h.mu.Lock()
 	login := h.login
 	h.mu.Unlock()
+	secured := h.cluster.TLSChanges()
 	conn, err := h.cluster.talk(h.ctx, h.backend, login, func(n *pgconn.Notification) {
 		h.dispatch(n.PID, n.Channel, n.Payload)
 	})
@@ -88,6 +105,9 @@ func (h *Hub) connect() error {
 		_ = conn.Close(ctx)
 	}()
 	for {
+		if h.cluster.TLSChanges() != secured {
+			return errOutdated
+		}
 		command, c, wait, cancel := h.next()
 		if command == "" {
 			err = h.hear(wait, conn)

@@ -39,6 +39,7 @@ func (p *Proxy) applySharing(setup *Setup, removed []*Frontend) {
 			fe.set.Load().cluster != spec.cluster || spec.redefined(fe.set.Load())
 	})
 	p.hubs.drop(func(h *hub) bool { return h.backend.Gone() })
+	p.hubs.renew()
 	for _, fe := range p.frontends {
 		if set := fe.set.Load(); set.Sharing != nil {
 			p.warm(set)
@@ -198,6 +199,15 @@ func (h *hubs) drop(which func(*hub) bool) {
 			delete(h.list, k)
 			one.conn.Close()
 		}
+	}
+}
+
+// renew has those replaced that are from before a change of TLS.
+func (h *hubs) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, one := range h.list {
+		one.conn.Renew()
 	}
 }
 
