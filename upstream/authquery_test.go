@@ -249,22 +249,22 @@ func TestAuthQueryAges(t *testing.T) {
 			t.Errorf("%s: got %q, %v after %d queries, want %q after %d", name, secret.Password, err, len(asked), want, queries)
 		}
 	}
-	age := func(name string, by time.Duration) {
+	age := func(name string, is time.Duration) { // less than nothing: it stays fresh, whatever time passes
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		a := q.answers[question{name, "shop"}]
-		a.at = a.at.Add(-by)
+		q.answers[question{name, "shop"}].at = time.Now().Add(-is)
 	}
 	ask("app", "old", 1)
 	ask("nobody", "", 2)
-	age("app", 59*time.Second)
+	age("app", 2*time.Second)
 	age("nobody", 2*time.Second)
 	ask("app", "old", 2)
 	ask("nobody", "", 3)
-	age("app", 2*time.Second)
+	age("app", 61*time.Second)
 	ask("app", "old", 4)
 
 	secrets["app"] = "new"
+	age("app", -time.Hour)
 	q.Stale("app", "shop") // at once after it was asked for: somebody tries passwords
 	ask("app", "old", 4)
 	age("app", askRenew)

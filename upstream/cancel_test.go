@@ -40,7 +40,7 @@ func TestCancel(t *testing.T) {
 			s := startServer(t, func(c net.Conn) { serveCancel(c, cert, tt.offers, got) })
 			c := newCluster(t, silent(tt.mode, s))
 			key := codec.Key{ID: 7, Secret: "abcd"}
-			err := c.Cancel(c.Backends()[0], key, 10*time.Second)
+			err := c.Cancel(c.Backends()[0], key, patience)
 			if (err == nil) != tt.arrives {
 				t.Fatalf("Cancel: %v", err)
 			}
@@ -67,13 +67,13 @@ func TestCancelFails(t *testing.T) {
 	if err := c.Cancel(c.Backends()[0], codec.Key{Secret: "abcd"}, 50*time.Millisecond); err == nil {
 		t.Error("a server that hangs: no error")
 	}
-	if err := c.Cancel(c.Backends()[1], codec.Key{Secret: "abcd"}, 10*time.Second); err == nil {
+	if err := c.Cancel(c.Backends()[1], codec.Key{Secret: "abcd"}, patience); err == nil {
 		t.Error("a server that is not there: no error")
 	}
 	opt := silent(codec.TLSDisable, hangs)
 	opt.Protocol = mysql.Protocol{}
 	c.Update(opt)
-	if err := c.Cancel(c.Backends()[0], codec.Key{}, 10*time.Second); err == nil {
+	if err := c.Cancel(c.Backends()[0], codec.Key{}, patience); err == nil {
 		t.Error("MySQL: no error")
 	}
 }
@@ -81,7 +81,7 @@ func TestCancelFails(t *testing.T) {
 func TestKillNeedsAnAccount(t *testing.T) {
 	s := startServer(t, silence)
 	c := newCluster(t, silent(codec.TLSDisable, s))
-	if err := c.Kill(c.Backends()[0], 7, true, time.Second); !errors.Is(err, ErrNoControl) {
+	if err := c.Kill(c.Backends()[0], 7, true, patience); !errors.Is(err, ErrNoControl) {
 		t.Errorf("got %v", err)
 	}
 }

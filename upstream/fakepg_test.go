@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -45,7 +44,7 @@ func startFakePG(t *testing.T) *fakePG {
 func pgCluster(t *testing.T, servers ...*fakePG) *Cluster {
 	t.Helper()
 	opt := options()
-	opt.ConnectTimeout = 10 * time.Second
+	opt.ConnectTimeout = patience
 	opt.Protocol = unprobed{}
 	for _, f := range servers {
 		opt.Backends = append(opt.Backends, Spec{Addr: f.addr()})

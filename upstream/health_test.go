@@ -16,6 +16,10 @@ import (
 	"sluice/codec/tcp"
 )
 
+// patience is longer than anything takes on a machine that stands still for seconds at a time. It is every
+// time-out that is not what a test is about.
+const patience = time.Minute
+
 // TestJudge plays rows of good (+) and failed (-) checks with rise 2 and fall 3.
 func TestJudge(t *testing.T) {
 	tests := []struct {
@@ -137,7 +141,7 @@ func TestConnectIsEnough(t *testing.T) {
 func TestDialByName(t *testing.T) {
 	s := startServer(t, silence)
 	_, port, _ := net.SplitHostPort(s.addr())
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, err := dial(ctx, "localhost:"+port)
 	if err != nil {
@@ -157,7 +161,7 @@ func TestAnswerLimit(t *testing.T) {
 		for _, err := c.Write(make([]byte, 4096)); err == nil; _, err = c.Write(make([]byte, 4096)) {
 		}
 	})
-	err := probe(t.Context(), s.addr(), &listener{}, 10*time.Second)
+	err := probe(t.Context(), s.addr(), &listener{}, patience)
 	if err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("got %v", err)
 	}
@@ -182,7 +186,7 @@ func silence(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 // options are those of a cluster of PostgreSQL servers that is checked once an hour.
 func options(servers ...*server) Options {
 	opt := Options{Name: "test", Protocol: postgres.Protocol{},
-		Health: HealthOptions{Interval: time.Hour, Timeout: 10 * time.Second, Rise: 1, Fall: 1}}
+		Health: HealthOptions{Interval: time.Hour, Timeout: patience, Rise: 1, Fall: 1}}
 	for _, s := range servers {
 		opt.Backends = append(opt.Backends, Spec{Addr: s.addr()})
 	}
@@ -202,7 +206,7 @@ func closeSoon(t *testing.T, c *Cluster) {
 	go func() { c.Close(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("Close waits for a check that hangs")
 	}
 }
@@ -219,7 +223,7 @@ func expectNoChecker(t *testing.T) {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if cond() {
 			return
 		}

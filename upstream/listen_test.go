@@ -231,7 +231,7 @@ func TestHubStandby(t *testing.T) {
 	standby.Store(true)
 	began := time.Now()
 	s.cut()
-	eventually(t, "two attempts", func() bool { return s.logins() == 3 })
+	eventually(t, "two attempts", func() bool { return s.logins() >= 3 })
 	if took := time.Since(began); took < 2*hubRetryMin {
 		t.Errorf("two attempts in %v", took)
 	}

@@ -3,7 +3,6 @@ package upstream
 import (
 	"net"
 	"testing"
-	"time"
 )
 
 // TestServerThatClosesAtOnce: without a check of the protocol's own, a server that closes each connection at
@@ -23,12 +22,12 @@ func TestServerThatClosesAtOnce(t *testing.T) {
 		}
 	}()
 	for range 50 {
-		if err := probe(t.Context(), ln.Addr().String(), nil, 5*time.Second); err != nil {
+		if err := probe(t.Context(), ln.Addr().String(), nil, patience); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ln.Close()
-	if err := probe(t.Context(), ln.Addr().String(), nil, 5*time.Second); err == nil {
+	if err := probe(t.Context(), ln.Addr().String(), nil, patience); err == nil {
 		t.Error("a server that is not there is up")
 	}
 }

@@ -225,11 +225,14 @@ func receiverExported(d *ast.FuncDecl) bool {
 // never are texts that no file may hold. They are put together here so that this file does not hold
 // them either.
 var never = []struct {
-	what string
-	text *regexp.Regexp
+	what  string
+	words []string       // one of which is in each such text
+	text  *regexp.Regexp // is looked for where one of the words is
 }{
-	{"unfinished work", regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)},
-	{"a path of one machine", regexp.MustCompile(`(^|[\s"'=(` + "`" + `])/(wo` + `rk|ro` + `ot|ho` + `me)/`)},
+	{"unfinished work", []string{"TO" + "DO", "FIX" + "ME", "XX" + "X"},
+		regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)},
+	{"a path of one machine", []string{"/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/"},
+		regexp.MustCompile(`(^|[\s"'=(` + "`" + `])/(wo` + `rk|ro` + `ot|ho` + `me)/`)},
 }
 
 func TestNever(t *testing.T) {
@@ -238,8 +241,12 @@ func TestNever(t *testing.T) {
 		if path.Base(s.path) == "go.sum" || bytes.IndexByte(s.text, 0) >= 0 {
 			continue
 		}
-		for n, line := range strings.Split(string(s.text), "\n") {
-			for _, rule := range never {
+		text := string(s.text)
+		for _, rule := range never {
+			if !slices.ContainsFunc(rule.words, func(w string) bool { return strings.Contains(text, w) }) {
+				continue
+			}
+			for n, line := range strings.Split(text, "\n") {
 				if rule.text.MatchString(line) {
 					t.Errorf("%s:%d: %s: %s", s.path, n+1, rule.what, strings.TrimSpace(line))
 				}
