@@ -286,7 +286,7 @@ func TestFunnelCancelRace(t *testing.T) {
 		}
 	})
 	all.Wait()
-	t.Run("34 cancels hit their own client", func(t *testing.T) {
+	t.Run("34 pitfall-29 cancels hit their own client", func(t *testing.T) {
 		if n := strings.Count(victim.String(), "57014"); n == 0 || asked == 0 {
 			t.Errorf("%d of 150 queries were cancelled, and the stranger asked %d times: nothing is shown", n, asked)
 		}
@@ -342,7 +342,7 @@ func (w *slowCancels) funnel(t *testing.T, more ...string) (s *real.Sluice, addr
 
 // TestFunnelCancelLate holds cancel requests up on their way to the server.
 func TestFunnelCancelLate(t *testing.T) {
-	t.Run("34 a server is kept back until the cancel is over", func(t *testing.T) {
+	t.Run("34 pitfall-29 a server is kept back until the cancel is over", func(t *testing.T) {
 		w := newSlowCancels(t, postgres(t, 0).Addr)
 		_, addr := w.funnel(t)
 		c, next, op := speaker(t, addr), speaker(t, addr), operator(t, addr)
