@@ -554,3 +554,19 @@ func TestWhyDenied(t *testing.T) {
 		t.Errorf("without a certificate: %v", err)
 	}
 }
+
+// TestGateNameLimit: a name that nobody can have is not asked for, and does not get into a log.
+func TestGateNameLimit(t *testing.T) {
+	fits, long := strings.Repeat("n", maxNameAsked), strings.Repeat("n", maxNameAsked+1)
+	for _, tt := range []struct{ user, database, want string }{
+		{fits, fits, "op=Identify"},
+		{long, "shop", "op=Close client=E(54000)"},
+		{"ann", long, "op=Close client=E(54000)"},
+		{long, "", "op=Close client=E(54000)"},
+	} {
+		v := visitScript{script: "> START(user," + tt.user + ",database," + tt.database + ") " + tt.want}.hold(t, whole)
+		if err := v.gate.Refusal(); err != nil && strings.Contains(err.Error(), "nnn") {
+			t.Errorf("%v", err)
+		}
+	}
+}
