@@ -127,17 +127,28 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	return 0, codec.NeedBytes, h.ask(reply)
 }
 
+// nameTaken is the name by which a server says what is wrong with a Parse whose name is taken.
+const nameTaken = namePrefix + "taken"
+
 // parseAgain acts on a Parse with a name that is taken. The server itself has to say so, or whatever
-// else is wrong with it: the old statement's name is prepared a second time.
+// else is wrong with it: the name that it gets is taken by a statement of Sluice's own, without a text.
 func (g *guest) parseAgain(r *request, old *named, name []byte, next int) (codec.Need, error) {
-	st, need, err := g.ready(old, r)
-	if need != codec.NeedBytes || err != nil {
-		return need, err
+	h := g.host
+	if !h.sure(old.batch) {
+		return g.wait(old.batch), nil
 	}
 	if len(name) > keySize {
 		old = &named{name: string(name)} // the server speaks of it by the name it was given
 	}
 	g.enterGroup(nil)
-	g.rename(r, 'P', headerSize, next, st.name)
-	return codec.NeedBytes, g.host.ask(debt{Code: oweParse, Ref: owing{named: old, st: st}, Flag: flagTaken})
+	r.s.cut(r.at)
+	out := appendClose(r.s.t.Server.Begin(), 'S', nameTaken)
+	r.s.t.Server.End(appendParse(out, nameTaken, "\x00\x00\x00"))
+	for _, code := range []byte{oweClose, oweParse} {
+		if err := h.ask(debt{Act: codec.OwedSwallow, Code: code}); err != nil {
+			return codec.NeedBytes, err
+		}
+	}
+	g.rename(r, 'P', headerSize, next, nameTaken)
+	return codec.NeedBytes, h.ask(debt{Code: oweParse, Ref: owing{named: &named{name: old.name}}, Flag: flagTaken})
 }

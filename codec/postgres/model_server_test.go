@@ -242,6 +242,9 @@ func (m *modelServer) statements(list []string) {
 
 // prepare parses a statement.
 func (m *modelServer) prepare(text string) (st modelStmt, e *modelError) {
+	if text == "" {
+		return st, nil
+	}
 	if verb := strings.Fields(text)[0]; verb == "broken" || verb == "prepare" && len(strings.Fields(text)) < 4 {
 		return st, &modelError{"42601", "syntax error"}
 	}
