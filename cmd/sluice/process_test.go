@@ -16,6 +16,10 @@ import (
 	"time"
 )
 
+// patience is how long a test waits for what must happen; a busy machine is slow, and may stand still for
+// seconds.
+const patience = 2 * time.Minute
+
 // binary is the program under test, built once.
 var binary string
 
@@ -80,7 +84,7 @@ func (r *running) signal(s os.Signal) {
 // says waits until the program has said that.
 func (r *running) says(words string) {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(r.said(), words); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !strings.Contains(r.said(), words); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			r.t.Fatalf("it never said %q:\n%s", words, r.said())
 		}
@@ -92,7 +96,7 @@ func (r *running) exits(code int) {
 	r.t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatalf("it does not end:\n%s", r.said())
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
@@ -145,7 +149,7 @@ func file(t *testing.T, text string) string {
 func config(admin, listen, backend, extra string) string {
 	return fmt.Sprintf(`
 [engine]
-shutdown-timeout = "20s"
+shutdown-timeout = "2m"
 [admin]
 listen = %q
 %s
@@ -154,6 +158,9 @@ name = "c"
 protocol = "tcp"
 discovery = "static"
 backends = [{ addr = %q }]
+connect-timeout = "2m"
+retry-timeout = "2m"
+health.timeout = "2m"
 [[listener]]
 name = "in"
 listen = %q
@@ -169,7 +176,7 @@ func talk(t *testing.T, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	got := make([]byte, 4)
 	if _, err := c.Write([]byte("ping")); err != nil {
 		t.Fatal(err)
@@ -297,7 +304,7 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	_ = ln.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = ln.SetReadDeadline(time.Now().Add(patience))
 	heard := func(words ...string) {
 		t.Helper()
 		b := make([]byte, 1024)
