@@ -152,7 +152,7 @@ func preparedLong() []pgCase {
 	sync := wire.Sync()
 	text := func(n int) string { return "select $1::int + 1 /*" + strings.Repeat("x", max(0, n-23)) + "*/" }
 	all := []pgCase{
-		{name: "04 a statement longer than the buffer", want: []string{`"\x00\x01\x00\x00\x00\x0242"`}, client: batches(
+		{name: "04 a statement longer than the buffer", long: true, want: []string{`"\x00\x01\x00\x00\x00\x0242"`}, client: batches(
 			wire.Join(wire.Parse("st", text(5000)), sync), "Z", wire.Join(run("st", "41"), sync), "Z",
 			wire.Join(wire.Parse("", text(5000)), run("", "1"), sync), "Z", wire.Join(wire.Parse("x", text(5001)), run("x", "1"), run("st", "1"), sync), "Z")},
 		{name: "04 a statement much longer than the buffer", long: true, want: []string{`"\x00\x01\x00\x00\x00\x0242"`}, client: batches(
@@ -160,13 +160,13 @@ func preparedLong() []pgCase {
 		{name: "04 a statement too long to be shared", long: true, want: []string{`"\x00\x01\x00\x00\x00\x0242"`, "26000"}, client: batches(
 			wire.Join(wire.Parse("st", text(1_100_000)), sync), "Z", wire.Join(run("st", "41"), sync), "Z", wire.Join(wire.Parse("st", "select 1"), sync), "Z",
 			wire.Join(wire.Close('S', "st"), sync), "Z", wire.Join(run("st", "41"), sync), "Z", wire.Query("discard all"), "Z", wire.Query("select 1"), "Z")},
-		{name: "05 parameters longer than the buffer", want: []string{`"\x00\x01\x00\x00\x00\x045000"`}, client: batches(
+		{name: "05 parameters longer than the buffer", long: true, want: []string{`"\x00\x01\x00\x00\x00\x045000"`}, client: batches(
 			wire.Join(wire.Parse("st", "select length($1)"), sync), "Z", wire.Join(run("st", strings.Repeat("p", 5000)), sync), "Z",
 			wire.Join(wire.Extended("select length($1), $1 = $2", strings.Repeat("p", 4000), strings.Repeat("p", 4000)), sync), "Z")},
 		{name: "05 parameters much longer than the buffer", long: true, want: []string{"1000000"}, client: batches(
 			wire.Join(wire.Parse("st", "select length($1) + $2::int"), sync), "Z",
 			wire.Join(run("st", strings.Repeat("p", 999_999), "1"), run("st", strings.Repeat("q", 70_000), "2"), sync), "Z")},
-		{name: "07 a long statement while settings change", client: func(c *wire.PG, _ lane) {
+		{name: "07 a long statement while settings change", long: true, client: func(c *wire.PG, _ lane) {
 			c.Login("TimeZone", "Europe/Oslo", "application_name", strings.Repeat("n", 60), "search_path", "public, pg_catalog")
 			for i := range 4 {
 				name := fmt.Sprint("st", i)
@@ -178,7 +178,7 @@ func preparedLong() []pgCase {
 			}
 			c.End()
 		}, want: []string{"Europe/Oslo", "Etc/GMT+3"}},
-		{name: "14 a name longer than the buffer", want: []string{`"\x00\x01\x00\x00\x00\x0242"`, "E 4101 bytes"}, client: func(c *wire.PG, _ lane) {
+		{name: "14 a name longer than the buffer", long: true, want: []string{`"\x00\x01\x00\x00\x00\x0242"`, "E 4101 bytes"}, client: func(c *wire.PG, _ lane) {
 			name := strings.Repeat("name", 1000)
 			c.Login()
 			c.Ask("Z", wire.Parse(name, text(30)), sync)
@@ -189,7 +189,7 @@ func preparedLong() []pgCase {
 			c.Ask("Z", wire.Close('S', name), run(name, "41"), sync)
 			c.End()
 		}},
-		{name: "14 the name of a portal longer than the buffer", want: []string{"s \"\"", "E 4288 bytes"}, client: func(c *wire.PG, _ lane) {
+		{name: "14 the name of a portal longer than the buffer", long: true, want: []string{"s \"\"", "E 4288 bytes"}, client: func(c *wire.PG, _ lane) {
 			name := strings.Repeat("portal", 700)
 			c.Login()
 			c.Ask("Z", wire.Parse("st", "select * from generate_series(1, $1)"), wire.Bind(name, "st", "3"), wire.Describe('P', name), wire.Execute(name, 2),
