@@ -90,6 +90,7 @@ type host struct {
 	blind    bool      // the look behind the last command has failed
 	next     *settings // that a change on its way will bring
 	changing bool
+	tries    int    // times that it was cut short
 	ownError string // what went wrong with a Query of Sluice's own: the message
 
 	started bool // something of the guest's has been sent to the server

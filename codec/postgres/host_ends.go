@@ -2,11 +2,29 @@ package postgres
 
 import "sluice/codec"
 
-// Reset runs the statement that wipes the session's state. Nothing is taken to have outlived it.
+// Reset runs the statement that wipes the session's state. No prepared statement is taken to have outlived
+// it, and no setting if it says so.
 func (h *host) Reset(query string, t *codec.Turn) {
 	h.write(oweOwn, 0, query, t)
-	h.settings = nil
+	if wipesSettings([]byte(query)) {
+		h.settings = nil
+	}
 	h.distrust()
+}
+
+// wipesSettings tells whether RESET ALL or DISCARD ALL is among the statements of a text.
+func wipesSettings(text []byte) bool {
+	s := sqlScanner{text: text}
+	for first := true; ; {
+		t := s.next()
+		switch {
+		case t.kind == tokenEnd || t.kind == tokenUnsure:
+			return false
+		case first && (s.is(t, "reset") || s.is(t, "discard")) && s.is(s.next(), "all"):
+			return true
+		}
+		first = t.kind == tokenSemicolon
+	}
 }
 
 // Check has the server show that it is alive.

@@ -1,6 +1,10 @@
 package postgres
 
-import "sluice/codec"
+import (
+	"strings"
+
+	"sluice/codec"
+)
 
 // settle is called when nothing is owed any more. If a transaction is over in which the session's state
 // may have changed, the server is asked for it; if it is not what the client is to have, it is changed.
@@ -67,11 +71,28 @@ func (h *host) ownDone(d debt, t *codec.Turn) {
 	}
 }
 
+// patience is the number of times that a change of settings is tried which is cut short.
+const patience = 3
+
+// patient is how a change of settings is not cut short: the time-out in force is still the last client's.
+var patient = newSettings([]setting{{"statement_timeout", "0"}})
+
 // changed takes the end of a change of settings.
 func (h *host) changed(said string, t *codec.Turn) {
 	to := h.next
 	h.next, h.changing = nil, false
 	g := h.guest
+	if said != "" && g != nil && !h.gone && h.tries < patience && strings.Contains(said, "\x00C57014\x00") {
+		h.tries++
+		h.change(patient.over(h.settings), t)
+		return
+	}
+	if said == "" && h.tries > 0 && g != nil && !h.gone && !sameSettings(to, g.settings) {
+		h.settings = to
+		h.change(g.settings, t)
+		return
+	}
+	h.tries = 0
 	if said != "" {
 		if g != nil {
 			g.refused(codec.Error{Cond: codec.ProtocolError, Text: "the session's settings were refused by the server", Raw: said})

@@ -171,6 +171,14 @@ func (p *play) line(line string) {
 		p.host.cfg = &codec.OpenerConfig{PreparedMax: int(rest[0] - '0')}
 	case "login":
 		p.login(line, rest)
+	case "reset", "check":
+		p.open()
+		if verb == "reset" {
+			p.host.Reset(rest, &p.turn)
+		} else {
+			p.host.Check(rest, &p.turn)
+		}
+		p.turn.Flush()
 	case "forget":
 		p.host.Forget()
 	case "abandon":
