@@ -214,6 +214,18 @@ func (h *Hub) turn() {
 	}
 }
 
+// Channels is the number of channels that somebody listens to.
+func (h *Hub) Channels() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.channels {
+		if len(c.sinks) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // dispatch hands a notification to those who want it.
 func (h *Hub) dispatch(from uint32, channel, payload string) {
 	h.mu.Lock()

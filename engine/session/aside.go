@@ -173,8 +173,10 @@ func (s *Session) listenElsewhere() {
 	}
 	n.from = spec.hubKey()
 	hub := s.p.hubOf(spec)
-	for channel, sub := range n.channels {
-		stop := sub.cancel
+	for channel, old := range n.channels {
+		stop := old.cancel
+		sub := &subscription{stop} // another one: what is under way for the old one comes too late
+		n.channels[channel] = sub
 		go func() {
 			stop()
 			cancel, err := hub.Subscribe(channel, n.take)

@@ -31,6 +31,7 @@ type poolSpec struct {
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
 	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
 	opened  atomic.Bool                  // there was a server connection once
+	warned  atomic.Int64                 // engine.Nano at which it was logged last that none can be opened; 0: never
 	back    atomic.Int64                 // when its backend was last seen to have come back
 	warm    atomic.Bool                  // the configuration has it opened ahead of its first client
 	dropped atomic.Bool                  // nobody is to use it any more

@@ -3,6 +3,9 @@ package session
 import (
 	"errors"
 	"fmt"
+	"time"
+
+	"go.uber.org/zap"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -117,6 +120,20 @@ func (sc *serverConn) isOpen() {
 	sc.home.part.Connected(&sc.Entry)
 }
 
+// warnEvery is how often a pool says that it can't open server connections.
+const warnEvery = time.Minute
+
+// warn logs that no server connection could be opened, now and then.
+func (spec *poolSpec) warn(err error) {
+	now, last := engine.Nano(), spec.warned.Load()
+	if last != 0 && asDuration(now-last) < warnEvery || !spec.warned.CompareAndSwap(last, max(now, 1)) {
+		return
+	}
+	spec.p.log.Warn("a server connection could not be opened", zap.String("listener", spec.fe),
+		zap.String("database", spec.dbName), zap.String("user", spec.user),
+		zap.String("backend", spec.backend.Addr()), zap.Error(err))
+}
+
 // openFailed tells the pool that there is no connection.
 func (sc *serverConn) openFailed(err error) {
 	if sc.state != connOpening {
@@ -138,6 +155,7 @@ func (sc *serverConn) openFailed(err error) {
 	if !errors.As(err, &own) || own.Cond != codec.AuthDenied {
 		sc.home.spec.backend.Suspect()
 	}
+	sc.home.spec.warn(err)
 	sc.home.forget(sc)
 	sc.home.part.ConnectFailed(&sc.Entry, err)
 }
