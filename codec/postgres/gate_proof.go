@@ -110,7 +110,7 @@ func (g *gate) Work() {
 	}
 	if d.method == codec.AuthClear {
 		// Not kept yet: nobody knows whether this is anybody's password.
-		d.keys = deriveKeys(d.given, d.verifier.salt, d.verifier.iterations)
+		d.keys = deriveInTurn(d.given, d.verifier.salt, d.verifier.iterations)
 		return
 	}
 	d.keys = derived.derive(d.derive, d.verifier.salt, d.verifier.iterations)

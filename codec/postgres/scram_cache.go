@@ -3,6 +3,7 @@ package postgres
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -46,6 +47,17 @@ func derivationOf(password string, salt []byte, iterations int) derivation {
 	return derivation(h.Sum(nil))
 }
 
+// deriving has a place for each derivation that is under way, over all loops: half of the processors, so that
+// a storm of logins leaves the loops the rest.
+var deriving = make(chan struct{}, max(1, runtime.NumCPU()/2))
+
+// deriveInTurn is deriveKeys when there is a place for it. It is not for a loop.
+func deriveInTurn(password string, salt []byte, iterations int) scramKeys {
+	deriving <- struct{}{}
+	defer func() { <-deriving }()
+	return deriveKeys(password, salt, iterations)
+}
+
 // look returns the keys if they are at hand.
 func (c *keyCache) look(password string, salt []byte, iterations int) (keys scramKeys, ok bool) {
 	d := derivationOf(password, salt, iterations)
@@ -61,7 +73,7 @@ func (c *keyCache) look(password string, salt []byte, iterations int) (keys scra
 // derive returns the keys and keeps them. It may take long: not for a loop.
 func (c *keyCache) derive(password string, salt []byte, iterations int) scramKeys {
 	return c.fill(password, salt, iterations, func() scramKeys {
-		return deriveKeys(password, salt, iterations)
+		return deriveInTurn(password, salt, iterations)
 	})
 }
 

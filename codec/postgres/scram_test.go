@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	judge "github.com/xdg-go/scram"
 
@@ -236,6 +238,37 @@ func TestOneDerivationForManyLogins(t *testing.T) {
 	if worked != 1 {
 		t.Errorf("%d derivations", worked)
 	}
+}
+
+// TestDerivationsTakeTurns: no more run at one time than there are places, whoever asks for them.
+func TestDerivationsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		places := deriving
+		defer func() { deriving = places }()
+		deriving = make(chan struct{}, 2)
+		verifier := scramVerifier{salt: []byte("salt of turns"), iterations: 1}
+		clear := &gate{dialog: dialog{method: codec.AuthClear, working: true, given: "no", verifier: verifier}}
+		known := &gate{dialog: dialog{method: codec.AuthSCRAM, working: true, derive: "pw of turns", verifier: verifier}}
+		server := &opener{cfg: &codec.OpenerConfig{Secret: codec.Secret{Password: "another"}}, working: true,
+			scram: scramClient{salt: verifier.salt, iterations: 1}}
+
+		deriving <- struct{}{}
+		deriveInTurn("pw", verifier.salt, 1) // there is a place
+		deriving <- struct{}{}
+		var done atomic.Int32
+		for _, work := range []func(){clear.Work, known.Work, server.Work} {
+			go func() { work(); done.Add(1) }()
+		}
+		synctest.Wait()
+		if n := done.Load(); n != 0 {
+			t.Errorf("%d were done without a place", n)
+		}
+		<-deriving
+		synctest.Wait()
+		if n := done.Load(); n != 3 || clear.dialog.keys == (scramKeys{}) || known.dialog.keys == (scramKeys{}) || server.keys == (scramKeys{}) {
+			t.Errorf("%d of 3 were done when there was a place", n)
+		}
+	})
 }
 
 // TestClearPasswordIsDerivedOnce keeps the keys of a clear password that was right, and never those of
