@@ -52,7 +52,7 @@ func (g gateOf) Special() codec.Param    { return codec.Param{} }
 // of settings may come at other places: there, the last word counts.
 func TestModel(t *testing.T) {
 	seeds := 1500
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		seeds = 200
 	}
 	for seed := range seeds {
