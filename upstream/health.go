@@ -198,11 +198,17 @@ func dialOne(ctx context.Context, ip net.IPAddr, port, shares int) (netpoll.Conn
 	}
 	to := &netpoll.TCPAddr{TCPAddr: net.TCPAddr{IP: ip.IP, Port: port, Zone: ip.Zone}}
 	conn, err := netpoll.DialTCP(ctx, network, nil, to)
+	if errors.Is(err, netpoll.ErrConnClosed) {
+		err = &net.OpError{Op: "dial", Net: network, Addr: to, Err: errNotAccepted} // netpoll v0.7.2 does not keep connect's error
+	}
 	if err != nil {
 		return nil, err // not conn, which is a nil pointer in an interface that is not nil
 	}
 	return conn, nil
 }
+
+// errNotAccepted is what comes of a connect at whose address nobody listens, or that is ended at once.
+var errNotAccepted = errors.New("the connection was refused")
 
 // send writes p, if there is something in it.
 func send(conn netpoll.Connection, p []byte) error {

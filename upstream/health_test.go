@@ -155,6 +155,17 @@ func TestDialByName(t *testing.T) {
 	}
 }
 
+// TestNobodyListens: an operator reads what happened, and not what netpoll makes of it.
+func TestNobodyListens(t *testing.T) {
+	s := startServer(t, silence)
+	addr := s.addr()
+	s.stop()
+	err := probe(t.Context(), addr, &listener{}, patience)
+	if want := "dial tcp " + addr + ": the connection was refused"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestAnswerLimit reaches the limit of what a backend may say in a check.
 func TestAnswerLimit(t *testing.T) {
 	s := startServer(t, func(c net.Conn) {
