@@ -232,7 +232,7 @@ func TestCompressedClose(t *testing.T) {
 			f.Close() // twice does no harm
 		}
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}
