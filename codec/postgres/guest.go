@@ -217,6 +217,10 @@ func (g *guest) rest(s *source, from, to int) {
 			}
 		}
 		g.drop, g.scan, g.later = false, false, false
+		if h := g.host; h != nil && h.owed.Len() == 0 && !g.group { // data behind a COPY that has failed
+			s.cut(to)
+			h.settle(s.t)
+		}
 	}
 }
 
