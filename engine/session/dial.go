@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sluice/codec"
@@ -170,6 +171,19 @@ func (s *Session) dropBackend() {
 	}
 }
 
+// noServer is what a client is told for which there is no backend, and what the log is, for the router's
+// reason.
+func noServer(why string) (told string, cause error) {
+	switch why {
+	case "role", "no backends":
+		told = "no server of the wanted role is configured"
+		return told, errors.New(told)
+	case "health":
+		return "no server is available", errors.New("all backends are down")
+	}
+	return "no server is available", errors.New("no backend can be had")
+}
+
 // noBackend ends a login for which no backend could be had.
 func (s *Session) noBackend(why string) {
 	in := s.in
@@ -177,17 +191,14 @@ func (s *Session) noBackend(why string) {
 		s.step(in.m.Refused())
 		return
 	}
-	text := "no server is available"
-	switch {
-	case in.dial.reason == codec.TLSFailed:
+	text, cause := noServer(why)
+	if in.dial.reason == codec.TLSFailed {
 		text = "TLS with the server failed"
-	case why == "role" || why == "no backends":
-		text = "no server of the wanted role is configured"
 	}
 	err := in.dial.last
 	e := codec.Error{Cond: in.dial.reason, Text: text}
 	if err == nil {
-		err = e
+		err = cause
 	}
 	s.refuse(NoBackend, e, err)
 }

@@ -152,7 +152,8 @@ func (s *Session) findBackend() {
 			s.pause(s.findBackend)
 			return
 		}
-		s.refuse(NoBackend, codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
+		text, cause := noServer(why)
+		s.refuse(NoBackend, codec.Error{Cond: codec.NoBackend, Text: text}, cause)
 		return
 	}
 	s.backend, sh.since = b, 0

@@ -98,3 +98,17 @@ func testPoolsInVain(t *testing.T, atLeast int) {
 		return homes+shelves+len(s.pools.specs)+len(s.pools.epoch)+len(s.pools.group.Pools()) == 0
 	})
 }
+
+// TestNoServer: the log says what is the matter, and the client no more than it has to know.
+func TestNoServer(t *testing.T) {
+	for why, want := range map[string][2]string{
+		"health":      {"no server is available", "all backends are down"},
+		"tried":       {"no server is available", "no backend can be had"},
+		"role":        {"no server of the wanted role is configured", "no server of the wanted role is configured"},
+		"no backends": {"no server of the wanted role is configured", "no server of the wanted role is configured"},
+	} {
+		if told, cause := noServer(why); told != want[0] || cause.Error() != want[1] {
+			t.Errorf("%s: %q, %q", why, told, cause)
+		}
+	}
+}
