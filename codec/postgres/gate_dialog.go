@@ -188,7 +188,10 @@ type denied struct {
 	why, database string
 }
 
-func (e denied) Error() string { return fmt.Sprintf("%v: %s (database %q)", e.told, e.why, e.database) }
+func (e denied) Error() string {
+	told := cutText([]byte(e.told.Error()), maxMessageText)
+	return fmt.Sprintf("%s: %s (database %q)", told, e.why, e.database)
+}
 func (e denied) Unwrap() error { return e.told }
 
 // why says what the proof lacks. name is that of the client's certificate.

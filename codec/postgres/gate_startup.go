@@ -9,10 +9,6 @@ import (
 	"sluice/codec"
 )
 
-// maxNameAsked bounds the names of a user and of a database, in bytes: who asks has proved nothing, and
-// they go into the log. Chosen: what a user list may hold. Servers cut theirs at maxName.
-const maxNameAsked = 255
-
 // begin takes the StartupMessage.
 func (g *gate) begin(packet []byte) codec.Op {
 	params, ok := parseParams(packet)
@@ -54,10 +50,6 @@ func (g *gate) begin(packet []byte) codec.Op {
 	}
 	if g.database == "" {
 		g.database = g.user
-	}
-	if max(len(g.user), len(g.database)) > maxNameAsked {
-		return g.refuse(codec.Error{Cond: codec.LimitOfClient,
-			Text: fmt.Sprintf("the name of a user or database is longer than %d bytes", maxNameAsked)})
 	}
 	g.agree(binary.BigEndian.Uint16(packet[6:]), unknown)
 	g.stage = gateIdentify
