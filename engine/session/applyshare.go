@@ -15,11 +15,7 @@ import (
 )
 
 // applySharing puts in force what concerns shared server connections. The caller has the lock.
-func (p *Proxy) applySharing(setup *Setup, removed []*Frontend) {
-	p.applyCaps(setup)
-	for _, fe := range p.frontends {
-		fe.applyAsk(p)
-	}
+func (p *Proxy) applySharing(removed []*Frontend) {
 	for _, fe := range removed {
 		if ask := fe.ask.Swap(nil); ask != nil {
 			ask.Close()
@@ -81,23 +77,28 @@ func (p *Proxy) applyCaps(setup *Setup) {
 	})
 }
 
-// applyAsk makes what looks users up at the servers, if the listener wants that.
-func (fe *Frontend) applyAsk(p *Proxy) {
-	set := fe.set.Load()
-	old := fe.ask.Load()
+// askFor returns what looks users up at the servers by those settings, nil if they want no such thing. It is
+// the present one if that will do.
+func (fe *Frontend) askFor(p *Proxy, set *Settings) *upstream.AuthQuery {
 	if set.Sharing == nil || set.Sharing.Ask.Query == "" {
-		if old != nil {
-			fe.ask.Store(nil)
-			old.Close()
-		}
-		return
+		return nil
 	}
-	if old != nil && fe.asked == set.Sharing.Ask && fe.askedOf == set.cluster {
-		return
+	if old := fe.ask.Load(); old != nil && fe.asked == set.Sharing.Ask && fe.askedOf == set.cluster {
+		return old
 	}
 	fe.asked, fe.askedOf = set.Sharing.Ask, set.cluster
-	fe.ask.Store(upstream.NewAuthQuery(set.cluster, set.want(), set.Sharing.Ask, p.log))
-	if old != nil {
+	return upstream.NewAuthQuery(set.cluster, set.want(), set.Sharing.Ask, p.log)
+}
+
+// put has the frontend work by other settings. No client meets settings without what they need.
+func (fe *Frontend) put(p *Proxy, set *Settings, k *sockets) {
+	old, ask := fe.ask.Load(), fe.askFor(p, set)
+	if ask != nil {
+		fe.ask.Store(ask)
+	}
+	k.install(fe, set)
+	fe.ask.Store(ask)
+	if old != nil && old != ask {
 		old.Close()
 	}
 }

@@ -129,9 +129,10 @@ func (p *Proxy) Apply(setup Setup) error {
 	}
 	p.limits.Store(&limits)
 	gone := p.applyClusters(setup.Clusters)
+	p.applyCaps(&setup)
 	removed := p.applyFrontends(setup.Frontends, socks)
 	gone = append(gone, p.dropClusters(setup.Clusters)...)
-	p.applySharing(&setup, removed)
+	p.applySharing(removed)
 	p.leaveBackends(gone, limits.LeaveTimeout)
 	p.leaveFrontends(removed, limits.LeaveTimeout)
 	return nil
@@ -199,7 +200,7 @@ func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend
 			fe = &Frontend{p: p, name: set.Name}
 			p.frontends[set.Name] = fe
 		}
-		k.install(fe, &set)
+		fe.put(p, &set, k)
 	}
 	for name, fe := range p.frontends {
 		if !wanted[name] {
