@@ -47,17 +47,19 @@ type guest struct {
 	startup  *settings // the client's own, from its login
 	settings *settings // those in force for it
 	custom   customNames
-	suspect  words  // what has to be looked at when the transaction is over
-	pins     words  // what binds the session to its host
-	blind    bool   // the last look has failed
-	batch    uint64 // number of the last batch on the hosts so far
-	parses   uint64 // Parse messages of the client
-	binds    uint64 // Bind messages of the client
-	large    bool   // a statement that is not shared is on the host: as the unnamed one
-	unsure   bool   // settings may have changed in this transaction: settings is not to be relied on
-	hold     bool   // the client's own startup settings may have to be put back: it has to wait
-	back     bool   // it will have to behind the next Sync
-	heldBy   uint64 // the batch for which it has to wait
+	suspect  words // what has to be looked at when the transaction is over
+	changes  changes
+	portal   namedChange // what the unnamed portal does; no name: not known
+	pins     words       // what binds the session to its host
+	blind    bool        // the last look has failed
+	batch    uint64      // number of the last batch on the hosts so far
+	parses   uint64      // Parse messages of the client
+	binds    uint64      // Bind messages of the client
+	large    bool        // a statement that is not shared is on the host: as the unnamed one
+	unsure   bool        // settings may have changed in this transaction: settings is not to be relied on
+	hold     bool        // the client's own startup settings may have to be put back: it has to wait
+	back     bool        // it will have to behind the next Sync
+	heldBy   uint64      // the batch for which it has to wait
 
 	await    uint64 // NeedTurn: the batch of the host that has to be over
 	forsaken bool   // the answer to NeedSame

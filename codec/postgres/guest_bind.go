@@ -16,6 +16,9 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 	if next == 0 {
 		return g.moreOfNames(r)
 	}
+	if at == headerSize+1 {
+		g.portal = namedChange{}
+	}
 	n := g.find(name)
 	switch {
 	case g.cfg.Lasting:

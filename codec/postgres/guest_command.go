@@ -399,6 +399,9 @@ func (g *guest) bound(r *request, st *stmt, at int) (more int, need codec.Need) 
 	if w&wordParams != 0 {
 		g.custom.addParams(r.m[at:])
 	}
+	if r.m[headerSize] == 0 {
+		g.portal = plainChange([]byte(st.text()))
+	}
 	return 0, codec.NeedBytes
 }
 

@@ -23,6 +23,8 @@ func (g *guest) Attach(hh codec.Host, t *codec.Turn) codec.Need {
 // settled.
 func (g *guest) join(h *host) {
 	g.host, h.guest, h.shelf = h, g, g.shelf
+	g.changes.clear()
+	g.portal = namedChange{}
 	h.early = h.early[:0]
 	h.started, h.gone = false, false
 	h.dropRecord()
@@ -60,7 +62,7 @@ func (g *guest) Ready() bool {
 }
 
 // busyOwn tells that settings are being changed or looked at.
-func (h *host) busyOwn() bool { return h.changing || h.looked&wordSettings != 0 }
+func (h *host) busyOwn() bool { return h.changing || h.looked&(wordSettings|wordNamed) != 0 }
 
 // refused takes the server's refusal of the client's settings.
 func (g *guest) refused(e codec.Error) {

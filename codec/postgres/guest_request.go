@@ -65,8 +65,11 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 	case 'D', 'C':
 		return g.describeOrClose(typ, r)
 	}
+	if len(r.m) == headerSize && g.portal.name != "" {
+		return headerSize + 1, codec.NeedBytes, nil // the portal's name begins there
+	}
 	g.enterGroup(nil)
-	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute}) // 'E'
+	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute, Flag: g.executes(r)}) // 'E'
 }
 
 // function acts on a FunctionCall.
@@ -313,6 +316,7 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 		d.Flag = flagCalm
 		g.unsure = true
 	case maySurvey(text, set):
+		d.Flag = g.changeSent(plainChange(text))
 		v, err := g.expose(text, r)
 		if err != nil {
 			return 0, codec.NeedBytes, err

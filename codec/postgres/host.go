@@ -38,12 +38,15 @@ const (
 	flagGroup   byte = 1 << iota // a group of extended messages without a Sync ends with it
 	flagUnnamed                  // it is about the unnamed statement
 	flagTaken                    // a Parse that must fail
-	flagStale                    // a Close of a statement that is made anew
+	flagStale                    // a Close of a statement that is made anew; of others: flagNamed
 	flagEvict                    // a Close of a statement that makes room
 	flagCalm                     // its tag says nothing of the session's state
 	flagInstead                  // an error is told in place of that of the Query behind
 	flagSoft                     // a statement of Sluice's own that may fail
 )
+
+// flagNamed is a plain SET or RESET: what it changes is among the guest's changes.
+const flagNamed = flagStale
 
 // Limits of what a host gathers of one message, in bytes. Longer ones pass by unread.
 const (

@@ -22,6 +22,9 @@ func (h *host) failure(t *codec.Turn) error {
 		h.ending = true
 		h.said = append(appendHeader(nil, msgError, len(h.body)), h.body...)
 	}
+	if h.guest != nil {
+		h.guest.changes.rough = true
+	}
 	if h.owed.Len() == 0 {
 		if h.guest != nil && !h.gone && h.fate == fateKeep {
 			h.tellError(owing{}, t)

@@ -16,16 +16,15 @@ func (h *host) settle(t *codec.Turn) {
 	case h.doubt > 0 && (h.gone || g != nil && !g.group && g.left == 0):
 		h.write(oweProbe, 0, "", t)
 	case g == nil || h.tx != codec.TxIdle || g.group || g.left > 0 || g.fail != nil || g.introErr != nil || g.cfg.Lasting || h.failed != nil:
-	case g.suspect&wordLook != 0:
-		if !h.blind {
-			h.look(t, g.suspect&wordLook)
-			return
-		}
+	case g.suspect&wordLook != 0 && h.blind:
 		g.hold = false
+	case g.suspect&wordLook != 0 && h.lookDue() != 0:
+		h.look(t, g.suspect&wordLook)
 	case !sameSettings(h.settings, g.settings):
 		h.change(g.settings, t)
 	default:
 		g.unsure, g.hold = false, false
+		g.changes.clear()
 		h.news(t)
 	}
 }
@@ -37,8 +36,12 @@ func (h *host) look(t *codec.Turn, w words) {
 	g.suspect &^= w | wordUnsure // what comes behind the look is for the next one
 	g.unsure = g.unsure || w&wordSettings != 0
 	h.looked = w
-	h.looking.start(w, &g.custom)
-	h.write(oweLook, 0, string(appendLook(nil, w, &g.custom)), t)
+	names := &g.custom
+	if w&wordNamed != 0 {
+		names = &customNames{list: h.unknown()}
+	}
+	h.looking.start(w, names)
+	h.write(oweLook, 0, string(appendLook(nil, w, names)), t)
 }
 
 // change gives the session other settings, all of them or none.
@@ -143,6 +146,7 @@ func (h *host) seen(said string) {
 			return
 		}
 		g.blind, h.blind = true, true
+		g.changes.rough = true
 		g.suspect |= w
 		return
 	}
@@ -152,9 +156,13 @@ func (h *host) seen(said string) {
 	if g.custom.isFull() {
 		g.pins |= wordUnsure
 	}
+	if w&wordNamed != 0 {
+		h.takeChanges(res.named)
+	}
 	if w&wordSettings == 0 {
 		return
 	}
+	g.changes.clear()
 	h.settings = res.settings
 	g.unsure = false
 	if g.intro == nil {

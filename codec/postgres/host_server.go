@@ -447,7 +447,11 @@ func (h *host) status(t *codec.Turn) error {
 	out := h.client(t)
 	out.End(appendStatus(out.Begin(), p))
 	if !g.cfg.Lasting && h.owed.Len() > 0 {
-		g.suspect |= wordSettings
+		if g.changes.tell(p.Name) {
+			g.suspect |= wordNamed
+		} else {
+			g.suspect |= wordSettings
+		}
 		g.unsure = true
 	}
 	return nil
@@ -476,6 +480,14 @@ func (h *host) tagged(flag byte) {
 		tag = tag[:n-1]
 	}
 	if flag&flagCalm != 0 {
+		return
+	}
+	if len(g.changes.list) > 0 && string(tag) == "ROLLBACK" {
+		g.changes.rough = true
+	}
+	if flag&flagNamed != 0 && (string(tag) == "SET" || string(tag) == "RESET") {
+		g.suspect |= wordNamed
+		g.unsure = true
 		return
 	}
 	if w := tagWords(tag, g.pins); w != 0 {

@@ -13,9 +13,9 @@ import "strconv"
 // https://www.postgresql.org/docs/current/views-overview.html.
 //
 // Each section has its price, in microseconds beyond the 40 of the smallest query (PostgreSQL 15, two
-// cores that others use too): settings 1,360, with names of the client's own 2,240; locks 130; temporary
-// things 25; cursors 40; prepared statements 105; channels 10. So only those that are called for are
-// asked.
+// cores that others use too): settings 1,360, with names of the client's own 2,240; one setting by its
+// name 10; locks 130; temporary things 25; cursors 40; prepared statements 105; channels 10. So only those
+// that are called for are asked.
 
 // What a row of a look is about.
 const (
@@ -39,11 +39,13 @@ const (
 const (
 	sqlHex     = "pg_catalog.encode(pg_catalog.convert_to("
 	sqlHexDone = ",pg_catalog.getdatabaseencoding()),'hex')"
+	// sqlValue is a setting's value with its unit, as current_setting and ParameterStatus have it.
+	sqlValue = "pg_catalog.current_setting(s.name)"
 
-	sqlSettings = "'S'::pg_catalog.text,s.name," + sqlHex + "s.setting" + sqlHexDone +
+	sqlSettings = "'S'::pg_catalog.text,s.name," + sqlHex + sqlValue + sqlHexDone +
 		" FROM pg_catalog.pg_settings s WHERE s.source OPERATOR(pg_catalog.=)'session'" + sqlOwn
 	sqlDefined = "CASE WHEN s.source OPERATOR(pg_catalog.=)'session' THEN 'S' ELSE 'K' END,s.name," +
-		sqlHex + "s.setting" + sqlHexDone + " FROM pg_catalog.pg_settings s WHERE(s.source " +
+		sqlHex + sqlValue + sqlHexDone + " FROM pg_catalog.pg_settings s WHERE(s.source " +
 		"OPERATOR(pg_catalog.=)'session' OR pg_catalog.strpos(s.name,'.')OPERATOR(pg_catalog.>)0)" + sqlOwn
 	sqlOwn = " AND s.name OPERATOR(pg_catalog.<>)ALL('{transaction_isolation,transaction_read_only," +
 		"transaction_deferrable}'::pg_catalog.text[])"
@@ -96,15 +98,18 @@ func appendLook(dst []byte, w words, names *customNames) []byte {
 		dst = append(dst, sql...)
 		join = " UNION ALL SELECT "
 	}
+	if w&wordSettings != 0 && names.count() == 0 {
+		add(sqlSettings)
+	}
+	if w&wordSettings != 0 && names.count() > 0 {
+		add(sqlDefined)
+	}
+	if w&(wordSettings|wordNamed) != 0 && names.count() > 0 {
+		add(sqlCustom)
+		dst = appendNames(dst, names)
+		dst = append(dst, sqlCustomDone...)
+	}
 	if w&wordSettings != 0 {
-		if names.count() == 0 {
-			add(sqlSettings)
-		} else {
-			add(sqlDefined)
-			add(sqlCustom)
-			dst = appendNames(dst, names)
-			dst = append(dst, sqlCustomDone...)
-		}
 		add(sqlRole)
 		add(sqlUser)
 	}

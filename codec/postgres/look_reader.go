@@ -20,6 +20,7 @@ var errLook = errors.New("postgres: the server's answer about its session can't 
 // lookResult is what a look has shown.
 type lookResult struct {
 	settings   *settings // as the session has set them; only if that section was asked for
+	named      []setting // those that were asked for by name alone, but for empty ones
 	role, user string    // the setting "role", and the session user; likewise
 	pins       words     // the sections, of those asked for, that bind the session to its server
 }
@@ -106,6 +107,9 @@ func (r *lookReader) result() lookResult {
 			}
 		}
 		r.out.settings = newSettings(r.list)
+	}
+	if r.asked&(wordSettings|wordNamed) == wordNamed {
+		r.out.named = r.custom
 	}
 	r.list, r.custom, r.defined = nil, nil, nil
 	return r.out

@@ -511,13 +511,13 @@ func (m *modelServer) sluice(text string) {
 				row("S", name, m.session[name])
 			}
 		}
-		for _, x := range modelName.FindAllStringSubmatch(text, -1) {
-			if v := m.value(x[2]); v != "" {
-				row("C", x[1], v)
-			}
-		}
 		row("R", "", "none")
 		row("U", "", "me")
+	}
+	for _, x := range modelName.FindAllStringSubmatch(text, -1) {
+		if v := m.value(x[2]); v != "" {
+			row("C", x[1], v)
+		}
 	}
 	if strings.Contains(text, sqlTemp) && m.temp {
 		row("T", "", "")

@@ -31,6 +31,7 @@ type model struct {
 	host    *host
 	clients []*modelClient
 	last    *modelClient // whose the host was
+	sets    bool         // they are busy with settings, rather than with all that there is
 	err     error
 }
 
@@ -126,7 +127,7 @@ func show(b []byte) string {
 
 func newModel(t *testing.T, seed uint64) *model {
 	t.Helper()
-	m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 4)), server: newModelServer(nil)}
+	m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 4)), server: newModelServer(nil), sets: seed%3 == 1}
 	var report []codec.Param
 	for _, name := range modelReported {
 		report = append(report, codec.Param{Name: name, Value: modelDefaults[name]})
@@ -286,6 +287,11 @@ func (m *model) one(list ...string) string { return list[m.rng.IntN(len(list))] 
 
 // statement returns a statement that has rows, sets something or fails.
 func (m *model) statement() string {
+	if m.sets {
+		return m.one("fail", "show work_mem", "show search_path", "show TimeZone", "show app.id", "set app.id = 3",
+			"set TimeZone = "+m.one("A", "B"), "set work_mem = "+m.one("1MB", "2MB"), "set search_path = c",
+			"reset work_mem", "reset search_path", "set session work_mem = 3MB; select 1")
+	}
 	return m.one("select 1", "select 22", "show TimeZone", "show app.id",
 		"show search_path", "show application_name", "show work_mem", "rows 3", "fail", "broken",
 		"set TimeZone = "+m.one("A", "B"), "set search_path = "+m.one("a", "b"), "set app.id = "+m.one("1", "2"),
@@ -307,7 +313,11 @@ func (m *model) block(c *modelClient) string {
 
 // unit has a client send something.
 func (m *model) unit(c *modelClient) {
-	switch m.rng.IntN(12) {
+	kind := m.rng.IntN(12)
+	if m.sets {
+		kind = [...]int{1, 1, 1, 3, 7}[m.rng.IntN(5)]
+	}
+	switch kind {
 	case 0:
 		c.send(query(m.one("folded TimeZone", "folded search_path")))
 	case 1, 2:

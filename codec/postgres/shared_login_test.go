@@ -118,8 +118,6 @@ func TestDiscardAllPutsBack(t *testing.T) {
 		s? Q(set application_name to 'you')
 		s: C(SET) S(application_name;you) Z(I)
 		c? C(SET) S(application_name;you) Z(I)
-		s~ pg_settings
-		s: T D(S;application_name;you) D(R;;none) D(U;;joe) C(SELECT 3) Z(I)
 		free
 		c: Q(discard all) Q(show application_name)
 		s? Q(discard all)

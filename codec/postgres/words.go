@@ -21,9 +21,10 @@ const (
 	wordExecute                    // the word EXECUTE
 	wordUnsure                     // settings are changed whose names can't be told
 	wordParams                     // names of settings come in parameters
+	wordNamed                      // settings that plain statements have named; see look_named.go
 
 	// wordLook are the sections of a look.
-	wordLook = wordSettings | wordLocks | wordTemp | wordCursors | wordPrepared | wordListen
+	wordLook = wordSettings | wordNamed | wordLocks | wordTemp | wordCursors | wordPrepared | wordListen
 	// wordAny is for text that may hold anything.
 	wordAny = wordLook | wordSequence | wordExecute
 )
