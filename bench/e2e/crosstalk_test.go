@@ -38,6 +38,7 @@ type talker struct {
 	zone   string
 	tenant int
 	told   string // a setting of its own
+	role   string // current_user
 	named  map[string]int
 	asked  int
 	counts *crosstalkCounts
@@ -109,7 +110,9 @@ func prepareTenants(t *testing.T, pg *real.Postgres) {
 	for i := range tenants {
 		for _, sql := range []string{"create schema if not exists tenant%d", "create table if not exists tenant%d.who (v int)",
 			"delete from tenant%d.who", "insert into tenant%[1]d.who values (%[1]d)",
-			"create or replace view tenant%d.seen as select current_setting('application_name') as name, current_user as who"} {
+			"create or replace view tenant%d.seen as select current_setting('application_name') as name, current_user as who",
+			"drop role if exists crosstalk%d", "create role crosstalk%d",
+			"grant usage on schema tenant%d to public", "grant select on all tables in schema tenant%d to public"} {
 			if _, err := c.Exec(t.Context(), fmt.Sprintf(sql, i)); err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +149,7 @@ func (c *talker) run(ctx context.Context, first *sync.WaitGroup) {
 			}
 		}
 		actions := []func() error{c.look, c.look, c.prepared, c.prepared, c.transaction, c.rolledBack,
-			c.pipeline, c.fails, c.change, c.cancelled, c.breakOff, c.lock, c.temporary, c.local}
+			c.pipeline, c.fails, c.change, c.cancelled, c.breakOff, c.lock, c.temporary, c.local, c.asRole, c.asLocalRole}
 		i := c.rnd.IntN(len(actions))
 		if err := actions[i](); err != nil {
 			c.t.Errorf("client %d, action %d: %v", c.id, i, err)
@@ -166,7 +169,7 @@ func (c *talker) connect() bool {
 	c.name = fmt.Sprintf("client-%d-%d", c.id, c.rnd.IntN(1000))
 	c.zone = zones[c.rnd.IntN(len(zones))]
 	c.tenant = c.rnd.IntN(tenants)
-	c.told, c.named = "", map[string]int{}
+	c.told, c.role, c.named = "", "app", map[string]int{}
 	cfg.RuntimeParams["application_name"] = c.name
 	cfg.RuntimeParams["TimeZone"] = c.zone
 	cfg.RuntimeParams["search_path"] = fmt.Sprintf("tenant%d", c.tenant)
@@ -181,7 +184,7 @@ func (c *talker) connect() bool {
 
 // shows is a query whose answer shows who asks.
 const shows = "select '%d-%d', current_setting('application_name'), current_setting('TimeZone'), (select v from who), " +
-	"coalesce(current_setting('my.word', true), ''), to_char('2020-06-01 00:00+00'::timestamptz, 'HH24:MI'), (select name from seen)"
+	"coalesce(current_setting('my.word', true), ''), to_char('2020-06-01 00:00+00'::timestamptz, 'HH24:MI'), (select name || ' ' || who from seen)"
 
 // want is what it must show.
 func (c *talker) want() string {
@@ -190,7 +193,7 @@ func (c *talker) want() string {
 		panic(err)
 	}
 	at := time.Date(2020, 6, 1, 0, 0, 0, 0, time.UTC).In(zone).Format("15:04")
-	return strings.Join([]string{fmt.Sprintf("%d-%d", c.id, c.asked), c.name, c.zone, fmt.Sprint(c.tenant), c.told, at, c.name}, "|")
+	return strings.Join([]string{fmt.Sprintf("%d-%d", c.id, c.asked), c.name, c.zone, fmt.Sprint(c.tenant), c.told, at, c.name + " " + c.role}, "|")
 }
 
 // row joins the only row of a result.
@@ -530,6 +533,47 @@ func (c *talker) temporary() error {
 		return fmt.Errorf("temp table: %q, %v", got, err)
 	}
 	if _, err := c.exec("drop table mine"); err != nil {
+		return err
+	}
+	return c.look()
+}
+
+// asRole is somebody else for more than one transaction.
+func (c *talker) asRole() error {
+	if c.id%10 != 3 {
+		return nil
+	}
+	c.counts.pins.Add(1)
+	c.role = fmt.Sprintf("crosstalk%d", c.rnd.IntN(tenants))
+	if _, err := c.exec("set role " + c.role); err != nil {
+		return err
+	}
+	for range 2 {
+		if err := c.look(); err != nil {
+			return err
+		}
+	}
+	c.role = "app"
+	if _, err := c.exec("reset role"); err != nil {
+		return err
+	}
+	return c.look()
+}
+
+// asLocalRole is somebody else for one transaction.
+func (c *talker) asLocalRole() error {
+	c.counts.transactions.Add(1)
+	c.role = fmt.Sprintf("crosstalk%d", c.rnd.IntN(tenants))
+	if _, err := c.exec("begin; set local role " + c.role); err != nil {
+		return err
+	}
+	for _, look := range []func() error{c.look, c.prepared} {
+		if err := look(); err != nil {
+			return err
+		}
+	}
+	c.role = "app"
+	if _, err := c.exec("commit"); err != nil {
 		return err
 	}
 	return c.look()

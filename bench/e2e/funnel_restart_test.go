@@ -91,9 +91,11 @@ func stopping(t *testing.T) (s *real.Sluice, addr string, busy *pgx.Conn) {
 	return s, addr, busy
 }
 
-// TestFunnelShutdown ends the process in each way that there is.
+// TestFunnelShutdown ends the process in each way that there is. Most of it is waiting, so all is done at
+// one time.
 func TestFunnelShutdown(t *testing.T) {
 	t.Run("49 a client that is paused is let go", func(t *testing.T) {
+		t.Parallel()
 		_, addr := startConsole(t)
 		op, c := operator(t, addr), connect(t, funnelDSN(addr, "app", ""))
 		do(t, c, "select 1")
@@ -111,6 +113,7 @@ func TestFunnelShutdown(t *testing.T) {
 		}
 	})
 	t.Run("49 a client that comes while it stops", func(t *testing.T) {
+		t.Parallel()
 		s, addr, busy := stopping(t)
 		tell(t, operator(t, addr), "SHUTDOWN WAIT_FOR_SERVERS")
 		eventually(t, func() error {
@@ -125,6 +128,7 @@ func TestFunnelShutdown(t *testing.T) {
 		awaitEnd(t, s)
 	})
 	t.Run("50 clients are served until they go", func(t *testing.T) {
+		t.Parallel()
 		s, addr, busy := stopping(t)
 		idle := connect(t, funnelDSN(addr, "app", "&timezone=Asia/Baku"))
 		do(t, idle, "select 1")
@@ -149,6 +153,7 @@ func TestFunnelShutdown(t *testing.T) {
 		awaitEnd(t, s)
 	})
 	t.Run("51 RESUME during the stop lets clients come to their end", func(t *testing.T) {
+		t.Parallel()
 		s, addr := startConsole(t)
 		op, c := operator(t, addr), connect(t, funnelDSN(addr, "app", ""))
 		do(t, c, "select 1")
@@ -175,6 +180,7 @@ func TestFunnelShutdown(t *testing.T) {
 		{"52 SIGTERM and SIGINT", syscall.SIGTERM, syscall.SIGINT},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s, _, busy := stopping(t)
 			if err := s.Signal(tt.first); err != nil {
 				t.Fatal(err)
@@ -197,6 +203,7 @@ func TestFunnelShutdown(t *testing.T) {
 		})
 	}
 	t.Run("52 a signal while clients are waited for", func(t *testing.T) {
+		t.Parallel()
 		s, addr, busy := stopping(t)
 		tell(t, operator(t, addr), "SHUTDOWN WAIT_FOR_CLIENTS")
 		do(t, busy, "select 1")
@@ -206,6 +213,7 @@ func TestFunnelShutdown(t *testing.T) {
 		awaitEnd(t, s)
 	})
 	t.Run("52 the same signal over and over", func(t *testing.T) {
+		t.Parallel()
 		s, _, _ := stopping(t)
 		eventually(t, func() error {
 			select {

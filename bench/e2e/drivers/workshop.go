@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long one step may take: fetching, or compiling a language's whole driver.
-const patience = 10 * time.Minute
+const patience = 40 * time.Minute
 
 // workshop is where a program is made.
 type workshop struct {

@@ -22,10 +22,10 @@ var (
 const recordFile = "instructions.json"
 
 // attempts is how often a cell is counted until it is within its tolerance, or for the record.
-const attempts = 3
+const attempts = 6
 
 // enough is the longest time that the whole may take, on a machine with much other work.
-const enough = 8 * time.Minute
+const enough = 40 * time.Minute
 
 // TestInstructionsPerQuery counts the instructions of each cell and compares them with the record.
 func TestInstructionsPerQuery(t *testing.T) {
