@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"mime"
 	"net/http"
+	"strings"
 
 	"sluice/codec"
 	"sluice/engine/console"
@@ -97,7 +99,13 @@ func (a *admin) consoleOrder(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var cmd consoleCommand
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, consoleBodyMax)).Decode(&cmd); err != nil {
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, consoleBodyMax))
+	body.DisallowUnknownFields() // a misspelt name is no empty command that succeeds
+	err := body.Decode(&cmd)
+	if err == nil && strings.Trim(cmd.Command, "; \t\r\n") == "" {
+		err = errors.New("it has no command")
+	}
+	if err != nil {
 		writeJSON(w, http.StatusBadRequest, consoleAnswer{Error: "the body is not a command: " + err.Error()})
 		return
 	}
