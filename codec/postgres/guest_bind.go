@@ -43,6 +43,9 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		if more, need := g.bound(r, n.st, next); more > 0 || need != codec.NeedBytes {
 			return more, need, nil
 		}
+		if g.host.tx == codec.TxFailed && g.host.lacks(n.st) && !runsInFailed(n.st.text()) {
+			return 0, codec.NeedBytes, g.bindNothing(r, n, at, next)
+		}
 		st, need, err := g.ready(n, r)
 		if need != codec.NeedBytes || err != nil {
 			return 0, need, err
@@ -63,6 +66,29 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		d.Ref.st = n.st
 	}
 	return 0, codec.NeedBytes, g.host.ask(d)
+}
+
+// bindNothing acts on a Bind in a failed transaction, in which a server prepares nothing. It refuses the
+// Bind, whatever the statement is: so it gets one without a text.
+func (g *guest) bindNothing(r *request, n *named, at, next int) error {
+	if err := g.prepareNothing(r); err != nil {
+		return err
+	}
+	g.enterGroup(nil)
+	g.rename(r, 'B', at, next, nameNothing)
+	return g.host.ask(debt{Code: oweBind, Ref: owing{named: &named{name: n.name}}})
+}
+
+// runsInFailed tells whether a statement may be run in a transaction that has failed.
+func runsInFailed(text string) bool {
+	s := sqlScanner{text: []byte(text)}
+	t := s.next()
+	for _, verb := range [...]string{"commit", "end", "rollback", "abort", "prepare"} {
+		if s.is(t, verb) {
+			return true
+		}
+	}
+	return t.kind == tokenUnsure
 }
 
 // takesBack notes that a statement may be run that takes settings back, or drops prepared statements:

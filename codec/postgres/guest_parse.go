@@ -127,11 +127,25 @@ func (g *guest) parseNamed(r *request, name, tail []byte) (more int, need codec.
 	return 0, codec.NeedBytes, h.ask(reply)
 }
 
-// nameTaken is the name by which a server says what is wrong with a Parse whose name is taken.
-const nameTaken = namePrefix + "taken"
+// nameNothing is the name of a statement without a text, by which a server says what is wrong with a
+// message of the client's.
+const nameNothing = namePrefix + "nothing"
+
+// prepareNothing has the server prepare it, in front of the message at hand.
+func (g *guest) prepareNothing(r *request) error {
+	r.s.cut(r.at)
+	out := appendClose(r.s.t.Server.Begin(), 'S', nameNothing)
+	r.s.t.Server.End(appendParse(out, nameNothing, "\x00\x00\x00"))
+	for _, code := range []byte{oweClose, oweParse} {
+		if err := g.host.ask(debt{Act: codec.OwedSwallow, Code: code}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // parseAgain acts on a Parse with a name that is taken. The server itself has to say so, or whatever
-// else is wrong with it: the name that it gets is taken by a statement of Sluice's own, without a text.
+// else is wrong with it: the name that it gets is taken by a statement of Sluice's own.
 func (g *guest) parseAgain(r *request, old *named, name []byte, next int) (codec.Need, error) {
 	h := g.host
 	if !h.sure(old.batch) {
@@ -140,15 +154,10 @@ func (g *guest) parseAgain(r *request, old *named, name []byte, next int) (codec
 	if len(name) > keySize {
 		old = &named{name: string(name)} // the server speaks of it by the name it was given
 	}
-	g.enterGroup(nil)
-	r.s.cut(r.at)
-	out := appendClose(r.s.t.Server.Begin(), 'S', nameTaken)
-	r.s.t.Server.End(appendParse(out, nameTaken, "\x00\x00\x00"))
-	for _, code := range []byte{oweClose, oweParse} {
-		if err := h.ask(debt{Act: codec.OwedSwallow, Code: code}); err != nil {
-			return codec.NeedBytes, err
-		}
+	if err := g.prepareNothing(r); err != nil {
+		return codec.NeedBytes, err
 	}
-	g.rename(r, 'P', headerSize, next, nameTaken)
+	g.enterGroup(nil)
+	g.rename(r, 'P', headerSize, next, nameNothing)
 	return codec.NeedBytes, h.ask(debt{Code: oweParse, Ref: owing{named: &named{name: old.name}}, Flag: flagTaken})
 }

@@ -83,10 +83,10 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 	if !h.sure(g.unnamed.batch) {
 		return g.wait(g.unnamed.batch), nil
 	}
-	if st == nil && h.foreign && !g.large {
+	if st == nil && !g.large && (h.foreign || !h.sure(h.cleared)) {
 		// The server has to say that there is none; what it has may be another client's.
 		r.s.cut(r.at)
-		h.foreign, h.unnamed.st = false, nil
+		h.foreign, h.unnamed.st, h.cleared = false, nil, h.sent
 		r.s.t.Server.AppendString("C\x00\x00\x00\x06S\x00")
 		return codec.NeedBytes, h.ask(debt{Act: codec.OwedSwallow, Code: oweClose})
 	}

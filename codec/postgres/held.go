@@ -20,6 +20,12 @@ func (h *host) hold(st *stmt) *held {
 	return d
 }
 
+// lacks tells whether a statement has to be prepared before it is used.
+func (h *host) lacks(st *stmt) bool {
+	d := h.stmts[st]
+	return d == nil || d.stale
+}
+
 // sureOf tells whether it is certain that a statement is held, or is not.
 func (h *host) sureOf(d *held) (batch uint64, sure bool) {
 	batch = h.evicted

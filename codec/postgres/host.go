@@ -86,6 +86,7 @@ type host struct {
 	uses     held // ring of stmts, its newer is the oldest
 	unnamed  unnamedStmt
 	foreign  bool   // the unnamed statement on the server may be another client's
+	cleared  uint64 // batch in which the server was told last to drop it, lest it be another client's
 	evicted  uint64 // batch in which a statement was made room of last
 	looking  lookReader
 	looked   words // sections of the look on its way

@@ -144,8 +144,8 @@ func TestPitfall11NameTaken(t *testing.T) {
 		s: 1 Z(I)
 		c? 1 Z(I)
 		c: P(a;select 2) S
-		s? C(S;sluice_taken) P(sluice_taken) P(sluice_taken;select 2) S
-		s: 3 1 E(42P05;prepared statement "sluice_taken" already exists) Z(I)
+		s? C(S;sluice_nothing) P(sluice_nothing) P(sluice_nothing;select 2) S
+		s: 3 1 E(42P05;prepared statement "sluice_nothing" already exists) Z(I)
 		c? E(42P05;prepared statement "a" already exists) Z(I)
 		c: B(;a) S
 		s? B(;sluice_0_1) S`)

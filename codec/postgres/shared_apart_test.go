@@ -79,8 +79,8 @@ func TestLongStatementTaken(t *testing.T) {
 		s: 1 Z(I)
 		c? 1 Z(I)
 		c: P(a;select 1) S
-		s? C(S;sluice_taken) P(sluice_taken) P(sluice_taken;select 1) S
-		s: 3 1 E(42P05;prepared statement "sluice_taken" already exists) Z(I)
+		s? C(S;sluice_nothing) P(sluice_nothing) P(sluice_nothing;select 1) S
+		s: 3 1 E(42P05;prepared statement "sluice_nothing" already exists) Z(I)
 		c? E(42P05;prepared statement "a" already exists) Z(I)
 		free`)
 }
@@ -147,8 +147,8 @@ func TestLongNames(t *testing.T) {
 		s: 1 2 D C(SELECT 1) Z(I)
 		c? 1 2 D C(SELECT 1) Z(I)
 		c: P(LONGish;select 2) S
-		s? C(S;sluice_taken) P(sluice_taken) P(sluice_taken;select 2) S
-		s: 3 1 E(42P05;prepared statement "sluice_taken" already exists) Z(I)
+		s? C(S;sluice_nothing) P(sluice_nothing) P(sluice_nothing;select 2) S
+		s: 3 1 E(42P05;prepared statement "sluice_nothing" already exists) Z(I)
 		c? E(42P05;prepared statement "LONGish" already exists) Z(I)
 		c: C(S;LONG) B(;LONGer) S
 		s? B(;LONGer) S
