@@ -1,9 +1,10 @@
 package e2e
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"sluice/bench/e2e/real"
 	"sluice/bench/e2e/wire"
@@ -236,11 +237,12 @@ func mySessionCases() []myCase {
 		{name: "pitfall-79-kill-query", want: []string{"1317"}, client: func(m *wire.MySQL, l lane) {
 			m.Login(app(wire.Usual))
 			// A query that says nothing before its end, whenever the kill comes.
-			m.Command(wire.ComQuery, []byte("create temporary table nap as select sleep(10)"))
-			stop := make(chan struct{})
-			go killUntil(stop, l, m.ID)
+			m.Command(wire.ComQuery, []byte("create temporary table nap as select sleep(600)"))
+			if err := killNap(l, m.ID); err != nil {
+				m.Fail(err)
+				return
+			}
 			m.Reply()
-			close(stop)
 			m.Query("select 'alive'")
 			m.End()
 		}},
@@ -271,22 +273,23 @@ func mySessionCases() []myCase {
 	}
 }
 
-// killUntil kills the query of session id until stop is closed: the first times may come too early.
-func killUntil(stop chan struct{}, l lane, id uint32) {
+// killNap kills the query of session id once it runs.
+func killNap(l lane, id uint32) error {
 	h, err := wire.DialMySQL(l.addr)
 	if err != nil {
-		return
+		return err
 	}
+	defer h.End()
 	h.Login(app(wire.Usual))
-	for {
-		select {
-		case <-stop:
-			h.End()
-			return
-		case <-time.After(200 * time.Millisecond): // for the query to have begun
+	err = real.Eventually(soon, func() error {
+		h.Query("select concat('naps: ', count(*)) from information_schema.processlist where info like 'create temporary table nap%'")
+		if h.Fault() == nil && !h.Contains("naps: 1") {
+			return errors.New("it does not run yet")
 		}
-		h.Query(fmt.Sprintf("kill query %d", id))
-	}
+		return nil
+	})
+	h.Query(fmt.Sprintf("kill query %d", id))
+	return cmp.Or(err, h.Fault())
 }
 
 // askMySQL runs a query on a connection of its own.
@@ -394,6 +397,7 @@ func myScriptedCases() []myCase {
 			m.End()
 		}
 	}
+	answered := make(chan bool, 1)
 	return []myCase{
 		{name: "pitfall-85-progress-reports", caps: (base | wire.MariaProgress) &^ wire.LongPassword, want: []string{`\xff\xff\xff`, "stage"},
 			client: asks((base|wire.MariaProgress)&^wire.LongPassword, 2),
@@ -410,13 +414,14 @@ func myScriptedCases() []myCase {
 				p.Send(wire.OK(2))
 				p.Read()
 				p.Send(wire.OK(2))
-				time.Sleep(50 * time.Millisecond) // the error is to come by itself, not behind the answer
+				<-answered // the error is to come by itself, not behind the answer
 				p.Reset()
 				p.Send(wire.ERR(4031, "HY000", "the client was disconnected by the server because of inactivity"))
 			},
 			client: func(m *wire.MySQL, _ lane) {
 				m.Login(app(base))
 				m.Query("one")
+				answered <- true
 				m.Closed()
 			}},
 		{name: "pitfall-66-zstd", caps: base | wire.Zstd, want: []string{"frame", "zstd zstd"}, client: func(m *wire.MySQL, _ lane) {

@@ -159,7 +159,7 @@ func pgSessionCases() []pgCase {
 		{name: "pitfall-30-cancel", want: []string{"57014"}, client: func(c *wire.PG, l lane) {
 			c.Login()
 			// A query that says nothing before its end, whenever the cancel comes.
-			c.Send(wire.Query("create temp table nap as select 1 as n from pg_sleep(20)"))
+			c.Send(wire.Query("create temp table nap as select 1 as n from pg_sleep(600)"))
 			stop := make(chan struct{})
 			go cancelUntil(stop, l, c.Key)
 			c.Read("E")
@@ -172,8 +172,8 @@ func pgSessionCases() []pgCase {
 			c.Ask("Z", wire.Query("begin"))
 			c.Ask("$", wire.Query("select pg_terminate_backend(pg_backend_pid())"))
 		}},
-		{name: "pitfall-43-statement-timeout", want: []string{"57014", `Z "E"`}, client: q("set statement_timeout to '20ms'", "begin", "select pg_sleep(5)", "rollback",
-			"set statement_timeout to 0", "select 1")},
+		{name: "pitfall-43-statement-timeout", want: []string{"57014", `Z "E"`}, client: q("begin", "set local statement_timeout to '20ms'", "select pg_sleep(600)", "rollback",
+			"show statement_timeout", "select 1")},
 		{name: "pitfall-47-canonical-settings", want: []string{"ISO, DMY"}, client: q("set datestyle to iso, dmy", "set timezone to 'europe/paris'", `set search_path to "$user", 'Odd "name"', public`,
 			"show search_path", "set timezone to interval '-08:00' hour to minute", "show timezone")},
 		{name: "pitfall-49-session-bound", want: []string{"CREATE TABLE", "DECLARE CURSOR"}, client: q("create temp table mine (id serial, v int)", "insert into mine (v) values (7), (8)",
@@ -398,7 +398,7 @@ func pgScriptedCases() []pgCase {
 			cancelled.Store(nil)
 			p.Send(wire.AuthOK(), wire.BackendKey(4711, longKey), wire.Ready('I'))
 			p.Until('Q')
-			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			for deadline := time.Now().Add(soon); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 				if k := cancelled.Load(); k != nil && string(*k) == "\x00\x00\x12\x67"+string(longKey) {
 					p.Send(wire.Failure('E', "ERROR", "57014", "canceling statement due to user request"), wire.Ready('I'))
 					p.Gone()
