@@ -77,7 +77,7 @@ func TestHangingBackendHoldsUpNobody(t *testing.T) {
 		return made >= 10
 	})
 	if made, _ := c.Backends()[0].Checks(); made != 0 {
-		t.Errorf("the check that hangs has ended %d times", made)
+		t.Errorf("the check that hangs has ended %d times: %s", made, c.Backends()[0].LastError())
 	}
 	if h := c.Backends()[1].Health(); h != Up {
 		t.Errorf("the healthy backend is %v", h)

@@ -201,7 +201,7 @@ func (s *Session) listensElsewhere(channel string, sub *subscription, cancel fun
 	}
 }
 
-// moveListeners has sessions that only listen leave a backend that is gone or down: they would not notice.
+// moveListeners has sessions that only listen leave a backend that is gone or down.
 func (on *loopState) moveListeners() {
 	for s := range on.listeners {
 		b := s.backend

@@ -266,10 +266,11 @@ func (p *Proxy) DisabledDatabases() []string {
 	return slices.Sorted(maps.Keys(p.pools.orders.disabled))
 }
 
-// CloseFrontends stops accepting clients and lets the sessions there are go on.
+// CloseFrontends stops accepting clients, for good, and lets the sessions there are go on.
 func (p *Proxy) CloseFrontends() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	for _, fe := range p.frontends {
 		if o := fe.detach(); o != nil {
 			o.ln.Close()

@@ -96,7 +96,7 @@ func (on *loopState) probeLatency() {
 	start := engine.Nano()
 	on.loop.Run(func() {
 		on.stats.latency.observe(engine.Nano() - start)
-		on.around(on.moveListeners)
+		on.around(on.leaveDown)
 	})
 }
 

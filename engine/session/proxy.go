@@ -55,6 +55,7 @@ type Proxy struct {
 	mu        sync.Mutex // of what follows: Apply, Drain, and looking
 	frontends map[string]*Frontend
 	clusters  map[string]*upstream.Cluster
+	closed    bool // no more clients are taken
 
 	pools      *pools
 	sharers    shareCounts
@@ -116,7 +117,7 @@ func (p *Proxy) probeLatency() {
 func (p *Proxy) Apply(setup Setup) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.draining.Load() {
+	if p.draining.Load() || p.closed {
 		return errors.New("the proxy is shutting down")
 	}
 	if err := p.checkProtocols(setup.Clusters); err != nil {

@@ -147,3 +147,22 @@ func (s *Session) endWaiting(e codec.Error, cause error) {
 	}
 	s.end(outcomeOf(e.Cond), &e, cause)
 }
+
+// leaveDown has sessions leave a backend that is down which would not notice: those that only listen, and those
+// that wait for a server connection in use, of which nobody knows when it will end.
+func (on *loopState) leaveDown() {
+	on.moveListeners()
+	down := false
+	for spec, h := range on.homes {
+		down = down || h.part.Waiting() > 0 && spec.backend.Health() == upstream.Down
+	}
+	if !down {
+		return
+	}
+	for _, s := range on.all() {
+		if sh := s.sh; sh != nil && sh.waiter.Waits() && s.backend.Health() == upstream.Down && s.hasProspects() {
+			sh.home.part.Cancel(&sh.waiter)
+			s.again()
+		}
+	}
+}

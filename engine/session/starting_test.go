@@ -40,3 +40,22 @@ func TestFirstClientMeetsAll(t *testing.T) {
 		}
 	}
 }
+
+// TestNoReloadAfterTheClose: when no more clients are taken, a reload does not have the listeners open again.
+func TestNoReloadAfterTheClose(t *testing.T) {
+	s := startFunnel(t, nil, startFakePG(t, "db-a"))
+	c := login(t, s.addr("in"))
+	s.CloseFrontends()
+	for _, listen := range []string{s.setup.Frontends[0].Listen, "127.0.0.2:0"} {
+		s.setup.Frontends[0].Listen = listen
+		if err := s.Apply(s.setup); err == nil {
+			t.Errorf("%s: a reload after the close", listen)
+		}
+	}
+	if at := s.Frontends()[0].Addr(); at != nil {
+		t.Errorf("listens at %v", at)
+	}
+	c.query("select")
+	c.Close()
+	s.expectCalm()
+}

@@ -213,6 +213,7 @@ func TestReloadOfSecret(t *testing.T) {
 			Databases: []access.Database{{Name: "shop", Target: "shop", User: "app", Secret: codec.Secret{Password: password}}},
 			Users:     []access.User{{Name: "alice"}},
 			Limits:    access.Limits{Unit: access.UnitTransaction, PoolSize: 1}})
+		sh.Warm = []Warm{{Database: "shop", User: "alice"}}
 		return sh
 	}
 	s := startFunnel(t, func(s *Setup) { s.Frontends[0].Sharing = with("old") }, db)
@@ -306,4 +307,32 @@ func TestHomeOfDroppedPool(t *testing.T) {
 		onLoop(t, on, func() { left = len(on.homes) + len(on.shelves) })
 		return left == 0
 	})
+}
+
+// TestWaitsLeaveABackendThatIsDown: who waits for a server connection of a backend that is found to be down is
+// served by another one, though the first one's connections are still there.
+func TestWaitsLeaveABackendThatIsDown(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s := startFunnel(t, func(s *Setup) {
+		watched(s)
+		s.Frontends[0].Sharing = trusting(1)
+	}, a)
+	has, waits := login(t, s.addr("in")), login(t, s.addr("in"))
+	has.query("begin")
+	_, _ = waits.Write(message('Q', "select\x00"))
+	eventually(t, "one waits", func() bool { return s.PoolInfos()[0].ClientsWaiting == 1 })
+	s.setup.Clusters[0].Backends = specs(a, b)
+	s.apply()
+	a.refuseAll()
+	if kind, body := waits.next(); kind != 'C' || body != "db-b\x00" {
+		t.Errorf("got %c %q", kind, body)
+	}
+	waits.next()
+	if tag, _ := has.query("select"); tag != "db-a" {
+		t.Errorf("in the transaction: %s", tag)
+	}
+	has.query("commit")
+	has.Close()
+	waits.Close()
+	s.expectCalm()
 }

@@ -46,6 +46,9 @@ type Waiter struct {
 	next, prev *Waiter
 }
 
+// Waits tells that it waits. Only on the Part's loop.
+func (w *Waiter) Waits() bool { return w.part != nil }
+
 var (
 	// ErrWait says that nothing came free within WaitTimeout.
 	ErrWait = errors.New("pool: waited too long for a server connection")
