@@ -69,7 +69,7 @@ func sampleReport() *Report {
 func TestMarkdown(t *testing.T) {
 	got := sampleReport().Markdown()
 	for _, want := range []string{
-		"# Benchmark of 2026-11-22 at abc\n", "A CPU, 2 cores", "2 rounds of 1 s each, of 0.4 s where", "A note.",
+		"# Benchmark of 2026-11-22 at abc\n", "A CPU, 2 cores", "2 rounds of 1 s each, of 0.4 s and often fewer", "A note.",
 		"more than 0.25 of a core were taken again: 4 were thrown away, 1 had to stay in.", "## paced\n", "### pg-simple, 32 clients, 333 per second offered",
 		"| contender | queries/s |",
 		"| direct | 1000 (1000–1000) | 1 | 2 (2–2) | 3 (3–3) |  |  |  |  |  | 50.0 (50.0–50.0) |  | 10 % |\n",
