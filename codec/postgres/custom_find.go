@@ -61,19 +61,22 @@ type settingFinder struct {
 }
 
 func (f *settingFinder) run(text []byte) {
-	first, update := true, false // in the present statement
+	first, update, code := true, false, false // in the present statement
 	for t := f.scan.next(); t.kind != tokenEnd; t = f.scan.next() {
 		switch {
 		case t.kind == tokenUnsure:
 			f.doubt(text)
 			return
 		case t.kind == tokenSemicolon:
-			first, update = true, false
+			first, update, code = true, false, false
 			continue
 		case first && f.scan.is(t, "set"):
 			f.set()
 		case first && (f.scan.is(t, "do") || f.scan.is(t, "call")):
 			f.code(text)
+			code = true
+		case code && t.kind == tokenString:
+			f.body(text[t.at:t.end])
 		case f.named(t, "set_config"):
 			f.call()
 		case f.scan.is(t, "update"):
@@ -237,13 +240,62 @@ func (f *settingFinder) code(text []byte) {
 	if !containsFold(text, "set") {
 		return
 	}
-	if f.calls && bytes.Contains(text, []byte("||")) {
-		f.says |= wordUnsure // a name may be put together
-	}
 	for len(text) > 0 {
 		n := dottedLength(text)
 		f.names.add(bytes.Trim(text[:n], `$"`))
 		text = text[max(n, 1):]
+	}
+}
+
+// body looks into the string of a statement that runs code. A name that is put together there can't be
+// told: as an argument of set_config, or in a SET that is made as text.
+func (f *settingFinder) body(b []byte) {
+	if makesSet(b) {
+		f.says |= wordUnsure
+	}
+	if !f.calls || !containsFold(b, "set_config") {
+		return
+	}
+	if b[0] != '$' { // strings in it have their quotes doubled
+		f.says |= wordUnsure
+		return
+	}
+	mark := bytes.IndexByte(b[1:], '$') + 2
+	in := settingFinder{scan: sqlScanner{text: b[mark : len(b)-mark]}, names: f.names, calls: true}
+	for t := in.scan.next(); t.kind != tokenEnd; t = in.scan.next() {
+		if t.kind == tokenUnsure {
+			in.says |= wordUnsure
+			break
+		}
+		if in.named(t, "set_config") {
+			in.call()
+		}
+	}
+	f.says |= in.says & wordUnsure
+}
+
+// makesSet tells whether a string in the code begins with SET and does not go on with a whole name.
+func makesSet(b []byte) bool {
+	for {
+		i := bytes.IndexAny(b, `'$`)
+		if i < 0 {
+			return false
+		}
+		b = b[i+1:]
+		text := bytes.TrimLeft(b, " \t\r\n\f")
+		if n := wordLength(text); !equalFold(text[:n], "set") {
+			continue
+		} else if text = bytes.TrimLeft(text[n:], " \t\r\n\f"); len(text) == 0 {
+			return true
+		}
+		if n := wordLength(text); equalFold(text[:n], "session") {
+			text = bytes.TrimLeft(text[n:], " \t\r\n\f")
+		}
+		// A '$' may be in a name, or end the string.
+		n := dottedLength(text)
+		if n == 0 || n == len(text) || bytes.IndexByte(text[:n], '$') >= 0 || text[n] != '=' && !isBlank(text[n]) {
+			return true
+		}
 	}
 }
 
