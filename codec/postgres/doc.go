@@ -53,7 +53,8 @@
 //     where a server lacks the statement, its Parse goes in front (guest_ready.go). Long ones are not
 //     shared, and bind the session (guest_apart.go).
 //   - Settings are known from the server: a look, behind a transaction whose words or answers make it
-//     likely that they have changed (look.go). A host is given those of its next client by one Query.
+//     likely that they have changed (look.go); of those that a plain SET has named it asks for no others
+//     (look_named.go). A host is given those of its next client by one Query.
 //   - What can't be carried to another server binds the session to its host: temporary tables, advisory
 //     locks, cursors WITH HOLD, LISTEN in a transaction, currval and lastval.
 //
