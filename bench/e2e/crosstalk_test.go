@@ -60,7 +60,7 @@ func noCrosstalk(t *testing.T, loops, size int) {
 	addr := real.FreeAddr()
 	s := startSluice(t, racy(t), section("[engine]", fmt.Sprintf("loops = %d", loops))+
 		cluster("pg", "postgres", []string{pg.Addr})+funnel("pool", addr, "pg",
-		fmt.Sprintf("pool-size = %d", size), "prepared-max = 20")+users("app"))
+		fmt.Sprintf("pool-size = %d", size), "prepared-max = 20", `auth.method = "trust"`)+users("app"))
 	const clients = 500
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

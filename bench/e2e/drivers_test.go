@@ -22,28 +22,32 @@ const driverPatience = 15 * time.Minute
 // the server itself, by which the programs prove themselves, and then with a funnel that three copies of
 // the program share. There are more clients than server connections at any time, and more prepared
 // statements than a server connection keeps. What wants a server connection of its own is done by one copy.
+// Each driver has a Sluice of its own, and some are at work at one time.
 func TestDrivers(t *testing.T) {
-	addr, one := real.FreeAddr(), real.FreeAddr()
-	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+
-		funnel("pool", addr, "pg", "pool-size = 3", "prepared-max = 20", tlsTable("listener", "prefer", stage.cert))+
-		funnel("one", one, "pg", "pool-size = 1", "prepared-max = 20")+users("scram"))
-	out := filepath.Join(stage.dir, "drivers")
+	pg, binary, out := postgres(t, 0), racy(t), filepath.Join(stage.dir, "drivers")
 	if err := os.Mkdir(out, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range drivers.All() {
 		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel()
 			program := buildDriver(t, d, out)
-			t.Run("server", func(t *testing.T) { runDriver(t, program, postgres(t, 0).Addr, "server", d.Paths, "TARGET_SHARED=0") })
+			addr, one := real.FreeAddr(), real.FreeAddr()
+			s := startSluice(t, binary, cluster("pg", "postgres", []string{pg.Addr})+
+				funnel("pool", addr, "pg", "pool-size = 3", "prepared-max = 20", tlsTable("listener", "prefer", stage.cert))+
+				funnel("one", one, "pg", "pool-size = 1", "prepared-max = 20")+users("scram"))
+			// The names of what the drivers create have the copy's in them.
+			copyOf := func(where string) string { return strings.NewReplacer("-", "_").Replace(d.Name) + "_" + where }
+			t.Run("server", func(t *testing.T) { runDriver(t, program, pg.Addr, copyOf("server"), d.Paths, "TARGET_SHARED=0") })
 			t.Run("funnel", func(t *testing.T) {
 				var copies sync.WaitGroup
 				for i := range 3 {
-					copies.Go(func() { runDriver(t, program, addr, fmt.Sprint("copy", i), d.Shared(), "TARGET_SHARED=1") })
+					copies.Go(func() { runDriver(t, program, addr, copyOf(fmt.Sprint("copy", i)), d.Shared(), "TARGET_SHARED=1") })
 				}
 				copies.Wait()
 			})
 			if d.Alone != nil {
-				t.Run("alone", func(t *testing.T) { runDriver(t, program, one, "one", d.Alone, "TARGET_SHARED=1") })
+				t.Run("alone", func(t *testing.T) { runDriver(t, program, one, copyOf("one"), d.Alone, "TARGET_SHARED=1") })
 			}
 			await(t, s, 0, "sluice_sessions")
 		})

@@ -203,7 +203,7 @@ func TestFunnelReplicationAndPool(t *testing.T) {
 	pg := postgres(t, 0)
 	role(t, pg, "rp_it", "scram-sha-256", "geheim")
 	super(t, pg, "alter role rp_it replication")
-	_, addr := startFunnelFor(t, userSection("rp_it", "password", "geheim"), "pool-size = 2", "max-user-connections = 4", `pool-wait-timeout = "500ms"`)
+	_, addr := startFunnelFor(t, userSection("rp_it", "password", "geheim"), "pool-size = 2", "max-user-connections = 4", `pool-wait-timeout = "30s"`)
 	who, op := client{user: "rp_it", password: "geheim"}, operator(t, addr)
 	t.Run("96 beside a pool that is full", func(t *testing.T) {
 		h := who.hold(t, addr, 2)
