@@ -40,6 +40,7 @@ type guest struct {
 	apart   apartStmts        // the others
 	unnamed unnamedStmt
 	closed  uint64 // batch in which a name was closed last
+	room    room   // that names take
 
 	group    bool // messages of the extended protocol have come since the last Sync
 	quit     bool // the client has said goodbye

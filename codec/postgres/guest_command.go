@@ -74,6 +74,9 @@ func (g *guest) sqlPrepare(r *request, text []byte, c *command) (bool, codec.Nee
 		g.rewrite(r, text, c, old.st.name)
 		return true, codec.NeedBytes, g.pass(text, debt{Ref: owing{named: old}, Flag: flagCalm})
 	}
+	if !g.roomFor(len(text)) {
+		return false, codec.NeedBytes, nil
+	}
 	tail := append(append(append([]byte(nil), text[:c.at]...), 0), text[c.end:]...)
 	st := g.shelf.intern(tail, c.at+1, g.print(), g.words)
 	n := &named{name: string(key(c.name())), st: st, batch: h.sent}

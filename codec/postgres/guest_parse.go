@@ -22,7 +22,7 @@ func (g *guest) parse(r *request) (more int, need codec.Need, err error) {
 	if !r.whole() && r.total-next <= g.cfg.StatementMax {
 		return r.total, 0, nil
 	}
-	if !r.whole() || r.total-next > g.cfg.StatementMax || len(name) > 0 && !g.mayShare(name) {
+	if !r.whole() || r.total-next > g.cfg.StatementMax || len(name) > 0 && !(g.mayShare(name) && g.roomFor(r.total-next)) {
 		need, err = g.parseAlone(r, name, next)
 		return 0, need, err
 	}

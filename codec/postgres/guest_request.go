@@ -132,7 +132,7 @@ func (g *guest) parseKnown(r *request) string {
 		return ""
 	}
 	st := g.shelf.find(r.m[next:], g.settings.prints())
-	if st == nil || st.proven != g.shelf.era {
+	if st == nil || st.proven != g.shelf.era || !g.roomFor(len(st.tail)) {
 		return ""
 	}
 	g.shelf.use(st)
