@@ -6,15 +6,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"sluice/codec"
-	"sluice/router/access"
 )
 
 // asker is a connection that asks.
 type asker struct {
-	conn     *pgconn.PgConn
+	conn     *talking
 	backend  *Backend
 	database string
 	secured  uint64 // Cluster.TLSChanges that it was opened behind
@@ -24,7 +21,7 @@ type asker struct {
 // ask asks one backend after the other until one answers.
 func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known bool, err error) {
 	if c := q.takeIdle(k.database); c != nil {
-		if s, known, err = c.ask(ctx, q.opt.Query, k.name); err == nil {
+		if s, known, err = c.conn.lookUp(ctx, q.opt.Query, k.name); err == nil {
 			q.putIdle(c)
 			return s, known, nil
 		}
@@ -45,16 +42,16 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 		tried = append(tried, b)
 		var c *asker
 		if c, err = q.open(ctx, b, k.database); err == nil {
-			if s, known, err = c.ask(ctx, q.opt.Query, k.name); err == nil {
+			if s, known, err = c.conn.lookUp(ctx, q.opt.Query, k.name); err == nil {
 				q.putIdle(c)
 				return s, known, nil
 			}
 			c.close()
 		}
-		if q.unknownName(err) {
+		if noDatabase(err) && q.opt.Database == "" || noName(err) { // where the database is the client's own word
 			return codec.Secret{}, false, nil
 		}
-		if sqlState(err) == "" {
+		if !isSaid(err) {
 			b.Suspect()
 		}
 	}
@@ -81,15 +78,7 @@ func (q *AuthQuery) pause(ctx context.Context, begun time.Time, why string) bool
 // lasting tells errors that no time will change: a server has said so, or how it is set up.
 func lasting(err error) bool {
 	refusal, own := errors.AsType[codec.Error](err)
-	return own && refusal.Cond != codec.NoBackend || !own && sqlState(err) != ""
-}
-
-// unknownName tells errors that mean that there is no such database, where that is the client's, or that no
-// such name can exist: invalid_catalog_name, and character_not_in_repertoire or untranslatable_character for
-// names that are no text in the server's encoding.
-func (q *AuthQuery) unknownName(err error) bool {
-	state := sqlState(err)
-	return state == "3D000" && q.opt.Database == "" || slices.Contains([]string{"22021", "22P05"}, state)
+	return own && refusal.Cond != codec.NoBackend || !own && isSaid(err)
 }
 
 func (q *AuthQuery) open(ctx context.Context, b *Backend, database string) (*asker, error) {
@@ -147,38 +136,4 @@ func (q *AuthQuery) expire(a *asker) {
 // closeTimeout bounds the goodbye on one of Sluice's own connections.
 const closeTimeout = time.Second
 
-func (a *asker) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = a.conn.Close(ctx)
-}
-
-var (
-	errRows    = errors.New("the query for users gave several rows")
-	errColumns = errors.New("the query for users gave fewer than two columns")
-)
-
-// ask runs the query. Its answer is no row, or one with the name and the secret in front.
-func (a *asker) ask(ctx context.Context, query, name string) (s codec.Secret, known bool, err error) {
-	rows := a.conn.ExecParams(ctx, query, [][]byte{[]byte(name)}, nil, nil, nil)
-	var strange error
-	for n := 0; rows.NextRow(); n++ { // to the end, so that the connection can be used again
-		v := rows.Values()
-		switch {
-		case n > 0:
-			strange = errRows
-		case len(v) < 2:
-			strange = errColumns
-		case v[0] != nil && string(v[0]) == name:
-			known, s = true, access.SecretOf(string(v[1]))
-		default: // a function that returns a record gives one of nulls where it finds nothing
-		}
-	}
-	if _, err = rows.Close(); err == nil {
-		err = strange
-	}
-	if err != nil {
-		return codec.Secret{}, false, err
-	}
-	return s, known, nil
-}
+func (a *asker) close() { a.conn.close() }

@@ -16,6 +16,6 @@
 //
 // Also here is what Sluice does at a backend on a connection of its own: carrying a cancel request or a
 // KILL (cancel.go), looking up a user who wants to log in (authquery.go), and hearing notifications for
-// many clients (listen.go). All methods may be called from any goroutine. Cancel, Kill, Ask and Subscribe
-// block.
+// many clients (listen.go). What of the last two is PostgreSQL's own is in postgres.go. All methods may be
+// called from any goroutine. Cancel, Kill, Ask and Subscribe block.
 package upstream

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -20,10 +19,6 @@ const (
 	hubRetryMin = 250 * time.Millisecond // between attempts to connect, and so on to hubRetryMax
 	hubRetryMax = 15 * time.Second
 )
-
-// hubNameMax is where servers cut a channel's name, in bytes,
-// https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS.
-const hubNameMax = 63
 
 // hubChannels bounds the channels of a Hub.
 const hubChannels = 65536
@@ -40,8 +35,6 @@ const hubChannels = 65536
 //
 // After a loss it connects anew and LISTENs to all channels again. What was notified meanwhile is lost,
 // as it is for a client that has to connect anew; there is no way to know of it.
-//
-// Text is in UTF-8 on the connection, whatever the database's encoding.
 type Hub struct {
 	cluster  *Cluster
 	backend  *Backend
@@ -86,8 +79,7 @@ func NewHub(c *Cluster, b *Backend, database, user string, secret codec.Secret, 
 func (h *Hub) Login(user string, secret codec.Secret) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.login = codec.OpenerConfig{User: user, Database: h.database, Secret: secret,
-		Params: []codec.Param{{Name: "client_encoding", Value: "UTF8"}}}
+	h.login = codec.OpenerConfig{User: user, Database: h.database, Secret: secret, Params: hubParams}
 }
 
 // Renew has the connection replaced if it was opened before the last change of the TLS towards the backends.
@@ -156,18 +148,6 @@ func (h *Hub) subscribe(name string, one *hubSink) (told chan error) {
 	one.told = told
 	h.turn()
 	return told
-}
-
-// clip cuts a name as servers do.
-func clip(name string) string {
-	if len(name) <= hubNameMax {
-		return name
-	}
-	end := hubNameMax
-	for end > 0 && !utf8.RuneStart(name[end]) {
-		end--
-	}
-	return name[:end]
 }
 
 func (h *Hub) unsubscribe(name string, one *hubSink) {

@@ -3,14 +3,9 @@ package upstream
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
-
-	"sluice/codec"
 )
 
 // run is the goroutine of a Hub: it keeps a connection as long as there is something to hear.
@@ -93,30 +88,24 @@ func (h *Hub) connect() error {
 	login := h.login
 	h.mu.Unlock()
 	secured := h.cluster.TLSChanges()
-	conn, err := h.cluster.talk(h.ctx, h.backend, login, func(n *pgconn.Notification) {
-		h.dispatch(n.PID, n.Channel, n.Payload)
-	})
+	conn, err := h.cluster.talk(h.ctx, h.backend, login, h.dispatch)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		_ = conn.Close(ctx)
-	}()
+	defer conn.close()
 	for {
 		if h.cluster.TLSChanges() != secured {
 			return errOutdated
 		}
-		command, c, wait, cancel := h.next()
-		if command == "" {
+		due, wait, cancel := h.next()
+		if due.channel == nil {
 			err = h.hear(wait, conn)
 			cancel()
 			if errors.Is(err, errNothing) {
 				return nil
 			}
 		} else {
-			err = h.command(conn, command, c)
+			err = h.command(conn, due)
 		}
 		if err != nil {
 			return err
@@ -124,19 +113,25 @@ func (h *Hub) connect() error {
 	}
 }
 
-// next returns what has to be told the server, or, with the command empty, the context of the wait for
-// notifications.
-func (h *Hub) next() (command string, c *hubChannel, wait context.Context, cancel context.CancelFunc) {
+// dueCommand is what has to be told the server: that a channel is listened to, or is not any more.
+type dueCommand struct {
+	channel *hubChannel // nil: nothing is due
+	name    string
+	listen  bool
+}
+
+// next returns what has to be told the server, or the context of the wait for notifications.
+func (h *Hub) next() (due dueCommand, wait context.Context, cancel context.CancelFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.changed = false
 	for name, c := range h.channels {
 		switch {
 		case len(c.sinks) > 0 && !c.heard:
-			return "listen " + quoteName(name), c, nil, nil
+			return dueCommand{c, name, true}, nil, nil
 		case len(c.sinks) == 0 && c.heard:
 			c.heard = false // who comes now has to wait until it is heard again
-			return "unlisten " + quoteName(name), c, nil, nil
+			return dueCommand{c, name, false}, nil, nil
 		case len(c.sinks) == 0:
 			delete(h.channels, name)
 		}
@@ -147,21 +142,17 @@ func (h *Hub) next() (command string, c *hubChannel, wait context.Context, cance
 		wait, cancel = context.WithCancel(h.ctx)
 	}
 	h.wake = cancel
-	return "", nil, wait, cancel
+	return due, wait, cancel
 }
-
-// quoteName writes a name as an identifier that can't be taken for anything else,
-// https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS.
-func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // errNothing says that there was no channel for a while.
 var errNothing = errors.New("there is nothing to hear")
 
 // hear waits for notifications until the end of wait.
-func (h *Hub) hear(wait context.Context, conn *pgconn.PgConn) error {
+func (h *Hub) hear(wait context.Context, conn *talking) error {
 	var err error
 	for err == nil {
-		err = conn.WaitForNotification(wait)
+		err = conn.wait(wait)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -169,7 +160,7 @@ func (h *Hub) hear(wait context.Context, conn *pgconn.PgConn) error {
 	switch {
 	case h.ctx.Err() != nil:
 		return errHubClosed
-	case wait.Err() == nil || conn.IsClosed():
+	case wait.Err() == nil || conn.closed():
 		return err
 	case len(h.channels) == 0 && !h.changed:
 		h.running = false
@@ -178,14 +169,18 @@ func (h *Hub) hear(wait context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// command carries out a LISTEN or UNLISTEN. An error means that the connection is of no use.
-func (h *Hub) command(conn *pgconn.PgConn, command string, c *hubChannel) error {
+// command tells the server what is due. An error means that the connection is of no use.
+func (h *Hub) command(conn *talking, due dueCommand) error {
 	ctx, cancel := context.WithTimeout(h.ctx, hubCommand)
 	defer cancel()
-	err := conn.Exec(ctx, command).Close()
+	c, tell := due.channel, conn.unlisten
+	if due.listen {
+		tell = conn.listen
+	}
+	err := tell(ctx, due.name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, said := errors.AsType[*pgconn.PgError](err); said && !conn.IsClosed() {
+	if refused(err) && !conn.closed() {
 		// The server knows no such channel, or takes none. Those who have heard it before, on another
 		// connection, can only try again.
 		c.answer(told(err))
@@ -198,23 +193,9 @@ func (h *Hub) command(conn *pgconn.PgConn, command string, c *hubChannel) error 
 		return err
 	}
 	h.pause = hubRetryMin // the connection is of use
-	if strings.HasPrefix(command, "listen") {
+	if due.listen {
 		c.heard = true
 		c.answer(nil)
 	}
 	return nil
-}
-
-// told is err for a client: a server's words as they are.
-func told(err error) error {
-	said, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return err
-	}
-	raw, encodeErr := (&pgproto3.ErrorResponse{Severity: said.Severity, SeverityUnlocalized: said.SeverityUnlocalized,
-		Code: said.Code, Message: said.Message, Detail: said.Detail, Hint: said.Hint}).Encode(nil)
-	if encodeErr != nil {
-		return err
-	}
-	return codec.Error{Cond: codec.NoBackend, Text: said.Message, Raw: string(raw)}
 }

@@ -7,30 +7,19 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strings"
+	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sluice/codec"
 )
-
-// talkMax bounds, in bytes, a message of a server to Sluice itself: what is asked has short answers, and
-// a notification at most 8000 (https://www.postgresql.org/docs/17/sql-notify.html).
-const talkMax = 64 << 10
-
-// talkName is how Sluice's own connections show up at the server.
-const talkName = "sluice"
 
 var errNoSharing = errors.New("the protocol has no logins of Sluice's own")
 
 // talk opens a connection to a backend by which Sluice itself asks or hears something. The login is the
 // protocol's own machine, which has more to log in with than a driver does: what a client's proof has
-// shown will do. notified hears of notifications; it may be nil. Nothing in cfg may come from a client
+// shown will do. heard hears of notifications; it may be nil. Nothing in cfg may come from a client
 // but who it is for: user, database and secret.
-func (c *Cluster) talk(ctx context.Context, b *Backend, cfg codec.OpenerConfig, notified func(*pgconn.Notification)) (*pgconn.PgConn, error) {
+func (c *Cluster) talk(ctx context.Context, b *Backend, cfg codec.OpenerConfig, heard heard) (*talking, error) {
 	opt := c.Options()
 	sharer, ok := opt.Protocol.(codec.Sharer)
 	if !ok {
@@ -45,7 +34,7 @@ func (c *Cluster) talk(ctx context.Context, b *Backend, cfg codec.OpenerConfig, 
 	// The end of ctx makes reads and writes fail at once.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	cfg.TLS = opt.TLSMode
-	cfg.Params = append(cfg.Params, codec.Param{Name: "application_name", Value: talkName})
+	cfg.Params = slices.Concat(cfg.Params, talkParams)
 	secured, rest, err := login(ctx, conn, sharer.NewOpener(&cfg), func() *tls.Config { return opt.TLSConfig(b) })
 	if err == nil && !stop() {
 		err = context.Cause(ctx)
@@ -54,7 +43,7 @@ func (c *Cluster) talk(ctx context.Context, b *Backend, cfg codec.OpenerConfig, 
 		conn.Close()
 		return nil, err
 	}
-	return construct(&readAhead{Conn: secured, ahead: rest}, notified)
+	return construct(&readAhead{Conn: secured, ahead: rest}, heard)
 }
 
 // login carries the login to its end. It returns the connection to go on with, and what came behind the
@@ -110,50 +99,4 @@ func (c *readAhead) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return c.Conn.Read(p)
-}
-
-var errNoCancel = errors.New("what Sluice asks for itself is not cancelled")
-
-// construct hands a connection behind its login to the driver.
-func construct(conn net.Conn, notified func(*pgconn.Notification)) (*pgconn.PgConn, error) {
-	cfg := &pgconn.Config{
-		BuildFrontend: pgproto3.NewFrontend,
-		BuildContextWatcherHandler: func(pc *pgconn.PgConn) ctxwatch.Handler {
-			return &pgconn.DeadlineContextWatcherHandler{Conn: pc.Conn()}
-		},
-		// The driver would cancel what it gives up; the connection is closed all the same.
-		DialFunc: func(context.Context, string, string) (net.Conn, error) { return nil, errNoCancel },
-		OnPgError: func(_ *pgconn.PgConn, e *pgconn.PgError) bool {
-			return !strings.EqualFold(e.SeverityUnlocalized, "FATAL") && !strings.EqualFold(e.Severity, "FATAL")
-		},
-		OnNotification: func(_ *pgconn.PgConn, n *pgconn.Notification) {
-			if notified != nil {
-				notified(n)
-			}
-		},
-		MaxProtocolMessageBodyLen: talkMax,
-	}
-	return pgconn.Construct(&pgconn.HijackedConn{
-		Conn: conn, TxStatus: 'I', Config: cfg,
-		ParameterStatuses: map[string]string{}, CustomData: map[string]any{},
-	})
-}
-
-// sqlState returns the code of a server's error, of the driver or of a login; "" if it is none.
-//
-// https://www.postgresql.org/docs/17/errcodes-appendix.html
-func sqlState(err error) string {
-	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return said.Code
-	}
-	refusal, ok := errors.AsType[codec.Error](err)
-	const head = 5 // the message's kind and length
-	if !ok || len(refusal.Raw) < head {
-		return ""
-	}
-	var said pgproto3.ErrorResponse
-	if said.Decode([]byte(refusal.Raw[head:])) != nil {
-		return ""
-	}
-	return said.Code
 }
