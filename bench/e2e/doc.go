@@ -6,14 +6,18 @@
 // and says what to install; nothing is skipped. Servers are started when the first test asks for
 // them, on loopback, in a temporary folder, and are stopped at the end.
 //
-// Each Sluice is built with the race detector, but where memory is measured. E2E_SLUICE names a
-// binary to be tested instead of building one.
+// Each Sluice is built with the race detector, but where memory, speed or fairness is measured. E2E_SLUICE
+// names a binary to be tested instead of building one. The clients, which are these tests, need no detector.
+//
+// No outcome hangs on how fast the machine is: waits are for conditions, with a limit that no machine
+// reaches (soon); Sluice's own time-outs are long unless a test is about them (unhurried…); what must happen
+// within a limit is tried anew (anew); and speed is judged beside a reference.
 //
 // The files are named after what they hold against Sluice: clients of both protocols (postgres,
 // mysql, tls) and of none (tcp), transparency to the byte (differential), memory (backpressure, memory),
 // and what goes wrong or changes in operation (churn, reload, drain, failure). Below it, package real
 // starts servers and package wire speaks the protocols byte by byte.
 //
-// On two cores that do nothing else the whole takes about five minutes; give a busy machine
-// -timeout 20m.
+// On two cores that do nothing else the whole takes about eight minutes, with -parallel 6; a machine that is
+// ten times slower needs -timeout 80m. TestNoCrosstalk takes 90 seconds of it, or what -crosstalk says.
 package e2e
