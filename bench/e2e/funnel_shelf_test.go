@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -243,14 +244,24 @@ func TestFunnelLatency(t *testing.T) {
 		})
 	}
 	t.Run("23 a thousand small answers take no pauses", func(t *testing.T) {
-		began := time.Now()
-		for range 1000 {
-			c.Ask("Z", wire.Extended("select 1"), wire.Sync())
-		}
-		// A pause of TCP's (Nagle and a delayed acknowledgement) is 40 ms: a thousand are 40 s.
-		if took := time.Since(began); took > 20*time.Second || c.Fault() != nil {
-			t.Errorf("they took %v, %v", took, c.Fault())
-		}
+		// A pause of TCP's (Nagle and a delayed acknowledgement) is 40 ms. A machine with other work takes as
+		// long now and then, but not for three of four.
+		anew(t, func() error {
+			took := make([]time.Duration, 1000)
+			for i := range took {
+				began := time.Now()
+				c.Ask("Z", wire.Extended("select 1"), wire.Sync())
+				took[i] = time.Since(began)
+			}
+			if c.Fault() != nil {
+				return c.Fault()
+			}
+			slices.Sort(took)
+			if most := took[len(took)*3/4]; most > 30*time.Millisecond {
+				return fmt.Errorf("three of four take up to %v", most)
+			}
+			return nil
+		})
 	})
 	t.Run("24 parses and binds are counted", func(t *testing.T) {
 		_, addr := startConsole(t)
