@@ -287,9 +287,11 @@ func (p *Proxy) ClientInfos(limit int) []ClientInfo {
 // clientInfo describes the session's client.
 func (s *Session) clientInfo() ClientInfo {
 	sh := s.sh
-	i := ClientInfo{ID: s.id, Listener: s.fe.name, User: s.user, Database: sh.found.Database.Name,
-		ServerDatabase: sh.found.Database.Target, State: "login", Addr: s.from, Since: wallTime(s.opened),
-		Loop: s.on.loop.ID(), Read: len(sh.held)}
+	i := ClientInfo{ID: s.id, Listener: s.fe.name, User: s.user, State: "login", Addr: s.from,
+		Since: wallTime(s.opened), Loop: s.on.loop.ID(), Read: len(sh.held)}
+	if sh.found != nil { // else it has not said who it is
+		i.Database, i.ServerDatabase = sh.found.Database.Name, sh.found.Database.Target
+	}
 	if s.client != nil {
 		i.Local, i.Buffered = addrPort(s.client.LocalAddr()), s.client.Buffered()
 		if state, ok := s.client.TLS(); ok {
