@@ -19,5 +19,5 @@
 // starts servers and package wire speaks the protocols byte by byte.
 //
 // On two cores that do nothing else the whole takes about eight minutes, with -parallel 6; a machine that is
-// ten times slower needs -timeout 80m. TestNoCrosstalk takes 90 seconds of it, or what -crosstalk says.
+// ten times slower needs -timeout 80m. Of the eight, TestNoCrosstalk takes one, or what -crosstalk says.
 package e2e
