@@ -27,7 +27,7 @@ bin/staticcheck: bench/go.mod
 	cd bench && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 
 unit: ## the program's own tests, with the race detector
-	go test -race ./...
+	go test -race -timeout 60m ./...
 
 real: ## against PostgreSQL, MariaDB and their clients
 	.ci/real
