@@ -10,7 +10,7 @@ import (
 )
 
 // serverPatience is how long a server may take to start or to stop.
-const serverPatience = 30 * time.Second
+const serverPatience = 3 * time.Minute
 
 // postgresFolders is where Debian keeps the programs of each version of PostgreSQL.
 const postgresFolders = "/usr/lib/postgresql/*/bin"
