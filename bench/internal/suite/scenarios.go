@@ -56,7 +56,6 @@ var scenarios = []Scenario{
 		Name:    "bulk",
 		About:   "4 clients fetch results of 16 MiB each; figures are per MiB.",
 		Loads:   []string{"pg-bulk", "my-bulk"},
-		Share:   shortShare,
 		Profile: []string{"pg-bulk"},
 	},
 	{
@@ -170,7 +169,7 @@ var lineups = map[string][]string{
 	"saturated/pg-prepared":  {directName, floorName, haproxyName, pgbouncerName, sluiceName},
 	"saturated/my-text":      {directName, floorName, haproxyName, sluiceName},
 	"saturated/my-prepared":  {directName, floorName, haproxyName, sluiceName},
-	"saturated/my-readwrite": {floorName, haproxyName, sluiceName},
+	"saturated/my-readwrite": {haproxyName, sluiceName},
 	"paced":                  {floorName, haproxyName, pgbouncerName, sluiceName},
 	"paced/pg-prepared":      {directName, floorName, haproxyName, pgbouncerName, sluiceName},
 	"paced/my-text":          {directName, floorName, haproxyName, sluiceName},

@@ -135,7 +135,7 @@ func TestLineup(t *testing.T) {
 	}{
 		{"all who can", Options{}, "saturated", "pg-simple", "direct floor haproxy nginx pgbouncer sluice odyssey pg_doorman pgdog pgcat"},
 		{"by protocol", Options{}, "saturated", "my-text", "direct floor haproxy sluice proxysql tiproxy"},
-		{"a line of its own", Options{}, "saturated", "my-readwrite", "floor haproxy sluice proxysql tiproxy"},
+		{"a line of its own", Options{}, "saturated", "my-readwrite", "haproxy sluice proxysql tiproxy"},
 		{"who ends TLS", Options{}, "tls-client", "pg-prepared", "pgbouncer sluice"},
 		{"who ends or passes TLS", Options{}, "tls-both", "my-text", "haproxy sluice"},
 		{"quick", Options{Quick: true, Only: nil}, "saturated", "my-text", "floor haproxy sluice proxysql tiproxy"},
