@@ -12,7 +12,8 @@ type Auth struct {
 	// QueryUser and QueryPassword are who asks.
 	QueryUser     string `toml:"query-user"`
 	QueryPassword Secret `toml:"query-password"`
-	// QueryDatabase is where it is asked; "" = in the client's database.
+	// QueryDatabase is where it is asked; "" = in the client's database, or, for one that it may not use,
+	// in the first that is listed, or "postgres".
 	QueryDatabase string `toml:"query-database"`
 	// QueryCache is how long an answer is good, QueryCacheFailed how long one that there is no such
 	// user.
