@@ -12,10 +12,11 @@ import (
 
 // Free ports are looked for below the range from which the kernel takes the ports of outgoing
 // connections (32768 upward by default): a port from inside it could be taken by any client between
-// the look and the use.
+// the look and the use. Those from 22000 on are for the tests against real servers, which run at the same
+// time.
 const (
-	portFirst = 15000
-	portLast  = 32000
+	portFirst = 12000
+	portLast  = 22000
 	portTries = 200
 )
 
