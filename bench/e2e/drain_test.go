@@ -79,6 +79,7 @@ func (d drainStage) wantExit(t *testing.T, within time.Duration) {
 
 // TestDrain stops Sluice: idle sessions end at once, one in a transaction may finish it.
 func TestDrain(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	d := startDrain(t, "10m")
 	d.terminate(t)
 	d.wantIdleEnded(t)
@@ -101,6 +102,7 @@ func TestDrain(t *testing.T) {
 
 // TestDrainTimeout has a transaction outlast the patience of a graceful stop.
 func TestDrainTimeout(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	d := startDrain(t, "1s")
 	d.terminate(t)
 	d.wantIdleEnded(t)
@@ -116,6 +118,7 @@ func TestDrainTimeout(t *testing.T) {
 
 // TestDrainTwice has the second signal end Sluice at once.
 func TestDrainTwice(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	d := startDrain(t, "10m")
 	d.terminate(t)
 	d.wantIdleEnded(t)

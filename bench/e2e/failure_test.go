@@ -20,6 +20,7 @@ const checkedOnce = "[cluster.health]\ninterval = \"1h\"\nrise = 1"
 // TestBackendFails has one of two backends fail in several ways after its health check. Clients are
 // taken to the other one and notice nothing.
 func TestBackendFails(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	hangUp := func(net.Conn) {}
 	for _, way := range []struct {
 		name string
@@ -70,6 +71,7 @@ func (s *scripted) fail(play func(net.Conn)) {
 
 // TestNoBackend has nobody left to serve: the client is told so in its protocol.
 func TestNoBackend(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	nobodyThere := []string{real.FreeAddr(), real.FreeAddr()}
 	pgAddr, myAddr := real.FreeAddr(), real.FreeAddr()
 	startSluice(t, racy(t), cluster("pg", "postgres", nobodyThere, `connect-timeout = "300ms"`, `retry-timeout = "600ms"`)+
@@ -221,6 +223,7 @@ func TestDenied(t *testing.T) {
 
 // TestTimeouts has clients that are slow to log in or idle for too long sent away.
 func TestTimeouts(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pgAddr, myAddr := real.FreeAddr(), real.FreeAddr()
 	limits := []string{`login-timeout = "1s"`, `idle-timeout = "1s"`}
 	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{postgres(t, 0).Addr})+cluster("my", "mysql", []string{mariadb(t, 0).Addr})+

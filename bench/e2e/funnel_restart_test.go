@@ -17,6 +17,7 @@ import (
 // TestFunnelRolling has one process take over from another at the same address, so that no client finds
 // the door closed.
 func TestFunnelRolling(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	addr := real.FreeAddr()
 	config := "[engine]\nreuse-port = true\n\n" + cluster("pg", "postgres", []string{postgres(t, 0).Addr}) +
 		funnel("pool", addr, "pg", `admin-users = ["app"]`, "pool-size = 3") + users("app")
@@ -94,6 +95,7 @@ func stopping(t *testing.T) (s *real.Sluice, addr string, busy *pgx.Conn) {
 // TestFunnelShutdown ends the process in each way that there is. Most of it is waiting, so all is done at
 // one time.
 func TestFunnelShutdown(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	t.Run("49 a client that is paused is let go", func(t *testing.T) {
 		t.Parallel()
 		_, addr := startConsole(t)

@@ -321,6 +321,7 @@ func TestFunnelBackends(t *testing.T) {
 
 // TestFunnelFailover: another server takes over, and is not all like the one before.
 func TestFunnelFailover(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	first, second := postgres(t, 0), postgres(t, 1)
 	for _, pg := range []*real.Postgres{first, second} {
 		role(t, pg, "fo_it", "scram-sha-256", "geheim")

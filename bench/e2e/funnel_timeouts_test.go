@@ -209,6 +209,7 @@ func anew(t *testing.T, try func() error) {
 
 // TestFunnelWaits: how long a client waits for a server connection, and what it hears meanwhile.
 func TestFunnelWaits(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pg := postgres(t, 0)
 	role(t, pg, "wa_it", "scram-sha-256", "geheim")
 	addr, patient := real.FreeAddr(), real.FreeAddr()

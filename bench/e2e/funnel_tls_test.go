@@ -21,6 +21,7 @@ const overTLS = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
 
 // TestFunnelServerTLS: how server connections are protected, and whom they trust.
 func TestFunnelServerTLS(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	pg := postgres(t, 0)
 	certuser, err := stage.ca.Issue("funnel-certuser", "certuser")
 	if err != nil {
