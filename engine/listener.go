@@ -18,6 +18,9 @@ type ListenOptions struct {
 	ReusePort bool // other processes may listen at the same address (SO_REUSEPORT)
 	IPv6Only  bool // an IPv6 wildcard address does not take IPv4 clients
 	Backlog   int  // length of the kernel's queue of clients; 0 = the system's greatest
+	// Failed, if it is not nil, is told why no connection can be accepted, at most once a minute, on the
+	// listener's goroutine.
+	Failed func(error)
 }
 
 // Listener accepts connections on a goroutine of its own: gnet's own listeners end the whole engine at
@@ -25,6 +28,7 @@ type ListenOptions struct {
 type Listener struct {
 	ln     net.Listener
 	accept func(net.Conn)
+	failed func(error)
 	pauses atomic.Uint64
 	once   sync.Once
 	closed chan struct{} // Close was called
@@ -37,6 +41,9 @@ const (
 	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = time.Second
 )
+
+// acceptTold is the least time between two failures to accept that are told.
+const acceptTold = time.Minute
 
 // Listen opens a listening socket at addr ("host:port") and calls accept, on the listener's goroutine,
 // for each connection. accept takes the connection over and must not block.
@@ -56,7 +63,7 @@ func Listen(addr string, opt ListenOptions, accept func(net.Conn)) (*Listener, e
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{ln: ln, accept: accept,
+	l := &Listener{ln: ln, accept: accept, failed: opt.Failed,
 		closed: make(chan struct{}), done: make(chan struct{})}
 	if opt.Backlog > 0 {
 		if err := l.SetBacklog(opt.Backlog); err != nil {
@@ -105,6 +112,7 @@ func (l *Listener) SetBacklog(n int) error {
 func (l *Listener) run() {
 	defer close(l.done)
 	pause := acceptPauseMin
+	var told time.Time
 	for {
 		nc, err := l.ln.Accept()
 		switch {
@@ -116,6 +124,10 @@ func (l *Listener) run() {
 			return
 		}
 		l.pauses.Add(1)
+		if now := time.Now(); l.failed != nil && now.Sub(told) >= acceptTold {
+			told = now
+			l.failed(err)
+		}
 		select {
 		case <-l.closed:
 		case <-time.After(pause):

@@ -37,7 +37,8 @@ func fewDescriptors() error {
 	}
 	defer e.Stop()
 	h := &hooks{data: func(c *Conn, p []byte) { c.Write(p) }}
-	ln, err := Listen("127.0.0.1:0", ListenOptions{}, func(nc net.Conn) {
+	failed := func(err error) { fmt.Println("told:", err) }
+	ln, err := Listen("127.0.0.1:0", ListenOptions{Failed: failed}, func(nc net.Conn) {
 		e.Loops()[0].Enroll(nc, h, func(err error) { fmt.Println("refused:", err) })
 	})
 	if err != nil {
@@ -65,6 +66,7 @@ func fewDescriptors() error {
 // TestOutOfDescriptors has a process with 40 descriptors meet 60 clients: accepting rests, who was
 // accepted is served all the same, and when clients go those that waited are served.
 func TestOutOfDescriptors(t *testing.T) {
+	begun := time.Now()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childRole+"=few-descriptors")
 	in, err := cmd.StdinPipe()
@@ -104,9 +106,15 @@ func TestOutOfDescriptors(t *testing.T) {
 	for range 60 {
 		dial()
 	}
-	for line := ""; !strings.HasPrefix(line, "rests"); {
-		if line = await(t, lines, "a rest"); line == "" {
+	for told, rests := 0, 0; told == 0 || rests == 0; {
+		line := await(t, lines, "a rest, and why")
+		switch {
+		case line == "":
 			t.Fatal("the child ended")
+		case strings.HasPrefix(line, "rests"):
+			rests++
+		case strings.HasPrefix(line, "told:") && strings.Contains(line, "too many open files"):
+			told++
 		}
 	}
 	mustEcho(t, first)
@@ -121,6 +129,11 @@ func TestOutOfDescriptors(t *testing.T) {
 		return echoes(nc) == nil
 	})
 	in.Close()
+	for line := range lines {
+		if strings.HasPrefix(line, "told:") && time.Since(begun) < acceptTold {
+			t.Errorf("once more: %s", line)
+		}
+	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the child: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"sluice/engine"
@@ -135,7 +136,11 @@ func (p *Proxy) takeOver(set *Settings, k *sockets) bool {
 // open, so that they may be in its way.
 func (p *Proxy) openSocket(set *Settings, limits Limits, k *sockets) error {
 	o := newOpening()
-	ln, err := engine.Listen(set.Listen, set.listenOptions(limits.ReusePort), o.accept)
+	opt := set.listenOptions(limits.ReusePort)
+	opt.Failed = func(err error) {
+		p.log.Warn("clients can't be accepted", zap.String("address", set.Listen), zap.Error(err))
+	}
+	ln, err := engine.Listen(set.Listen, opt, o.accept)
 	if err == nil {
 		o.ln = ln
 		k.opened[set.Name] = o
