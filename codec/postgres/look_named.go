@@ -156,7 +156,7 @@ func (g *guest) changeSent(c namedChange) byte {
 
 // executes returns the flag of an Execute: it may be that of a plain SET or RESET in the unnamed portal.
 func (g *guest) executes(r *request) byte {
-	if len(r.m) <= headerSize || r.m[headerSize] != 0 {
+	if g.portal.name == "" || len(r.m) <= headerSize || r.m[headerSize] != 0 {
 		return 0
 	}
 	return g.changeSent(g.portal)
