@@ -19,6 +19,7 @@ const (
 // A message is either passed on as it comes, or gathered until there is enough of it to act on. It is
 // acted on once, by the method of its type, and only if nothing has to be waited for.
 type guest struct {
+	id    uint64 // no other guest of the shelf has it
 	shelf *shelf
 	cfg   *codec.GuestConfig
 	watch codec.Watcher // nil: nobody listens
@@ -103,7 +104,8 @@ var _ codec.Guest = (*guest)(nil)
 
 // NewGuest returns the guest for a client that has shown who it is.
 func (s *shelf) NewGuest(gate codec.Gate, cfg *codec.GuestConfig, w codec.Watcher) codec.Guest {
-	return &guest{shelf: s, cfg: cfg, watch: w, words: s.wordSet(cfg), asked: gate.Settings(), special: gate.Special().Name != ""}
+	s.guests++
+	return &guest{id: s.guests, shelf: s, cfg: cfg, watch: w, words: s.wordSet(cfg), asked: gate.Settings(), special: gate.Special().Name != ""}
 }
 
 // source is a piece of the client's stream that is being read: bytes from up to the message at hand

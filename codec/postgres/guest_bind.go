@@ -43,8 +43,8 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		if more, need := g.bound(r, n.st, next); more > 0 || need != codec.NeedBytes {
 			return more, need, nil
 		}
-		if g.host.tx == codec.TxFailed && g.host.lacks(n.st) && !runsInFailed(n.st.text()) {
-			return 0, codec.NeedBytes, g.bindNothing(r, n, at, next)
+		if h := g.host; h.tx == codec.TxFailed && h.owed.Len() == 0 && h.lacks(n.st) && !runsInFailed(n.st.text()) {
+			return 0, codec.NeedBytes, g.bindNothing(r, n, at)
 		}
 		st, need, err := g.ready(n, r)
 		if need != codec.NeedBytes || err != nil {
@@ -69,13 +69,16 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 }
 
 // bindNothing acts on a Bind in a failed transaction, in which a server prepares nothing. It refuses the
-// Bind, whatever the statement is: so it gets one without a text.
-func (g *guest) bindNothing(r *request, n *named, at, next int) error {
+// Bind, whatever the statement is: so it gets one without a text, and without the parameters.
+func (g *guest) bindNothing(r *request, n *named, at int) error {
 	if err := g.prepareNothing(r); err != nil {
 		return err
 	}
 	g.enterGroup(nil)
-	g.rename(r, 'B', at, next, nameNothing)
+	r.s.skip(r.at, r.at+len(r.m))
+	g.drop = true
+	const none = "\x00\x00\x00\x00\x00\x00"
+	r.s.t.Server.End(appendNamed(r.s.t.Server.Begin(), 'B', r.m[headerSize:at], nameNothing, []byte(none), 0))
 	return g.host.ask(debt{Code: oweBind, Ref: owing{named: &named{name: n.name}}})
 }
 

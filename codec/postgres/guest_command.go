@@ -118,8 +118,8 @@ func (g *guest) sqlExecute(r *request, text []byte, c *command) (bool, codec.Nee
 		}
 		n = &named{name: string(c.name())}
 	}
-	if n.st != nil && n.st.words&wordSequence != 0 {
-		if need := g.sequence(r); need != codec.NeedBytes {
+	if n.st != nil {
+		if need := g.sequences(r, n.st.words); need != codec.NeedBytes {
 			return true, need, nil
 		}
 	}
@@ -191,7 +191,7 @@ func (g *guest) parseCommand(r *request, tail []byte) (done bool, need codec.Nee
 func (g *guest) readyForQuery(n *named, r *request) error {
 	h := g.host
 	d := h.hold(n.st)
-	if d != nil && !d.stale {
+	if d != nil && !d.stale && !g.hides(n.st) {
 		return nil
 	}
 	if g.refit(n) {
@@ -358,34 +358,10 @@ func (g *guest) Answered(err *codec.Error, t *codec.Turn) {
 	g.answer(tag, err, t)
 }
 
-// sequence is asked before a statement that speaks of what the session has done to sequences before.
-// The host at hand knows, or the last one, if nobody has had it since. Else nobody does: then the host
-// is made to know nothing, so that the server says so.
-func (g *guest) sequence(r *request) codec.Need {
-	if g.host == nil {
-		if !g.forsaken {
-			return codec.NeedSame
-		}
-		return codec.NeedHost
-	}
-	if g.busy() {
-		return codec.NeedTurn
-	}
-	if g.forsaken && !g.group && g.host.tx == codec.TxIdle && g.host.owed.Len() == 0 {
-		r.s.cut(r.at)
-		g.host.write(oweOwn, flagSoft, "DISCARD SEQUENCES", r.s.t)
-	}
-	g.forsaken = false
-	g.pins |= wordSequence
-	return codec.NeedBytes
-}
-
 // bound looks at a Bind before it is sent: more of it is needed if its parameters name settings.
 func (g *guest) bound(r *request, st *stmt, at int) (more int, need codec.Need) {
-	if st.words&wordSequence != 0 {
-		if need := g.sequence(r); need != codec.NeedBytes {
-			return 0, need
-		}
+	if need := g.sequences(r, st.words); need != codec.NeedBytes {
+		return 0, need
 	}
 	if st.words&(wordSettings|wordParams) == 0 && !st.sets {
 		return 0, codec.NeedBytes

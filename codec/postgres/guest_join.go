@@ -28,6 +28,9 @@ func (g *guest) join(h *host) {
 	h.early = h.early[:0]
 	h.started, h.gone = false, false
 	h.dropRecord()
+	if h.last != g.id || h.blank {
+		h.last, h.drawn, h.blank = g.id, h.blank, false
+	}
 	h.sent = max(h.sent, g.batch) + 1
 	h.done = h.sent
 	h.foreign = true

@@ -14,7 +14,7 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 	if batch, sure := h.sureOf(d); !sure {
 		return nil, g.wait(batch), nil
 	}
-	if d != nil && !d.stale && !(h.again && n.st.old) {
+	if d != nil && !d.stale && !(h.again && n.st.old) && !g.hides(n.st) {
 		return n.st, codec.NeedBytes, nil
 	}
 	if g.refit(n) {
@@ -38,6 +38,12 @@ func (g *guest) ready(n *named, r *request) (*stmt, codec.Need, error) {
 	return n.st, codec.NeedBytes, h.ask(debt{Act: codec.OwedSwallow, Code: oweParse, Ref: owing{named: n, st: n.st}})
 }
 
+// hides tells whether a temporary table may hide another one from this session, which a statement was
+// prepared for.
+func (g *guest) hides(st *stmt) bool {
+	return (g.suspect|g.pins|g.host.looked)&wordTemp != 0 && st.shared()
+}
+
 // refit turns a client's statement into that of the settings in force, before it is prepared under
 // them: what a server makes of a text depends on them. When a batch is run again, it turns an old
 // statement into the new one. It tells whether it is another one then.
@@ -52,13 +58,18 @@ func (g *guest) refit(n *named) bool {
 	return true
 }
 
-// prepareBySQL has the server carry out a PREPARE inside a group, by a statement and a portal of
-// Sluice's own.
+// prepareBySQL has the server carry out a PREPARE inside a group.
 func (h *host) prepareBySQL(n *named, t *codec.Turn) error {
 	h.parses++
+	return h.runInGroup(n.st.prepare(), owing{named: n, st: n.st}, t)
+}
+
+// runInGroup has the server run a statement of Sluice's own inside a group, by a statement and a portal
+// of Sluice's own. ref is what has come to nothing if it fails.
+func (h *host) runInGroup(text string, ref owing, t *codec.Turn) error {
 	const own = namePrefix + "prepare"
 	out := appendClose(t.Server.Begin(), 'S', own) // an earlier one that failed may have left it
-	out = appendParse(out, own, n.st.prepare()+"\x00\x00\x00")
+	out = appendParse(out, own, text+"\x00\x00\x00")
 	out = appendHeader(out, 'B', 2*len(own)+2+6)
 	out = append(append(append(append(out, own...), 0), own...), 0, 0, 0, 0, 0, 0, 0)
 	out = appendHeader(out, 'E', len(own)+1+4)
@@ -66,8 +77,8 @@ func (h *host) prepareBySQL(n *named, t *codec.Turn) error {
 	t.Server.End(appendClose(out, 'P', own))
 	for _, code := range []byte{oweClose, oweParse, oweBind, oweExecute, oweClose} {
 		d := debt{Act: codec.OwedSwallow, Code: code}
-		if code == oweExecute { // it is what makes the statement
-			d.Ref = owing{named: n, st: n.st}
+		if code == oweExecute {
+			d.Ref = ref
 		}
 		if err := h.ask(d); err != nil {
 			return err
@@ -93,7 +104,7 @@ func (g *guest) readyUnnamed(r *request) (codec.Need, error) {
 	if st == nil {
 		return codec.NeedBytes, nil
 	}
-	if h.unnamed.st == st && !(h.again && st.old) {
+	if h.unnamed.st == st && !(h.again && st.old) && !g.hides(st) {
 		if !h.sure(h.unnamed.batch) {
 			return g.wait(h.unnamed.batch), nil
 		}

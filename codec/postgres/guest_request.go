@@ -117,6 +117,9 @@ func (g *guest) alone(typ byte, r *request) (more int, need codec.Need, err erro
 		answer = g.closeKnown(r)
 	}
 	if answer == "" {
+		if _, next := r.cstring(headerSize); typ == 'P' && !g.forsaken && next > 0 && speaksOfSequences(r.m[next:]) {
+			return 0, codec.NeedSame, nil
+		}
 		return 0, codec.NeedHost, nil
 	}
 	r.s.skip(r.at, r.at+r.total)
@@ -292,10 +295,8 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 			g.ahead = ahead{true, set, w}
 		}
 	}
-	if w&wordSequence != 0 {
-		if need := g.sequence(r); need != codec.NeedBytes {
-			return 0, need, nil
-		}
+	if need := g.sequences(r, w); need != codec.NeedBytes {
+		return 0, need, nil
 	}
 	if g.host == nil {
 		return 0, codec.NeedHost, nil

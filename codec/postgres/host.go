@@ -97,6 +97,10 @@ type host struct {
 	tries    int    // times that it was cut short
 	ownError string // what went wrong with a Query of Sluice's own: the message
 
+	last  uint64 // the guest that was joined last
+	blank bool   // nobody has used the session since it was begun or wiped
+	drawn bool   // what the session knows of sequences is its guest's doing, as far as can be told
+
 	started bool // something of the guest's has been sent to the server
 	altered bool // the schema has changed
 	gone    bool // the guest's client has gone: see host_ends.go
@@ -123,7 +127,7 @@ var _ codec.Host = (*host)(nil)
 
 // newHost returns the host for a connection whose login is over.
 func newHost(cfg *codec.OpenerConfig, key codec.Key, reported []codec.Param) *host {
-	h := &host{cfg: cfg, key: key, report: &report{params: reported}, stmts: map[*stmt]*held{}}
+	h := &host{blank: true, cfg: cfg, key: key, report: &report{params: reported}, stmts: map[*stmt]*held{}}
 	h.fresh = h.report
 	h.uses.older, h.uses.newer = &h.uses, &h.uses
 	return h

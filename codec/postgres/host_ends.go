@@ -9,6 +9,9 @@ func (h *host) Reset(query string, t *codec.Turn) {
 	if wipesSettings([]byte(query)) {
 		h.settings = nil
 	}
+	if c := new(command); soleCommand([]byte(query), c) && c.kind == cmdDiscardAll {
+		h.blank = true
+	}
 	h.distrust()
 }
 
@@ -111,7 +114,7 @@ func (h *host) leave(t *codec.Turn) {
 	case h.dirty:
 		h.dirty = false
 		h.write(oweOwn, 0, "DISCARD ALL", t)
-		h.settings = nil
+		h.settings, h.blank = nil, true
 		h.wipe()
 	default:
 		h.gone = false

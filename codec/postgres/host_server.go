@@ -482,6 +482,7 @@ func (h *host) tagged(flag byte) {
 	if flag&flagCalm != 0 {
 		return
 	}
+	h.drawn = h.drawn || draws(tag)
 	if len(g.changes.list) > 0 && string(tag) == "ROLLBACK" {
 		g.changes.rough = true
 	}

@@ -16,7 +16,7 @@ func TestFailedTransactionOnAnotherServer(t *testing.T) {
 		s? Q(begin; bad)
 		s: C(BEGIN) E(42601;bad) Z(E)
 		c? C(BEGIN) E(42601;bad) Z(E)
-		c: B(;a) E S
+		c: B(;a;with parameters) E S
 		s? C(S;sluice_nothing) P(sluice_nothing) B(;sluice_nothing) E S
 		s: 3 1 E(25P02;current transaction is aborted) Z(E)
 		c? E(25P02;current transaction is aborted) Z(E)
@@ -26,8 +26,17 @@ func TestFailedTransactionOnAnotherServer(t *testing.T) {
 		s: 1 2 C(ROLLBACK) Z(I)
 		c? 2 C(ROLLBACK) Z(I)
 		free
+		# behind something else it can't be told whether the transaction is still a failed one
+		c: Q(begin; bad)
+		s? Q(begin; bad)
+		s: C(BEGIN) E(42601;bad) Z(E)
+		c? C(BEGIN) E(42601;bad) Z(E)
+		c: B(;r) E B(;a) E S
+		s? B(;sluice_0_2) E P(sluice_0_1;select 1) B(;sluice_0_1) E S
+		s: 2 C(ROLLBACK) 1 2 C(SELECT 1) Z(I)
+		c? 2 C(ROLLBACK) 2 C(SELECT 1) Z(I)
 		c: B(;a) E S
-		s? P(sluice_0_1;select 1) B(;sluice_0_1) E S`)
+		s? B(;sluice_0_1) E S`)
 }
 
 // The unnamed statement of another client is dropped in front of a Bind; if that is skipped, behind an

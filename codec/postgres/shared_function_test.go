@@ -33,6 +33,13 @@ func TestFunctionCallIsLookedAt(t *testing.T) {
 // currval, called so, has to be asked of the server that was used last.
 func TestFunctionCallOfSequence(t *testing.T) {
 	plays(t, `
+		client 2
+		c: Q(select 1)
+		s? Q(select 1)
+		s: C(SELECT 1) Z(I)
+		c? C(SELECT 1) Z(I)
+		detach
+		client 1
 		c: F(2559)
 		s? Q(DISCARD SEQUENCES) F(2559)
 		s: C(DISCARD SEQUENCES) Z(I) E(55000;lastval is not yet defined in this session) Z(I)

@@ -74,6 +74,13 @@ func TestExecuteSets(t *testing.T) {
 	})
 	t.Run("the past of sequences", func(t *testing.T) {
 		plays(t, `
+			client 2
+			c: Q(select 1)
+			s? Q(select 1)
+			s: C(SELECT 1) Z(I)
+			c? C(SELECT 1) Z(I)
+			detach
+			client 1
 			c: Q(prepare a as select lastval())
 			s? Q(prepare sluice_0_1 as select lastval())
 			s: C(PREPARE) Z(I)

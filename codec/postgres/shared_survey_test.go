@@ -248,6 +248,15 @@ func TestTemporaryTableHides(t *testing.T) {
 		s? C(S;sluice_0_1) P(sluice_0_3;select * from t) S
 		s: 3 1 Z(I)
 		c? 1 Z(I)
+		# what was prepared before is prepared anew
+		c: B(;a) E S
+		s? C(S;sluice_0_2) P(sluice_0_4;select * from t) B(;sluice_0_4) E S
+		s: 3 1 2 C(SELECT 0) Z(I)
+		c? 2 C(SELECT 0) Z(I)
+		c: B(;a) E S
+		s? B(;sluice_0_4) E S
+		s: 2 C(SELECT 0) Z(I)
+		c? 2 C(SELECT 0) Z(I)
 		c: Q(drop table t)
 		s? Q(drop table t)
 		s: C(DROP TABLE) Z(I)

@@ -390,6 +390,13 @@ func TestLasting(t *testing.T) {
 // currval speaks of what the session did before: a host that others have had must not answer.
 func TestCurrval(t *testing.T) {
 	plays(t, `
+		client 2
+		c: Q(select 1)
+		s? Q(select 1)
+		s: C(SELECT 1) Z(I)
+		c? C(SELECT 1) Z(I)
+		detach
+		client 1
 		c: Q(select currval('s'))
 		s? Q(DISCARD SEQUENCES) Q(select currval('s'))
 		s: C(DISCARD SEQUENCES) Z(I) E(55000;currval of sequence "s" is not yet defined in this session) Z(I)

@@ -29,6 +29,7 @@ type shelf struct {
 	last   uint64           // number in the newest name
 	alone  uint64           // counts fingerprints that nobody shares
 	era    uint32           // bumped when the schema changes
+	guests uint64           // that there have been
 
 	wordSets               map[*codec.GuestConfig]*wordSet
 	count, bytes           int     // of stmts
@@ -159,6 +160,9 @@ func (s *shelf) add(st *stmt, extra *wordSet) *stmt {
 	st.name = s.prefix + strconv.FormatUint(s.last, 10)
 	text := []byte(st.text())
 	st.words, st.sets = scanText(text, extra), maySet(text)
+	if mayDraw(text) {
+		st.words |= wordDraws
+	}
 	if maySurvey(text, st.sets) {
 		st.survey = surveyText(text, nil)
 	}

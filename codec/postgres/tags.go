@@ -65,6 +65,23 @@ func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
+// draws tells by a command's tag that it may have drawn from a sequence: it has written rows, or run
+// code. A SELECT may call a function that does so; its text is not looked at but for nextval.
+func draws(tag []byte) bool {
+	if len(tag) < 2 {
+		return false
+	}
+	switch tag[0] {
+	case 'I', 'U', 'M': // INSERT, UPDATE, MERGE
+		return true
+	case 'C':
+		return hasPrefix(tag, "COPY") || hasPrefix(tag, "CALL")
+	case 'D':
+		return hasPrefix(tag, "DO") || hasPrefix(tag, "DISCARD")
+	}
+	return false
+}
+
 // isDDL tells by a command's tag that it may have changed what prepared statements of other sessions
 // refer to.
 func isDDL(tag []byte) bool {

@@ -22,11 +22,12 @@ const (
 	wordUnsure                     // settings are changed whose names can't be told
 	wordParams                     // names of settings come in parameters
 	wordNamed                      // settings that plain statements have named; see look_named.go
+	wordDraws                      // nextval is called
 
 	// wordLook are the sections of a look.
 	wordLook = wordSettings | wordNamed | wordLocks | wordTemp | wordCursors | wordPrepared | wordListen
 	// wordAny is for text that may hold anything.
-	wordAny = wordLook | wordSequence | wordExecute
+	wordAny = wordLook | wordSequence | wordExecute | wordDraws
 )
 
 // watched are the words that say more of a statement than the tag of its answer does. Any schema may
@@ -55,6 +56,7 @@ var watched = []struct {
 	{"hold", "hold", wordCursors},
 	{"currval", "rrva", wordSequence},
 	{"lastval", "stva", wordSequence},
+	{"nextval", "xtva", wordDraws},
 	{"execute", "cute", wordExecute},
 }
 
