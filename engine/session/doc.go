@@ -30,7 +30,8 @@
 // # Sharing
 //
 // In the modes fifo and funnel a client logs in at Sluice itself (sharedlogin.go) and has a server
-// connection of a pool only while it has work, by default for a transaction (shared.go):
+// connection of a pool only while it has work, by default for a transaction (shared.go, checkout.go,
+// sharedunit.go):
 //
 //	client ─▶ Guest ── needs a Host ─▶ checkout ─▶ Attach ─┐ the unit of work
 //	   ▲        ▲         (or waits, its bytes held)        │
@@ -41,6 +42,10 @@
 // has of one pool: it carries out what package pool decides. When a server connection comes free it goes
 // to the first who waits. The pool says so from inside its own calls; the session is taken up only when the
 // event at hand is over (loopState.settle), so that no session runs inside another.
+//
+// While no server connection can be opened, a session that needs one tries again, at another backend if
+// there is one, until the cluster's retry time-out (retry.go). With no backend up all it does is look; a login
+// waits for a backend in the same way.
 //
 // What of this is a protocol's own is behind codec.Guest and codec.Host. A client that goes away in
 // the middle of something leaves its server connection to the host, which works its way back to a clean

@@ -169,7 +169,10 @@ func (w *wanted) options() *pool.Options {
 // usable tells whether a wait for the pool has prospects. If its backend has been down, and is up again, it
 // does not sit out the time after its last failure.
 func (spec *poolSpec) usable(now int64) bool {
-	if !spec.pool.Usable(now) && spec.cameBack() {
+	if spec.pool.Usable(now) {
+		return true
+	}
+	if spec.cameBack() {
 		spec.pool.Retry()
 	}
 	return spec.pool.Usable(now)
