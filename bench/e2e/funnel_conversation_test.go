@@ -60,7 +60,7 @@ func settled(t *wire.Transcript) *wire.Transcript {
 // settings, with other statements under the same names, and with errors.
 func TestFunnelConversations(t *testing.T) {
 	ways := funnelWays(t)
-	cases := slices.Concat(preparedCases(), pipelineCases(), copyCases())
+	cases := slices.Concat(preparedCases(), pipelineCases(), copyCases(), sharedCases())
 	for _, c := range pgCases() {
 		if c.server == nil && notAlike[c.name] == "" {
 			cases = append(cases, c)
