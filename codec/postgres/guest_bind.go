@@ -16,7 +16,7 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 	if next == 0 {
 		return g.moreOfNames(r)
 	}
-	if at == headerSize+1 {
+	if at == headerSize+1 && g.portal.name != "" {
 		g.portal = namedChange{}
 	}
 	n := g.find(name)
