@@ -5,7 +5,6 @@ package tidy
 import (
 	"bytes"
 	"go/ast"
-	"go/format"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -111,18 +110,6 @@ func TestPackageNames(t *testing.T) {
 	for _, s := range files {
 		if s.file != nil && slices.Contains(bannedNames, s.file.Name.Name) {
 			t.Errorf("%s: a package named %s says nothing", s.path, s.file.Name.Name)
-		}
-	}
-}
-
-func TestFormat(t *testing.T) {
-	files := repository(t)
-	for _, s := range files {
-		if s.file == nil {
-			continue
-		}
-		if want, err := format.Source(s.text); err != nil || !bytes.Equal(want, s.text) {
-			t.Errorf("%s: is not in the form of gofmt", s.path)
 		}
 	}
 }
