@@ -57,7 +57,7 @@ func TestRoom(t *testing.T) {
 		g.name(&named{name: name, st: g.shelf.intern([]byte(tail), 0, print, g.words)})
 		return true
 	}
-	for i := range 100 { // never more than five at a time
+	for i := range 20 { // never more than five at a time
 		if !add(fmt.Sprint(i)) {
 			t.Fatalf("no room for statement %d", i)
 		}
@@ -72,7 +72,7 @@ func TestRoom(t *testing.T) {
 	if g.room.full == 0 {
 		t.Error("each try counts anew")
 	}
-	delete(g.names, "99")
+	delete(g.names, "19")
 	if !add("in its place") {
 		t.Error("no room behind one that was closed")
 	}
