@@ -117,7 +117,7 @@ func (p *Proxy) Pause(ctx context.Context, db string) error {
 	}
 	err := until(ctx, func() bool {
 		for _, i := range p.PoolInfos() {
-			if (db == "" || i.Database == db) && i.Active+i.Testing+i.Cancelling > 0 {
+			if (db == "" || i.Database == db) && i.inUse+i.Testing > 0 {
 				return false
 			}
 		}

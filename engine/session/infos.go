@@ -29,6 +29,7 @@ type PoolInfo struct {
 	Paused, Disabled              bool
 	Units, Waits, Errors, Opens   uint64
 	Held, Waited                  time.Duration
+	inUse                         int // for the pool: with a client, or on the way to or from one
 	wait                          histogram
 	Pins                          map[string]uint64 // sessions bound so far, by reason
 }
@@ -146,6 +147,7 @@ func (i *PoolInfo) add(o *PoolInfo) {
 	i.Cancelled += o.Cancelled
 	i.Login += o.Login
 	i.Closing += o.Closing
+	i.inUse += o.inUse
 	i.OldestWait = max(i.OldestWait, o.OldestWait)
 	i.Pinned += o.Pinned
 	i.Units += o.Units
@@ -166,7 +168,7 @@ func (on *loopState) poolInfos() map[*poolSpec]*PoolInfo {
 	for spec, h := range on.homes {
 		c := &h.counts
 		i := &PoolInfo{Idle: h.part.Idle(), OldestWait: h.part.OldestWait(), ClientsWaiting: h.part.Waiting(),
-			Units: c.units, Waits: c.waits, Errors: c.errors, Opens: h.opens,
+			inUse: h.part.Used(), Units: c.units, Waits: c.waits, Errors: c.errors, Opens: h.opens,
 			Held: asDuration(c.held), Waited: asDuration(c.waited), wait: c.wait, Pins: map[string]uint64{}}
 		for reason, n := range c.pins {
 			i.Pins[reason] = n

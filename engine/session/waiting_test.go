@@ -11,6 +11,7 @@ import (
 	"sluice/router"
 	"sluice/router/access"
 	"sluice/upstream"
+	"sluice/upstream/pool"
 )
 
 // refuseAll has a server refuse logins, health checks among them, until the result is called.
@@ -338,5 +339,30 @@ func TestWaitsLeaveABackendThatIsDown(t *testing.T) {
 	has.query("commit")
 	has.Close()
 	waits.Close()
+	s.expectCalm()
+}
+
+// TestPauseWaitsForWhatIsOnItsWay: a server connection that was handed out, to a session that has yet to go on
+// with it, is in use.
+func TestPauseWaitsForWhatIsOnItsWay(t *testing.T) {
+	db := startFakePG(t, "db-a")
+	s := startFunnel(t, one, db)
+	c := login(t, s.addr("in"))
+	c.query("select")
+	s.expectState(connIdle)
+	session, e := s.only(), (*pool.Entry)(nil)
+	onLoop(t, session.on, func() { e = session.sh.home.part.Get(&pool.Waiter{}) })
+	ctx, cancel := context.WithTimeout(t.Context(), 5*ordersPoll)
+	defer cancel()
+	if err := s.Pause(ctx, ""); err == nil {
+		t.Error("the pause does not wait for it")
+	}
+	onLoop(t, session.on, func() { session.sh.home.part.Put(e) })
+	if err := s.Pause(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+	_ = s.Resume("")
+	c.query("select")
+	c.Close()
 	s.expectCalm()
 }
