@@ -60,6 +60,9 @@ func (s *Session) fromServer(p []byte) {
 		return
 	}
 	s.bst.toClient += uint64(len(p))
+	if !s.keyed {
+		s.enterKey() // before the client can quote it
+	}
 	s.client.Write(p)
 	if s.client.Full() {
 		s.server.PauseReads() // until OnRoom of the client
@@ -67,7 +70,7 @@ func (s *Session) fromServer(p []byte) {
 	if s.set.IdleTimeout > 0 {
 		s.active = s.on.loop.Now()
 	}
-	if !s.keyed || s.deep || s.killing != killNone || s.leaving != nil {
+	if s.deep || s.killing != killNone || s.leaving != nil {
 		s.afterServer()
 	}
 }
@@ -76,9 +79,6 @@ func (s *Session) fromServer(p []byte) {
 func (s *Session) afterServer() {
 	if s.stage != stageRelay {
 		return
-	}
-	if !s.keyed {
-		s.enterKey()
 	}
 	if s.deep && s.follow.Owed() <= owedLow {
 		s.deep = false
