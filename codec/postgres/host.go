@@ -48,11 +48,9 @@ const (
 // flagNamed is a plain SET or RESET: what it changes is among the guest's changes.
 const flagNamed = flagStale
 
-// Limits of what a host gathers of one message, in bytes. Longer ones pass by unread.
-const (
-	maxGathered = 64 << 10 // ErrorResponse and ParameterStatus
-	maxTag      = 64       // of a CommandComplete
-)
+// maxGathered bounds, in bytes, what a host gathers of one message that it has to read. A longer one
+// passes by, but for a ParameterStatus.
+const maxGathered = 64 << 10
 
 // host is a server connection behind its login.
 type host struct {
