@@ -52,6 +52,9 @@
 //     settings that can matter to it. Bind, Describe, EXECUTE and DEALLOCATE are written with that name;
 //     where a server lacks the statement, its Parse goes in front (guest_ready.go). Long ones are not
 //     shared, and bind the session (guest_apart.go).
+//   - What a text of several statements says of prepared ones is left to the server: it gets to know them by
+//     the client's names, which binds the session (guest_expose.go). Nothing is shared that was prepared
+//     while a temporary table may hide another one.
 //   - Settings are known from the server: a look, behind a transaction whose words or answers make it
 //     likely that they have changed (look.go); of those that a plain SET has named it asks for no others
 //     (look_named.go). A host is given those of its next client by one Query.
@@ -68,6 +71,16 @@
 //     single server would say that its result has changed;
 //   - RESET inside a transaction goes to the server's own value, and to that of the client's login only
 //     when the transaction is over; what DISCARD ALL by Parse and Execute puts back is told behind it.
+//   - a Parse that is sent behind a statement which fails a transaction, before that answer is there, may
+//     be answered by ParseComplete; the error comes with the Bind;
+//   - currval and lastval are told where the client has drawn from a sequence on the same server
+//     connection, as far as its statements, nextval and the tags of their answers tell. A function that
+//     draws is not seen: behind one alone, the server says that there is no value yet. From then on the
+//     session is bound, and all is as on a connection of its own;
+//   - a setting with a dot in its name that only the body of a function or procedure names is not seen,
+//     unless that function is named in the configuration;
+//   - the position that an error in PREPARE, EXECUTE or DEALLOCATE tells is that in the text with the
+//     shared name.
 //
 // # The manual
 //
