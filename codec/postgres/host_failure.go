@@ -136,7 +136,7 @@ func (h *host) undo(i, n int, batch uint64, failed bool) {
 		h.undoParse(i, n, batch, failed)
 	case oweExecute:
 		if d.Ref.st != nil { // see prepareBySQL
-			h.unmade(i, batch)
+			h.unmade(i, n, batch)
 		}
 	case oweClose:
 		switch {
@@ -212,7 +212,7 @@ func (h *host) undoParse(i, n int, batch uint64, failed bool) {
 		return
 	}
 	if d.Act != codec.OwedInvent {
-		h.unmade(i, batch)
+		h.unmade(i, n, batch)
 	}
 	if n := d.Ref.named; n != nil && d.Act != codec.OwedSwallow && g != nil && g.names[n.name] == n {
 		delete(g.names, n.name)
@@ -231,16 +231,16 @@ func (h *host) undoDeallocate(d *debt) {
 	d.Ref.held.stale = false
 }
 
-// unmade forgets the statement of Parse i of that batch, which came to nothing, and that it was evicted
-// since.
-func (h *host) unmade(i int, batch uint64) {
+// unmade forgets the statement of Parse i of that batch, which came to nothing, and that it is evicted
+// behind the n oldest: an eviction among these has been taken back before.
+func (h *host) unmade(i, n int, batch uint64) {
 	st := h.owed.At(i).Ref.st
 	if held := h.stmts[st]; held != nil && held.batch == batch {
 		h.lose(st)
 	}
-	for i++; i < h.owed.Len(); i++ {
-		if kept := h.owed.At(i).Ref.held; kept != nil && kept.st == st && kept.batch == batch {
-			h.owed.At(i).Ref.held = nil
+	for ; n < h.owed.Len(); n++ {
+		if kept := h.owed.At(n).Ref.held; kept != nil && kept.st == st && kept.batch == batch {
+			h.owed.At(n).Ref.held = nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -150,4 +151,31 @@ func TestManyParameters(t *testing.T) {
 			t.Errorf("%s: %d bytes sent of %d", text, p.server.Len(), len(body))
 		}
 	}
+}
+
+// A pipeline of thousands of statements that fails at its first message leaves nothing of them, and takes
+// a time that grows as their number does.
+func TestLongPipelineFails(t *testing.T) {
+	p := joined(t)
+	p.host.cfg = &codec.OpenerConfig{PreparedMax: 200}
+	p.run(`
+		c: P(kept;select 0) S
+		s~ P
+		s: 1 Z(I)
+		c? 1 Z(I)`)
+	ask := wire(t, codec.Client, "P(;bad)")
+	const many = maxOwn - 1
+	for i := range many {
+		ask = append(ask, message('P', fmt.Sprintf("n%d\x00select %d\x00\x00\x00", i, i))...)
+	}
+	if _, err := p.feedAll(append(ask, syncMessage...), 1<<16); err != nil || p.guest.Owed() < many {
+		t.Fatal(err, p.guest.Owed())
+	}
+	p.client.Reset()
+	p.run("s: E(42601;bad) Z(I)\nc? E(42601;bad) Z(I)\nfree\nprepared=1")
+	if n := p.guest.Prepared(); n != 1 {
+		t.Errorf("the client has %d statements", n)
+	}
+	p.server.Reset()
+	p.run("c: B(;kept) E S\ns? B(;sluice_0_1) E S")
 }
