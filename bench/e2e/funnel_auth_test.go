@@ -204,14 +204,14 @@ func TestFunnelLookup(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "nowhere") {
 			t.Errorf("got %v", err)
 		}
-		wants(t, s.Log(), "a user could not be looked up", `database \"nowhere\" does not exist`)
+		logs(t, s, "a user could not be looked up", `database \"nowhere\" does not exist`)
 	})
 	t.Run("58 a query that fails: the client learns nothing of it, the log does", func(t *testing.T) {
 		_, err := known.whoami(t, addr["broken"])
 		if err == nil || strings.Contains(err.Error(), "no_such_column") {
 			t.Errorf("got %v", err)
 		}
-		wants(t, s.Log(), "a user could not be looked up", "no_such_column", "lo_asked")
+		logs(t, s, "a user could not be looked up", "no_such_column", "lo_asked")
 	})
 	t.Run("58 users of the configuration go before", func(t *testing.T) {
 		client{user: "lo_conf", password: "geheim"}.is(t, addr["constant"], "lo_conf@app")

@@ -430,7 +430,7 @@ func TestConsoleProcess(t *testing.T) {
 		if code := refusal(t, op, "RELOAD"); code != "XX000" {
 			t.Errorf("RELOAD of nonsense: %s", code)
 		}
-		wants(t, s.Log(), "console order", "log.level")
+		logs(t, s, "console order", "log.level")
 	})
 	t.Run("wait for clients", func(t *testing.T) {
 		s, addr := startConsole(t)

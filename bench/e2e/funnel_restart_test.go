@@ -198,7 +198,7 @@ func TestFunnelShutdown(t *testing.T) {
 				t.Fatal(err)
 			}
 			awaitEnd(t, s)
-			wants(t, s.Log(), "stopping at once")
+			logs(t, s, "stopping at once")
 			if _, err := busy.Exec(within(t, soon), "select 1"); err == nil {
 				t.Error("the transaction goes on")
 			}

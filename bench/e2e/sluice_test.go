@@ -219,6 +219,19 @@ func wants(t *testing.T, text string, words ...string) {
 	}
 }
 
+// logs waits until Sluice's log has all these words: its lines are written behind what they tell of.
+func logs(t *testing.T, s *real.Sluice, words ...string) {
+	t.Helper()
+	eventually(t, func() error {
+		for _, w := range words {
+			if log := s.Log(); !strings.Contains(log, w) {
+				return fmt.Errorf("%q not in:\n%s", w, tail(log, 1500))
+			}
+		}
+		return nil
+	})
+}
+
 // pgTool returns the path of one of PostgreSQL's programs.
 func pgTool(t *testing.T, name string) string {
 	t.Helper()
