@@ -229,7 +229,8 @@ func testBlobs(t *testing.T, prepared, text *sql.DB, sizes []int) {
 func testMySQLLogins(t *testing.T, addr string) {
 	for _, user := range []string{"app", "ed"} {
 		var got string
-		if err := openMySQL(t, addr, user, "").QueryRow("select user()").Scan(&got); err != nil {
+		db := openMySQL(t, addr, user, "")
+		if err := unlessMalformed(func() error { return db.QueryRow("select user()").Scan(&got) }); err != nil {
 			t.Errorf("%s: %v", user, err)
 		} else if !strings.HasPrefix(got, user+"@") {
 			t.Errorf("logged in as %s, want %s", got, user)

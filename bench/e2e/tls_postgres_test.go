@@ -22,7 +22,7 @@ func TestPostgresTLS(t *testing.T) {
 	plainServer := cluster("plain-server", "postgres", backend)
 	tlsServer := cluster("tls-server", "postgres", backend, tlsCA("cluster", "verify-full"))
 	withCert := cluster("cert-server", "postgres", backend, tlsTable("cluster", "require", certuser))
-	distrusted := cluster("distrusted", "postgres", backend,
+	distrusted := cluster("distrusted", "postgres", backend, `retry-timeout = "0s"`,
 		`[cluster.tls]`, `mode = "verify-ca"`, `ca = "`+stage.otherCert.CertFile+`"`) // no authority at all
 
 	addr := make(map[string]string)
