@@ -27,16 +27,15 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 			g.boundApart()
 		}
 		if g.unnamed.st != nil {
-			w := g.unnamed.st.words
 			if more, need := g.bound(r, g.unnamed.st, next); more > 0 || need != codec.NeedBytes {
 				return more, need, nil
 			}
-			g.suspect |= w & (wordLook | wordUnsure)
 		}
 		if need, err := g.readyUnnamed(r); need != codec.NeedBytes || err != nil {
 			return 0, need, err
 		}
 		if st := g.unnamed.st; st != nil {
+			g.suspect |= st.words & (wordLook | wordUnsure)
 			g.takesBack(st)
 		}
 	case n != nil:

@@ -226,6 +226,27 @@ func TestPreparedAmongOthers(t *testing.T) {
 		pin=prepared`)
 }
 
+// The statement that makes a temporary table, or has a word that looks like it, is prepared once.
+func TestTemporaryWordOnce(t *testing.T) {
+	plays(t, `
+		c: P(;select temp from weather) B E S P(;create temp table t (a int)) B E S
+		s? P(;select temp from weather) B E S P(;create temp table t (a int)) B E S
+		s: 1 2 C(SELECT 0) Z(I) 1 2 C(CREATE TABLE) Z(I)
+		c? 1 2 C(SELECT 0) Z(I) 1 2 C(CREATE TABLE) Z(I)
+		s~ pg_my_temp_schema
+		s: C(SELECT 0) Z(I)
+		free
+		# and is gone if the server has skipped it
+		c: Q(select 1) B(p;none) P(;create temp table t (a int)) B E S
+		s? Q(select 1) B(p;none) P(;create temp table t (a int)) B E S
+		s: C(SELECT 1) Z(I) E(26000;no such statement) Z(I)
+		c? C(SELECT 1) Z(I) E(26000;no such statement) Z(I)
+		s~ pg_my_temp_schema
+		s: C(SELECT 0) Z(I)
+		c: B E S
+		s? C(S;) B E S`)
+}
+
 // A temporary table hides another one of its name from the session that has it: nobody shares what is
 // prepared there.
 func TestTemporaryTableHides(t *testing.T) {
