@@ -88,6 +88,7 @@ func (c cell) relay(addr string, queries int, await func() error) error {
 // funnelConfig is a listener that has its clients share server connections, and a user for them.
 const funnelConfig = `mode = "funnel"
 pool-size = %d
+pool-wait-timeout = "3m"
 [[listener.rule]]
 from = ["127.0.0.0/8"]
 method = "trust"
@@ -99,7 +100,8 @@ name = "app"
 const countFile = "count"
 
 // start starts Sluice under valgrind and waits until it accepts connections. There is no admin side
-// and one health check: what works by the clock disturbs the count.
+// and one health check: what works by the clock disturbs the count. Nothing else ends by the clock either,
+// however slow the machine is.
 func (c cell) start(ctx context.Context, program, dir, listen, server string) (*child.Process, error) {
 	text := fmt.Sprintf(`[engine]
 loops = %d
@@ -112,12 +114,16 @@ name = "guard"
 protocol = %q
 discovery = "static"
 backends = [{ addr = %q }]
+connect-timeout = "1m"
+retry-timeout = "3m"
 [cluster.health]
 interval = "1h"
+timeout = "3m"
 [[listener]]
 name = "guard"
 listen = %q
 cluster = "guard"
+login-timeout = "3m"
 `, c.loops, c.load.protocol, server, listen)
 	if c.load.pool == 0 {
 		text += "mode = \"proxy\"\n"
