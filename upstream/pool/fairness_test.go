@@ -25,10 +25,7 @@ func TestFairness(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			queries := 400 // of each client, about
-			if raceDetector {
-				queries = 200
-			}
+			const queries = 400 // of each client, about
 			w := newWorld(t, 1, len(tt.clients))
 			p := w.group.Pool(Key{}, &Options{Size: tt.size, Connects: tt.size})
 			all := 0
@@ -46,7 +43,7 @@ func TestFairness(t *testing.T) {
 			}
 			mean := float64(until) / float64(all)
 			t.Logf("of %d queries each client had %d to %d, mean %.0f; %d moves", until, least, most, mean, w.moves)
-			if float64(least) < 0.75*mean {
+			if float64(least) < 0.8*mean {
 				t.Errorf("the slowest client had %d, the mean is %.0f", least, mean)
 			}
 			if w.moves > until/20 {
