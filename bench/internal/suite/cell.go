@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // work is one cell that is being measured.
@@ -129,7 +130,7 @@ func (r *run) sample(ctx context.Context, c cell, s *server, e *entrant, rate fl
 }
 
 // measure takes a sample, once more if that fails: a busy machine may have a load end before its window,
-// or keep somebody waiting for too long.
+// or before all its clients are connected, so that the next try has more time.
 func (r *run) measure(ctx context.Context, c cell, s *server, e *entrant, rate float64) (Sample, error) {
 	at := target{addr: e.addr, sides: c.Sides, certs: r.certs, rate: rate, window: r.window(c), dir: r.dir}
 	if c.crowds(e.Contender) {
@@ -140,11 +141,15 @@ func (r *run) measure(ctx context.Context, c cell, s *server, e *entrant, rate f
 		if err == nil || try == sampleTries || ctx.Err() != nil {
 			return sample, err
 		}
+		at.more += time.Duration(try) * sampleMore
 	}
 }
 
-// sampleTries is how often a sample is tried.
-const sampleTries = 3
+// sampleTries is how often a sample is tried, and sampleMore by how much longer its load lasts each time.
+const (
+	sampleTries = 4
+	sampleMore  = 5 * time.Second
+)
 
 // calmTries is how often a sample is taken in the hope of a calm machine.
 const calmTries = 10

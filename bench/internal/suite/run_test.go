@@ -46,7 +46,7 @@ func smallOptions(t *testing.T) Options {
 // measured runs and returns what there was, as scenario/load: contenders.
 func measured(t *testing.T, o Options) (*Report, []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	report, err := Run(ctx, o)
 	if err != nil {
