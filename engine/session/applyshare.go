@@ -140,7 +140,7 @@ func (p *Proxy) warm(set *Settings) {
 		b.Release()
 		user, secret := found.Login(codec.Secret{})
 		spec := p.pools.find(p, &wanted{set: set, backend: b, found: &found, limits: found.Limits,
-			client: w.User, user: user, known: &secret}) // what clients have shown is worth more
+			client: w.User, user: user, known: &secret}, func() bool { return true }) // what clients have shown is worth more
 		spec.warm.Store(true)
 		for _, i := range spec.pool.Loops() {
 			on := p.loops[i]

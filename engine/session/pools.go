@@ -111,8 +111,8 @@ type wanted struct {
 	session uint64 // whose a special connection is
 }
 
-// find returns the pool for a session, made if need be.
-func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
+// find returns the pool for a session, made if need be; nil if what w was made of does not hold any more.
+func (ps *pools) find(p *Proxy, w *wanted, holds func() bool) *poolSpec {
 	sh := w.set.Sharing
 	key := pool.Key{Listener: w.set.Name + "/" + unitName(w.found.Limits.Unit), Backend: w.set.Cluster + "/" + w.backend.Addr(),
 		Database: w.found.Database.Name, User: w.user}
@@ -121,6 +121,9 @@ func (ps *pools) find(p *Proxy, w *wanted) *poolSpec {
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	if !holds() {
+		return nil
+	}
 	spec := ps.specs[key]
 	if spec != nil && spec.backend != w.backend {
 		ps.letGo(key, spec) // it was taken out of the cluster, and has come back

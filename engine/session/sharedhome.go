@@ -61,7 +61,20 @@ func (s *Session) moveIn() {
 // spec finds the pool for the session's client at its backend. What it is opened with are the listener's
 // present settings, though the session may have come before them.
 func (s *Session) spec() *poolSpec {
-	sh, set := s.sh, s.fe.set.Load()
+	for {
+		present := s.fe.set.Load()
+		w := s.wanted(present)
+		// A reload puts settings in force before it drops the pools that do not fit them: a pool made by
+		// others after that would stay.
+		if spec := s.p.pools.find(s.p, w, func() bool { return s.fe.set.Load() == present }); spec != nil {
+			return spec
+		}
+	}
+}
+
+// wanted says which pool is the session's, under the listener's settings.
+func (s *Session) wanted(set *Settings) *wanted {
+	sh := s.sh
 	if set.Sharing == nil || set.cluster != s.set.cluster {
 		set = s.set
 	}
@@ -87,7 +100,7 @@ func (s *Session) spec() *poolSpec {
 			sh.found, w.found, w.limits = &alone, &alone, alone.Limits
 		}
 	}
-	return s.p.pools.find(s.p, w)
+	return w
 }
 
 // redefine takes over what a reload has changed about the client's database: where it is, and who logs
