@@ -26,8 +26,9 @@ lint: bin/staticcheck ## form, vet and staticcheck, in both modules
 bin/staticcheck: bench/go.mod
 	cd bench && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 
-unit: ## the program's own tests, with the race detector
+unit: ## the program's own tests, with the race detector; those that do less under it once more without
 	go test -race -timeout 60m ./...
+	go test -timeout 30m ./codec/mysql ./codec/postgres ./upstream/pool
 
 real: ## against PostgreSQL, MariaDB and their clients
 	.ci/real
