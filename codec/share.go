@@ -150,10 +150,20 @@ type OpenerConfig struct {
 	TLS            TLSMode // towards the server
 	Special        Param   // see Gate.Special
 	Params         []Param // further parameters of the startup
+	Part           Part    // what the server has to be
 	PreparedMax    int     // prepared statements that are kept on the connection; 0 = none are shared
 	// AuthClear allows the password in clear over a connection without TLS.
 	AuthClear bool
 }
+
+// Part is what a server has to be, by its own word, for a connection to be of use.
+type Part uint8
+
+const (
+	PartAny     Part = iota
+	PartPrimary      // it takes writes
+	PartReplica      // it follows another server
+)
 
 // Opener is the login of Sluice at one server: a machine as Login is, with one peer. Ops: OpMore,
 // OpServerTLS, OpWork, OpReady, OpClose.

@@ -1,22 +1,28 @@
 package router
 
+import "time"
+
 // Role is the part that a backend plays in its cluster.
 type Role uint8
 
 const (
-	Leader Role = iota // takes writes
-	Sync               // a replica that a commit waits for
-	Async              // any other replica
+	Leader        Role = iota // takes writes
+	Sync                      // a replica that a commit waits for
+	Async                     // any other replica
+	Quorum                    // a replica of several, of which a commit waits for some
+	StandbyLeader             // leads a cluster that follows another cluster; takes no writes
 )
 
 // String returns the role's name in the configuration.
-func (r Role) String() string { return [...]string{"leader", "sync", "async"}[r] }
+func (r Role) String() string {
+	return [...]string{"leader", "sync", "async", "quorum", "standby-leader"}[r]
+}
 
 // Roles is a set of roles.
 type Roles uint8
 
 // AnyRole holds every role.
-const AnyRole = Roles(1<<Leader | 1<<Sync | 1<<Async)
+const AnyRole = Roles(1<<Leader | 1<<Sync | 1<<Async | 1<<Quorum | 1<<StandbyLeader)
 
 // Has tells whether the set holds r.
 func (s Roles) Has(r Role) bool { return s&(1<<r) != 0 }
@@ -24,18 +30,50 @@ func (s Roles) Has(r Role) bool { return s&(1<<r) != 0 }
 // With returns the set with r in it.
 func (s Roles) With(r Role) Roles { return s | 1<<r }
 
+// Lag is how far a replica is behind its leader.
+type Lag struct {
+	Bytes     uint64
+	Known     bool // Bytes
+	Time      time.Duration
+	TimeKnown bool
+}
+
+// LagLimits say how far a replica may be behind.
+type LagLimits struct {
+	Bytes  uint64        // 0 = no limit
+	Time   time.Duration // 0 = no limit
+	Return int           // percent of the limits at or under which one that was over comes back; 1..100
+	// Unknown lets a replica pass whose lag is not known.
+	Unknown bool
+}
+
+// TagRule is a tag that a backend must have, or, with Not, must not have.
+type TagRule struct {
+	Name, Value string
+	Not         bool
+}
+
 // Backend is what the router knows of one backend at the moment of a choice.
 type Backend struct {
-	Addr     string
-	Role     Role
-	Healthy  bool // passed its health checks, or was not checked yet
-	Tried    bool // refused this very client a moment ago
-	Sessions int  // sessions on it and on their way to it, of all listeners
+	Addr      string
+	Role      Role
+	Zone      string
+	Out       bool // its discovery says that it takes no sessions at all
+	NoBalance bool // it takes no sessions but those that want the leader
+	Tags      map[string]string
+	Healthy   bool // passed its health checks, or was not checked yet
+	Tried     bool // refused this very client a moment ago
+	Sessions  int  // sessions on it and on their way to it, of all listeners
 }
 
 // Want is what a session asks for.
 type Want struct {
 	Roles Roles
+	Zone  string    // backends there go first; "" = no matter
+	Tags  []TagRule // all must hold
+	// Behind are the addresses of the backends that are too far behind for the session's listener. The
+	// leader never is.
+	Behind map[string]bool
 }
 
 // Choice is the outcome of Pick.

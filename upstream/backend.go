@@ -12,6 +12,15 @@ type Spec struct {
 	Addr string // host:port; the backend's identity within its cluster
 	Role router.Role
 	Zone string
+
+	// What a discovery says besides; zero for a backend that is configured.
+	Name      string // the member's
+	State     string // as the discovery spells it
+	Out       string // why it takes no sessions; "" = it takes some
+	NoBalance bool   // it takes no sessions but those that want the leader
+	Tags      map[string]string
+	Lag       router.Lag
+	Timeline  uint64 // 0 = not known
 }
 
 // Health is a backend's state as its checks see it.

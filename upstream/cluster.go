@@ -13,6 +13,7 @@ import (
 	"sluice/codec"
 	"sluice/engine"
 	"sluice/router"
+	"sluice/upstream/patroni"
 )
 
 // Options of a Cluster. All are filled in by the caller.
@@ -24,8 +25,17 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// RetryTimeout is how long after the first attempt for a client another one may begin.
 	RetryTimeout time.Duration
-	Socket       engine.SocketOptions
-	Health       HealthOptions
+	// FailoverTimeout is how long a client that shares server connections waits while no backend is fit for
+	// it, if that is longer than RetryTimeout. FailoverClients may do so at one time; 0 = no limit.
+	FailoverTimeout time.Duration
+	FailoverClients int
+	// Patroni finds the backends; nil: they are those in Backends.
+	Patroni *patroni.Options
+	// Changed, if given, is called when backends have come or gone, or a role, a state, a lag or the hold has
+	// changed. It is called from any goroutine, without locks, and must not block.
+	Changed func(*Cluster)
+	Socket  engine.SocketOptions
+	Health  HealthOptions
 	// TLSMode and TLS are for connections to the backends. TLS is nil with TLSDisable; its
 	// ServerName may be empty, the backend's host is then meant.
 	TLSMode codec.TLSMode

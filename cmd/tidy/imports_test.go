@@ -26,6 +26,8 @@ const (
 	driver  = "github.com/go-sql-driver/mysql" // for the control account alone
 	zap     = "go.uber.org/zap"
 	cobra   = "github.com/spf13/cobra"
+	etcd    = "go.etcd.io/etcd/client/v3" // where Patroni, and PD, keep a cluster's state
+	yaml    = "go.yaml.in/yaml/v3"        // configurations of others, for convert
 
 	saslprep = "github.com/xdg-go/stringprep"
 )
@@ -42,24 +44,25 @@ const (
 // codec, router, engine and conf are leaves. A child imports its parent, never the reverse, and no
 // child imports its sibling. Tests are free to import more.
 var mayImport = map[string]may{
-	"codec":          {},
-	"codec/mysql":    {folders: []string{"codec"}, libraries: []string{zstd}},
-	"codec/postgres": {folders: []string{"codec"}, libraries: []string{saslprep}},
-	"codec/tcp":      {folders: []string{"codec"}},
-	"router":         {},
-	"router/access":  {folders: []string{"codec"}},
-	"engine":         {libraries: []string{buffers, gnet, sys}},
-	"engine/console": {folders: []string{"codec"}},
-	"engine/session": {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
-	"upstream":       {folders: []string{"codec", "engine", "router", "router/access"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
-	"upstream/pool":  {},
-	"conf":           {libraries: []string{tomlLib}},
+	"codec":            {},
+	"codec/mysql":      {folders: []string{"codec"}, libraries: []string{zstd}},
+	"codec/postgres":   {folders: []string{"codec"}, libraries: []string{saslprep}},
+	"codec/tcp":        {folders: []string{"codec"}},
+	"router":           {},
+	"router/access":    {folders: []string{"codec"}},
+	"engine":           {libraries: []string{buffers, gnet, sys}},
+	"engine/console":   {folders: []string{"codec"}},
+	"engine/session":   {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
+	"upstream":         {folders: []string{"codec", "engine", "router", "router/access", "upstream/patroni"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
+	"upstream/pool":    {},
+	"upstream/patroni": {libraries: []string{etcd, zap}},
+	"conf":             {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
 			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/console", "engine/session",
-			"router", "router/access", "upstream", "upstream/pool",
+			"router", "router/access", "upstream", "upstream/patroni", "upstream/pool",
 		},
-		libraries: []string{buffers, cobra, metrics, sys, zap},
+		libraries: []string{buffers, cobra, metrics, sys, tomlLib, yaml, zap},
 	},
 	"cmd/tidy": {},
 }

@@ -54,6 +54,9 @@ var errNumbers = [...]errNumber{
 	codec.CommandCancelled:   {1317, "70100"},
 	codec.NoSuchDatabase:     {1049, "42000"},
 	codec.NoSuchThing:        {1094, "HY000"},
+	codec.WrongPart:          {1105, "HY000"},
+	codec.TxLost:             {1213, "40001"},
+	codec.TxUnknown:          {1105, "08S01"},
 }
 
 // numberOf returns the code for a condition; one that the table lacks is an internal error.

@@ -46,6 +46,9 @@ var sqlStates = [...]string{
 	codec.CommandCancelled:   "57014",
 	codec.NoSuchDatabase:     "3D000",
 	codec.NoSuchThing:        "42704",
+	codec.WrongPart:          "57P03",
+	codec.TxLost:             "40001",
+	codec.TxUnknown:          "40003",
 }
 
 // sqlState returns the SQLSTATE for a condition.

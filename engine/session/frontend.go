@@ -20,6 +20,11 @@ type Settings struct {
 	Listen  string // host:port
 	Cluster string // its name
 	Roles   router.Roles
+	Zone    string           // backends there go first; "" = no matter
+	Tags    []router.TagRule // of the backends
+	Lag     router.LagLimits // of the backends that do not lead
+	// DrainTimeout is how long sessions may take to a safe point when their backend does not fit any more.
+	DrainTimeout time.Duration
 
 	MaxConnections int // clients at a time; 0 = no limit
 	Allow, Deny    []netip.Prefix

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sluice/codec"
+	"sluice/router"
 	"sluice/router/access"
 	"sluice/upstream"
 	"sluice/upstream/pool"
@@ -29,8 +30,28 @@ type Sharing struct {
 
 	SharedListen, SchemaWatch bool
 
+	// KeepOnLoss has a client stay connected whose server goes in the middle of its work: it is told by an
+	// error what became of that.
+	KeepOnLoss bool
+
+	// ReadRoles are those of the backends that transactions go to which say that they only read; none:
+	// they go where all others go. OwnWrites is what such a transaction sees of what its session wrote, and
+	// ReadWait how long a replica may take to come that far with OwnWritesWait.
+	ReadRoles router.Roles
+	OwnWrites OwnWrites
+	ReadWait  time.Duration
+
 	guests []*codec.GuestConfig // by unit
 }
+
+// OwnWrites is what a transaction that only reads sees of what its session has written before.
+type OwnWrites uint8
+
+const (
+	OwnWritesOff    OwnWrites = iota // what the replica has replayed
+	OwnWritesWait                    // all of it: a replica that is behind is waited for, then the leader is used
+	OwnWritesLeader                  // all of it: with no replica that far, the leader is used at once
+)
 
 // Warm names a pool that is opened ahead of its first client.
 type Warm struct{ Database, User string }

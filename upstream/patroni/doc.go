@@ -1,0 +1,2 @@
+// Package patroni finds the members of a PostgreSQL cluster that Patroni runs.
+package patroni

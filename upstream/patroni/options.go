@@ -1,0 +1,42 @@
+package patroni
+
+import (
+	"crypto/tls"
+	"time"
+)
+
+// Options say where a cluster's Patroni can be asked, and how. They are not changed once given.
+type Options struct {
+	// Hosts are base URLs of Patroni's REST API ("http://10.0.0.1:8008"), at least one.
+	Hosts []string
+	// Interval lies between two polls; a tenth more or less, at random.
+	Interval time.Duration
+	// Timeout bounds one request, from the connect to the last byte of the answer.
+	Timeout time.Duration
+	// Hedge is how long a host may take until the next one is asked as well.
+	Hedge time.Duration
+	// Learn has the members' own api_url asked too.
+	Learn bool
+	// User and Password are sent by HTTP's basic authentication; "" = none.
+	User, Password string
+	// TLS is for hosts with https; nil = what the system trusts.
+	TLS *tls.Config
+	// Port is dialled in place of the members' own; 0 = their own.
+	Port int
+	// States are those in which a member takes sessions, as Patroni spells them.
+	States []string
+	// ZoneTag is the tag that holds a member's zone; "" = none does.
+	ZoneTag string
+	// Times has each replica asked how old what it has replayed is, which costs a request for each.
+	Times bool
+	// Etcd tells of switchovers and new leaders at once; nil = nothing does.
+	Etcd *EtcdOptions
+}
+
+// EtcdOptions say where Patroni keeps the cluster's state.
+type EtcdOptions struct {
+	Endpoints        []string // base URLs
+	Namespace, Scope string   // Patroni's settings of these names
+	User, Password   string   // "" = none
+	TLS              *tls.Config
+}
