@@ -13,7 +13,6 @@ import (
 	"sluice/codec"
 	"sluice/engine"
 	"sluice/router"
-	"sluice/upstream/patroni"
 )
 
 // Options of a Cluster. All are filled in by the caller.
@@ -29,8 +28,8 @@ type Options struct {
 	// it, if that is longer than RetryTimeout. FailoverClients may do so at one time; 0 = no limit.
 	FailoverTimeout time.Duration
 	FailoverClients int
-	// Patroni finds the backends; nil: they are those in Backends.
-	Patroni *patroni.Options
+	// Discovery finds the backends; nil: they are those in Backends.
+	Discovery Discovery
 	// Changed, if given, is called when backends have come or gone, or a role, a state, a lag or the hold has
 	// changed. It is called from any goroutine, without locks, and must not block.
 	Changed func(*Cluster)

@@ -53,9 +53,9 @@ var mayImport = map[string]may{
 	"engine":           {libraries: []string{buffers, gnet, sys}},
 	"engine/console":   {folders: []string{"codec"}},
 	"engine/session":   {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
-	"upstream":         {folders: []string{"codec", "engine", "router", "router/access", "upstream/patroni"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
+	"upstream":         {folders: []string{"codec", "engine", "router", "router/access"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
 	"upstream/pool":    {},
-	"upstream/patroni": {libraries: []string{etcd, zap}},
+	"upstream/patroni": {folders: []string{"router", "upstream"}, libraries: []string{etcd, zap}},
 	"conf":             {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
