@@ -5,6 +5,13 @@
 // backends that all earlier ones grade alike. To change the policy, move a row; to add a reason, add a
 // function and a row.
 //
+// The first factors say whether a backend is fit for a session at all: its role, its state and tags as a discovery
+// gives them, how far it is behind. A session leaves a backend that is not fit any more (Fits). The others say
+// how it does at the moment, and which of several to take.
+//
+// Whether a backend is too far behind is judged against the judgement before (Judge): one that was over its
+// limit comes back only when it is well within. Who is behind for which listener is remembered by the caller.
+//
 // Backends that are equal to the end are chosen among by the caller's random number, so that several
 // Sluices, or several loops, do not all run to the same one.
 package router

@@ -10,19 +10,56 @@ type factor struct {
 // factors is the policy.
 var factors = [...]factor{
 	{"role", byRole},
+	{"state", byState},
+	{"tags", byTags},
+	{"lag", byLag},
 	{"health", byHealth},
 	{"tried", byTried},
+	{"zone", byZone},
 	{"sessions", bySessions},
 }
 
+// fitting is how many of the factors, from the first, say whether a backend is fit for a session, and not how
+// it does at the moment.
+const fitting = 4
+
 // byRole rejects a backend in a role that was not asked for.
 func byRole(b *Backend, w Want) (int, bool) { return 0, w.Roles.Has(b.Role) }
+
+// byState rejects a backend of which its discovery says that it takes no sessions.
+func byState(b *Backend, _ Want) (int, bool) { return 0, !b.Out }
+
+// byTags rejects a backend that lacks a tag which it must have, or has one which it must not. One that is not
+// to be balanced to takes sessions as the leader only, of which there is no other.
+func byTags(b *Backend, w Want) (int, bool) {
+	if b.NoBalance && b.Role != Leader {
+		return 0, false
+	}
+	for i := range w.Tags {
+		rule := &w.Tags[i]
+		if value, has := b.Tags[rule.Name]; (has && value == rule.Value) == rule.Not {
+			return 0, false
+		}
+	}
+	return 0, true
+}
+
+// byLag rejects a backend that is too far behind the leader, which itself never is.
+func byLag(b *Backend, w Want) (int, bool) { return 0, b.Role == Leader || !w.Behind[b.Addr] }
 
 // byHealth rejects a backend that fails its health checks.
 func byHealth(b *Backend, _ Want) (int, bool) { return 0, b.Healthy }
 
 // byTried rejects a backend that has just refused this client.
 func byTried(b *Backend, _ Want) (int, bool) { return 0, !b.Tried }
+
+// byZone prefers the backends of the zone that is asked for. With none of them left the others serve.
+func byZone(b *Backend, w Want) (int, bool) {
+	if w.Zone == "" || b.Zone == w.Zone {
+		return 0, true
+	}
+	return 1, true
+}
 
 // bySessions prefers the backend with the fewest sessions.
 func bySessions(b *Backend, _ Want) (int, bool) { return b.Sessions, true }

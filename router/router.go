@@ -82,6 +82,17 @@ type Choice struct {
 	Reason string // the factor that decided, or, with Index -1, that rejected the one that came furthest
 }
 
+// Fits returns why b may not serve a session that wants w, as the name of a factor; "" if it may. How it does at
+// the moment is not asked: a session that has a server connection knows better than any check.
+func Fits(b *Backend, w Want) (why string) {
+	for i := range factors[:fitting] {
+		if _, ok := factors[i].grade(b, w); !ok {
+			return factors[i].name
+		}
+	}
+	return ""
+}
+
 // Pick chooses among backends. random is any number; it decides between equals.
 func Pick(backends []Backend, want Want, random uint64) Choice {
 	best := Choice{Index: -1, Reason: "no backends"}

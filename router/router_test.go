@@ -78,10 +78,3 @@ func TestPickKeepsBalance(t *testing.T) {
 		}
 	}
 }
-
-func TestPickAllocatesNothing(t *testing.T) {
-	backends := []Backend{{Role: Leader, Healthy: true}, {Role: Async, Healthy: true}}
-	if n := testing.AllocsPerRun(100, func() { Pick(backends, Want{Roles: AnyRole}, 1) }); n != 0 {
-		t.Errorf("Pick allocates %v times", n)
-	}
-}
