@@ -67,11 +67,15 @@ func (b *Backend) Addr() string { return b.addr }
 // Cluster is the cluster that the backend belongs to.
 func (b *Backend) Cluster() *Cluster { return b.cluster }
 
-// Spec is what is configured for the backend.
+// Spec is what is configured for the backend, or was found out of it.
 func (b *Backend) Spec() Spec { return *b.spec.Load() }
 
-// Role is the part that is configured for it.
+// Role is the part that is configured for it, or was found out.
 func (b *Backend) Role() router.Role { return b.spec.Load().Role }
+
+// Leads tells whether the backend is its cluster's leader by what is known now. As soon as another one
+// is, or the backend was taken out, it does not any more, whatever its server says.
+func (b *Backend) Leads() bool { return b.Role() == router.Leader && !b.Gone() }
 
 // Health is the state that the checks have found.
 func (b *Backend) Health() Health { return Health(b.health.Load()) }

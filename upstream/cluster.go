@@ -30,8 +30,9 @@ type Options struct {
 	FailoverClients int
 	// Discovery finds the backends; nil: they are those in Backends.
 	Discovery Discovery
-	// Changed, if given, is called when backends have come or gone, or a role, a state, a lag or the hold has
-	// changed. It is called from any goroutine, without locks, and must not block.
+	// Changed, if given, is called when backends have come or gone, or a role, a state, a lag, the health or
+	// the hold has changed. It is called from any goroutine, without locks, and must not block. Update and
+	// Close do not call it.
 	Changed func(*Cluster)
 	Socket  engine.SocketOptions
 	Health  HealthOptions
@@ -52,14 +53,18 @@ type HealthOptions struct {
 	User              string // for protocols whose check names a user; "" = the protocol's default
 }
 
-// Cluster is a set of backends that share data.
+// Cluster is a set of backends that share data. It is what a Discovery finds backends for.
 type Cluster struct {
 	name     string
 	log      *zap.Logger
 	opt      atomic.Pointer[Options]
-	mu       sync.Mutex // of Update and Close
+	apply    sync.Mutex // of Update and Close, around mu
+	mu       sync.Mutex // of changes to the backends and the hold
+	closed   bool
 	backends atomic.Pointer[[]*Backend]
 	checkers sync.WaitGroup
+	finder   atomic.Pointer[Finder]
+	held     atomic.Pointer[hold]
 
 	tlsChanges atomic.Uint64
 }
@@ -82,34 +87,57 @@ func (c *Cluster) Options() *Options { return c.opt.Load() }
 func (c *Cluster) Backends() []*Backend { return *c.backends.Load() }
 
 // Update puts other options in force. Backends that are not in them any more are marked as gone and
-// returned; those that stay are untouched.
+// returned; those that stay are untouched. With a Discovery the backends are what it has found, and until
+// it has found some, those that were in force. Changed is not called: the caller knows.
 func (c *Cluster) Update(opt Options) (gone []*Backend) {
+	c.apply.Lock()
+	defer c.apply.Unlock()
+	if opt.Discovery == nil {
+		c.discover(nil) // before the backends, which are not its to change any more
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.noteTLS(&opt)
 	c.opt.Store(&opt)
+	if opt.Discovery == nil {
+		gone, _ = c.replace(opt.Backends)
+		c.endHoldByLeader()
+	}
+	c.mu.Unlock()
+	if opt.Discovery != nil {
+		c.discover(opt.Discovery)
+	}
+	return gone
+}
+
+// replace puts other backends in force and has those checked that are new. c.mu is held.
+func (c *Cluster) replace(specs []Spec) (gone []*Backend, changed bool) {
 	old := map[string]*Backend{}
 	for _, b := range c.Backends() {
 		old[b.addr] = b
 	}
-	list := make([]*Backend, 0, len(opt.Backends))
+	list := make([]*Backend, 0, len(specs))
+	in := make(map[string]bool, len(specs))
 	var added []*Backend
-	for _, s := range opt.Backends {
+	for _, s := range specs {
+		if in[s.Addr] {
+			continue
+		}
+		in[s.Addr] = true
 		b := old[s.Addr]
 		if b == nil {
 			b = newBackend(c, s)
 			added = append(added, b)
 		}
 		delete(old, s.Addr)
-		b.spec.Store(&s)
 		list = append(list, b)
 	}
-	c.backends.Store(&list)
-	for _, b := range old {
+	for _, b := range old { // before others get their roles
 		b.gone.Store(true)
 		b.stop()
 		gone = append(gone, b)
 	}
+	changed = assign(list, specs) || len(added)+len(gone) > 0
+	c.backends.Store(&list)
 	for _, b := range added {
 		c.checkers.Add(1)
 		go func() {
@@ -117,15 +145,41 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 			c.check(b)
 		}()
 	}
-	return gone
+	return gone, changed
 }
 
-// Close marks all backends as gone, returns them, and waits for the checks under way, which are cut
-// short.
+// assign gives the backends their new Specs. Those that do not lead come first: at no moment do two lead
+// because the one has got its Spec and the other not yet.
+func assign(list []*Backend, specs []Spec) (changed bool) {
+	byAddr := make(map[string]*Spec, len(specs))
+	for i := range specs {
+		if s := specs[i]; byAddr[s.Addr] == nil {
+			byAddr[s.Addr] = &s
+		}
+	}
+	for _, leading := range []bool{false, true} {
+		for _, b := range list {
+			s := byAddr[b.addr]
+			if leads(s.Role) == leading && !b.spec.Load().same(s) {
+				b.spec.Store(s)
+				changed = true
+			}
+		}
+	}
+	return changed
+}
+
+// Close ends the discovery, marks all backends as gone, returns them, and waits for the checks under way,
+// which are cut short.
 func (c *Cluster) Close() []*Backend {
-	opt := *c.Options()
-	opt.Backends = nil
-	gone := c.Update(opt)
+	c.apply.Lock()
+	defer c.apply.Unlock()
+	c.discover(nil)
+	c.mu.Lock()
+	c.closed = true
+	c.dropHold(c.held.Load())
+	gone, _ := c.replace(nil)
+	c.mu.Unlock()
 	c.checkers.Wait()
 	return gone
 }
@@ -137,12 +191,17 @@ func (c *Cluster) Pick(want router.Want, tried []*Backend) (*Backend, string) {
 	var space [8]router.Backend
 	seen := space[:0]
 	for _, b := range list {
+		spec := b.spec.Load()
 		seen = append(seen, router.Backend{
-			Addr:     b.addr,
-			Role:     b.spec.Load().Role,
-			Healthy:  b.Health() != Down,
-			Tried:    contains(tried, b),
-			Sessions: b.Sessions(),
+			Addr:      b.addr,
+			Role:      spec.Role,
+			Zone:      spec.Zone,
+			Out:       spec.Out != "",
+			NoBalance: spec.NoBalance,
+			Tags:      spec.Tags,
+			Healthy:   b.Health() != Down,
+			Tried:     contains(tried, b),
+			Sessions:  b.Sessions(),
 		})
 	}
 	choice := router.Pick(seen, want, rand.Uint64())

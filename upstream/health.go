@@ -91,6 +91,10 @@ func (c *Cluster) judge(b *Backend, err error, row int) int {
 	case was == Down:
 		c.log.Info("backend is up again", zap.String("cluster", c.name), zap.String("backend", b.addr))
 	}
+	if is == Down {
+		c.Hurry() // it may not be in its part any more
+	}
+	c.tellChanged()
 	return 0
 }
 
