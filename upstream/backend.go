@@ -21,6 +21,16 @@ type Spec struct {
 	Tags      map[string]string
 	Lag       router.Lag
 	Timeline  uint64 // 0 = not known
+
+	routed router.Backend // what of it the router judges, see settled
+}
+
+// settled returns a copy that is ready to be in force: what the router judges is made once, and not for each
+// unit of work.
+func (s Spec) settled() *Spec {
+	s.routed = router.Backend{Addr: s.Addr, Role: s.Role, Zone: s.Zone, Out: s.Out != "",
+		NoBalance: s.NoBalance, Tags: s.Tags, Healthy: true}
+	return &s
 }
 
 // Health is a backend's state as its checks see it.
@@ -57,7 +67,7 @@ type Backend struct {
 func newBackend(c *Cluster, s Spec) *Backend {
 	b := &Backend{cluster: c, addr: s.Addr, kick: make(chan struct{}, 1)}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.spec.Store(&s)
+	b.spec.Store(s.settled())
 	return b
 }
 
@@ -76,6 +86,12 @@ func (b *Backend) Role() router.Role { return b.spec.Load().Role }
 // Leads tells whether the backend is its cluster's leader by what is known now. As soon as another one
 // is, or the backend was taken out, it does not any more, whatever its server says.
 func (b *Backend) Leads() bool { return b.Role() == router.Leader && !b.Gone() }
+
+// Fits tells whether the backend may serve a session that wants w, by what is known now. Whether it is up is
+// not asked.
+func (b *Backend) Fits(w router.Want) bool {
+	return !b.Gone() && router.Fits(&b.spec.Load().routed, w) == ""
+}
 
 // Health is the state that the checks have found.
 func (b *Backend) Health() Health { return Health(b.health.Load()) }

@@ -161,7 +161,7 @@ func assign(list []*Backend, specs []Spec) (changed bool) {
 		for _, b := range list {
 			s := byAddr[b.addr]
 			if leads(s.Role) == leading && !b.spec.Load().same(s) {
-				b.spec.Store(s)
+				b.spec.Store(s.settled())
 				changed = true
 			}
 		}
@@ -191,18 +191,9 @@ func (c *Cluster) Pick(want router.Want, tried []*Backend) (*Backend, string) {
 	var space [8]router.Backend
 	seen := space[:0]
 	for _, b := range list {
-		spec := b.spec.Load()
-		seen = append(seen, router.Backend{
-			Addr:      b.addr,
-			Role:      spec.Role,
-			Zone:      spec.Zone,
-			Out:       spec.Out != "",
-			NoBalance: spec.NoBalance,
-			Tags:      spec.Tags,
-			Healthy:   b.Health() != Down,
-			Tried:     contains(tried, b),
-			Sessions:  b.Sessions(),
-		})
+		one := b.spec.Load().routed
+		one.Healthy, one.Tried, one.Sessions = b.Health() != Down, contains(tried, b), b.Sessions()
+		seen = append(seen, one)
 	}
 	choice := router.Pick(seen, want, rand.Uint64())
 	if choice.Index < 0 {

@@ -97,3 +97,32 @@ func TestTLSName(t *testing.T) {
 		t.Errorf("with a name: %q", got)
 	}
 }
+
+// TestFits judges by what is known of the backend, allocates nothing, and follows what is found.
+func TestFits(t *testing.T) {
+	opt := options(startServer(t, welcome))
+	opt.Backends[0].Role = router.Async
+	c := newCluster(t, opt)
+	b := c.Backends()[0]
+	replica, leader := router.Want{Roles: router.Roles(0).With(router.Async)}, router.Want{Roles: router.Roles(0).With(router.Leader)}
+	behind := replica
+	behind.Behind = map[string]bool{b.Addr(): true}
+	if !b.Fits(replica) || b.Fits(leader) || b.Fits(behind) {
+		t.Errorf("as a replica: %t, as a leader: %t, behind: %t", b.Fits(replica), b.Fits(leader), b.Fits(behind))
+	}
+	if n := testing.AllocsPerRun(100, func() { b.Fits(behind) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	c.Found([]Spec{{Addr: b.Addr(), Role: router.Leader}})
+	if b.Fits(replica) || !b.Fits(leader) {
+		t.Error("the change of its role is not known")
+	}
+	c.Found([]Spec{{Addr: b.Addr(), Role: router.Leader, Out: "starting"}})
+	if b.Fits(leader) {
+		t.Error("it takes no sessions")
+	}
+	c.Found(nil)
+	if b.Fits(leader) {
+		t.Error("it has gone")
+	}
+}
