@@ -59,9 +59,9 @@ func NewAuthority(dir string) (*Authority, error) {
 	return a, writePEM(a.CertFile, "CERTIFICATE", der, 0o644)
 }
 
-// Issue makes a certificate for name that serves both as a server's for localhost and 127.0.0.1 and
-// as a client's; the files are named after file. Keys are RSA: caching_sha2_password encrypts with
-// the server's.
+// Issue makes a certificate for name that serves both as a server's for localhost, 127.0.0.1 and the
+// nodes of a Patroni cluster, and as a client's; the files are named after file. Keys are RSA:
+// caching_sha2_password encrypts with the server's.
 func (a *Authority) Issue(file, name string) (Pair, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -76,7 +76,8 @@ func (a *Authority) Issue(file, name string) (Pair, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1),
+			net.IPv4(127, 0, 1, 1), net.IPv4(127, 0, 1, 2), net.IPv4(127, 0, 1, 3)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &key.PublicKey, a.key)
 	if err != nil {
