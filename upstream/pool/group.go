@@ -128,8 +128,9 @@ func (p *Pool) opened() {
 }
 
 // failed takes note that a connection could not be opened. Of several that were begun before it was
-// known only the first makes the time longer.
-func (p *Pool) failed(e *Entry, err error, now int64) {
+// known only the first makes the time longer. pause, if it is not 0, is the time, which is the same each
+// time then.
+func (p *Pool) failed(e *Entry, err error, now, pause int64) {
 	p.group.mu.Lock()
 	defer p.group.mu.Unlock()
 	o := p.opt.Load()
@@ -138,7 +139,10 @@ func (p *Pool) failed(e *Entry, err error, now int64) {
 		if e.Opened < last.at {
 			return
 		}
-		f.delay = min(2*last.delay, int64(o.RetryMax))
+		f.delay = min(max(2*last.delay, f.delay), int64(o.RetryMax))
+	}
+	if pause > 0 {
+		f.delay = pause
 	}
 	p.failure.Store(f)
 	p.retryAt.Store(now + f.delay)
