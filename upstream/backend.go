@@ -87,10 +87,13 @@ func (b *Backend) Role() router.Role { return b.spec.Load().Role }
 // is, or the backend was taken out, it does not any more, whatever its server says.
 func (b *Backend) Leads() bool { return b.Role() == router.Leader && !b.Gone() }
 
-// Fits tells whether the backend may serve a session that wants w, by what is known now. Whether it is up is
-// not asked.
-func (b *Backend) Fits(w router.Want) bool {
-	return !b.Gone() && router.Fits(&b.spec.Load().routed, w) == ""
+// Fits returns why the backend may not serve a session that wants w, by what is known now: "gone", or as
+// router.Fits; "" if it may. Whether it is up is not asked.
+func (b *Backend) Fits(w router.Want) (why string) {
+	if b.Gone() {
+		return "gone"
+	}
+	return router.Fits(&b.spec.Load().routed, w)
 }
 
 // Health is the state that the checks have found.

@@ -107,22 +107,23 @@ func TestFits(t *testing.T) {
 	replica, leader := router.Want{Roles: router.Roles(0).With(router.Async)}, router.Want{Roles: router.Roles(0).With(router.Leader)}
 	behind := replica
 	behind.Behind = map[string]bool{b.Addr(): true}
-	if !b.Fits(replica) || b.Fits(leader) || b.Fits(behind) {
-		t.Errorf("as a replica: %t, as a leader: %t, behind: %t", b.Fits(replica), b.Fits(leader), b.Fits(behind))
+	expect := func(w router.Want, want string) {
+		t.Helper()
+		if why := b.Fits(w); why != want {
+			t.Errorf("it does not fit for reason %q, want %q", why, want)
+		}
 	}
+	expect(replica, "")
+	expect(leader, "role")
+	expect(behind, "lag")
 	if n := testing.AllocsPerRun(100, func() { b.Fits(behind) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	c.Found([]Spec{{Addr: b.Addr(), Role: router.Leader}})
-	if b.Fits(replica) || !b.Fits(leader) {
-		t.Error("the change of its role is not known")
-	}
+	expect(replica, "role")
+	expect(leader, "")
 	c.Found([]Spec{{Addr: b.Addr(), Role: router.Leader, Out: "starting"}})
-	if b.Fits(leader) {
-		t.Error("it takes no sessions")
-	}
+	expect(leader, "state")
 	c.Found(nil)
-	if b.Fits(leader) {
-		t.Error("it has gone")
-	}
+	expect(leader, "gone")
 }

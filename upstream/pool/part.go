@@ -253,7 +253,9 @@ func (p *Part) ConnectFailed(e *Entry, err error) { p.connectFailed(e, err, 0) }
 // ConnectNotYet tells that the connection could not be opened for a reason that will pass soon, such as a
 // server that starts up or is about to become a leader: the next one is begun after pause, however often that
 // has been so.
-func (p *Part) ConnectNotYet(e *Entry, err error, pause time.Duration) { p.connectFailed(e, err, pause) }
+func (p *Part) ConnectNotYet(e *Entry, err error, pause time.Duration) {
+	p.connectFailed(e, err, pause)
+}
 
 func (p *Part) connectFailed(e *Entry, err error, pause time.Duration) {
 	if e.state == gone {
