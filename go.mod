@@ -14,8 +14,11 @@ require (
 	github.com/valyala/bytebufferpool v1.0.0 // copies that leave a loop
 	github.com/xdg-go/scram v1.4.0 // tests only: an independent judge of the SCRAM conversations
 	github.com/xdg-go/stringprep v1.0.4 // SASLprep of passwords
+	go.etcd.io/etcd/api/v3 v3.6.6 // with the client
+	go.etcd.io/etcd/client/v3 v3.6.6 // Patroni's requests for a switchover
 	go.uber.org/zap v1.28.0 // logging
 	golang.org/x/sys v0.49.0 // epoll, socket options
+	google.golang.org/grpc v1.71.1 // what the etcd client's connections are to be like
 )
 
 require (
@@ -34,9 +37,7 @@ require (
 	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/valyala/fastrand v1.1.0 // indirect
 	github.com/valyala/histogram v1.2.0 // indirect
-	go.etcd.io/etcd/api/v3 v3.6.6 // indirect
 	go.etcd.io/etcd/client/pkg/v3 v3.6.6 // indirect
-	go.etcd.io/etcd/client/v3 v3.6.6
 	go.uber.org/multierr v1.11.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/net v0.38.0 // indirect
@@ -44,7 +45,6 @@ require (
 	golang.org/x/text v0.41.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20250303144028-a0af3efb3deb // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20250303144028-a0af3efb3deb // indirect
-	google.golang.org/grpc v1.71.1 // indirect
 	google.golang.org/protobuf v1.36.5 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
