@@ -10,7 +10,7 @@ import (
 )
 
 // Check returns all that is wrong with c, as Errors, or nil. It fills in the defaults that depend on
-// other keys: the roles of a listener. Load and Parse have done it already.
+// other keys, the roles of a listener, and has words whose case is ignored in small letters. Load and Parse have done it already.
 func (c *Config) Check() error {
 	return c.problems(map[string]bool{}).sorted()
 }
@@ -73,6 +73,9 @@ func (k *checker) tags(path string, f field, v reflect.Value) {
 	if v.Kind() == reflect.String && strings.ContainsRune(v.String(), 0) {
 		k.problem(path, "holds a zero byte")
 		return
+	}
+	if f.tag.Get("case") == "ignored" {
+		v.SetString(strings.ToLower(v.String()))
 	}
 	var err error
 	if rule := f.tag.Get("range"); rule != "" {

@@ -70,7 +70,7 @@ type Cluster struct {
 	// Protocol is what the backends speak.
 	Protocol string `toml:"protocol" oneof:"postgres mysql tcp"`
 	// Discovery is how the backends become known.
-	Discovery string `toml:"discovery" oneof:"static" later:"patroni pd"`
+	Discovery string `toml:"discovery" oneof:"static patroni" later:"pd"`
 	// Backends are the members with static discovery.
 	Backends []Backend `toml:"backends"`
 	// ConnectTimeout limits one attempt to connect to one backend.
@@ -78,6 +78,11 @@ type Cluster struct {
 	// RetryTimeout is how long after the first attempt for a client another one may begin; 0 = none
 	// does.
 	RetryTimeout Duration `toml:"retry-timeout" range:"0s..1h"`
+	// FailoverTimeout is how long a client that shares server connections waits while no backend is fit
+	// for it, if that is longer than RetryTimeout.
+	FailoverTimeout Duration `toml:"failover-timeout" range:"0s..1h"`
+	// FailoverClients limits those that wait so at one time; 0 = no limit.
+	FailoverClients int `toml:"failover-clients" range:"0..10000000"`
 	// Keepalive is the idle time after which TCP probes a server connection; 0 = never.
 	Keepalive Duration `toml:"keepalive" range:"0|1s..9h"`
 	// TCPUserTimeout is how long sent bytes may stay unacknowledged by a backend before the kernel
@@ -88,6 +93,7 @@ type Cluster struct {
 	Health               Health    `toml:"health"`
 	TLS                  ServerTLS `toml:"tls"`
 	Control              Control   `toml:"control"`
+	Patroni              Patroni   `toml:"patroni" only:"patroni"`
 }
 
 // Backend is one database server.
@@ -95,7 +101,7 @@ type Backend struct {
 	// Addr is its host and port.
 	Addr string `toml:"addr" addr:"dial"`
 	// Role is its part in the cluster.
-	Role string `toml:"role" oneof:"leader sync async"`
+	Role string `toml:"role" oneof:"leader sync async quorum standby-leader" case:"ignored"`
 	// Zone is where it stands; "" = not said.
 	Zone string `toml:"zone" name:"may"`
 }

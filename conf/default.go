@@ -17,13 +17,16 @@ func Default() *Config {
 	}
 }
 
-// DefaultCluster is a cluster in which no key is given. Name, protocol and backends have no default.
+// DefaultCluster is a cluster in which no key is given. Name, protocol, backends and
+// the hosts of Patroni have no default.
 func DefaultCluster() Cluster {
 	return Cluster{
-		Discovery:      "static",
-		ConnectTimeout: Duration(3 * time.Second),
-		RetryTimeout:   Duration(10 * time.Second),
-		Keepalive:      Duration(time.Minute),
+		Discovery:       "static",
+		ConnectTimeout:  Duration(3 * time.Second),
+		RetryTimeout:    Duration(10 * time.Second),
+		FailoverTimeout: Duration(30 * time.Second),
+		FailoverClients: 10000,
+		Keepalive:       Duration(time.Minute),
 		Health: Health{
 			Interval: Duration(3 * time.Second),
 			Timeout:  Duration(2 * time.Second),
@@ -31,6 +34,15 @@ func DefaultCluster() Cluster {
 			Fall:     3,
 		},
 		TLS: ServerTLS{Mode: "disable"},
+		Patroni: Patroni{
+			Interval:   Duration(3 * time.Second),
+			Timeout:    Duration(2 * time.Second),
+			Hedge:      Duration(300 * time.Millisecond),
+			LearnHosts: true,
+			States:     []string{"running", "streaming"},
+			ZoneTag:    "zone",
+			Etcd:       PatroniEtcd{Namespace: "/service"},
+		},
 	}
 }
 
@@ -43,6 +55,9 @@ func DefaultBackend() Backend { return Backend{Role: "leader"} }
 func DefaultListener() Listener {
 	return Listener{
 		Mode:         "proxy",
+		LagReturn:    50,
+		LagUnknown:   "refuse",
+		DrainTimeout: Duration(30 * time.Second),
 		LoginTimeout: Duration(30 * time.Second),
 		Keepalive:    Duration(time.Minute),
 		TLS:          ClientTLS{Mode: "disable", MinVersion: "1.2"},
@@ -68,6 +83,9 @@ func DefaultListener() Listener {
 
 		AbandonTimeout: Duration(5 * time.Second),
 		CancelTimeout:  Duration(10 * time.Second),
+		OnServerLoss:   "error",
+		ReadOwnWrites:  "off",
+		ReadWait:       Duration(time.Second),
 		DatabasesAny:   true,
 		Auth: Auth{
 			Method:           "secret",

@@ -39,6 +39,29 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestDiffOfPatroni: what a cluster is found by, and what its listeners want of it, changes while it runs.
+func TestDiffOfPatroni(t *testing.T) {
+	parse := func(cluster, listener string) *Config {
+		c, err := Parse("f", []byte("[[cluster]]\nname = \"db\"\nprotocol = \"postgres\"\ndiscovery = \"patroni\"\npatroni = {"+cluster+"}\n"+
+			"[[listener]]\nname = \"in\"\nlisten = \":1\"\ncluster = \"db\"\n"+listener), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	old := parse(`hosts = ["http://a:8008"]`, "")
+	now := parse(`hosts = ["http://a:8008", "http://b:8008"], interval = "1s", tls.ca = "c", etcd = {endpoints = ["http://e:2379"], scope = "s"}`,
+		"roles = [\"any\"]\nmax-lag = 1\ntags = [\"!x\"]\nzone = \"z\"\ndrain-timeout = \"0s\"")
+	const want = "clusters changed: db (patroni.hosts, patroni.interval, patroni.tls.ca, patroni.etcd.endpoints, patroni.etcd.scope); " +
+		"listeners changed: in (roles, max-lag, tags, zone, drain-timeout)"
+	if got := Diff(old, now).String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := Diff(old, parse(`hosts = ["HTTP://A:8008/"]`, "")); !got.Empty() {
+		t.Errorf("another spelling of a host is a change: %v", got)
+	}
+}
+
 // TestDiffOfBackends: a change in the backends alone is none of the cluster.
 func TestDiffOfBackends(t *testing.T) {
 	parse := func(backends string) *Config {

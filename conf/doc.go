@@ -9,7 +9,9 @@
 //	addr    host:port, either to "listen" on or to "dial"
 //	name    letters, digits, '.', '_' and '-': it becomes a metric label; "need" refuses the empty one
 //	file    a path: a relative one in a file is seen from the folder of that file
-//	only    "sharing": of use only in a listener whose clients share server connections
+//	only    "sharing": of use only in a listener whose clients share server connections; "patroni": in a
+//	        cluster that Patroni runs
+//	case    "ignored": capitals are read as small letters
 //
 // Reading the file, reading the environment, checking and comparing all walk these tags, so a new key
 // is one field, its default and its lines in sluice.toml. Rules that concern several keys are in

@@ -41,6 +41,32 @@ mode = "fifo"
 auth = {query = "select $1", query-user = "asker", query-password = "geheim"}
 database = [{name = "a", user = "u", password = "geheim"}, {name = "b"}]
 rule = [{from = ["10.0.0.0/8"], method = "md5"}]
+[[cluster]]
+name = "ha"
+protocol = "postgres"
+discovery = "patroni"
+failover-timeout = "1m"
+[cluster.patroni]
+hosts = ["http://10.0.0.4:8008"]
+learn-hosts = false
+user = "p"
+password = "geheim"
+[cluster.patroni.etcd]
+endpoints = ["https://10.0.0.4:2379"]
+scope = "ha"
+user = "e"
+password = "geheim"
+[[listener]]
+name = "ha"
+listen = "127.0.0.1:6433"
+cluster = "ha"
+mode = "funnel"
+roles = ["leader", "quorum"]
+max-lag = "16MiB"
+max-lag-time = "3s"
+tags = ["dc=one", "!backup"]
+read-only-roles = ["any"]
+read-own-writes = "wait"
 [[user]]
 name = "one"
 password = "geheim"
@@ -69,7 +95,7 @@ func TestTOMLComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	const want = "settings changed: admin.password; clusters changed: db (control.password); " +
+	const want = "settings changed: admin.password; clusters changed: db (control.password), ha (patroni.password, patroni.etcd.password); " +
 		"listeners changed: pool (auth.query-password, database); users changed: one (password), two (verifier)"
 	if got := Diff(c, back).String(); got != want {
 		t.Errorf("got %q, want %q", got, want)

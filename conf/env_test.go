@@ -32,6 +32,20 @@ func TestEnvironmentAlone(t *testing.T) {
 		"SLUICE_LISTENER_0_DENY=",
 		"SLUICE_LISTENER_0_REQUEST_LOG=250ms",
 		"SLUICE_LISTENER_0_TLS_MIN_VERSION=1.3",
+		"SLUICE_CLUSTER_1_NAME=pg",
+		"SLUICE_CLUSTER_1_PROTOCOL=postgres",
+		"SLUICE_CLUSTER_1_DISCOVERY=patroni",
+		"SLUICE_CLUSTER_1_PATRONI_HOSTS=http://10.0.0.1:8008, https://10.0.0.2:8008/",
+		"SLUICE_CLUSTER_1_PATRONI_STATES=running,streaming,in archive recovery",
+		"SLUICE_CLUSTER_1_PATRONI_TLS_SKIP_VERIFY=true",
+		"SLUICE_CLUSTER_1_PATRONI_ETCD_ENDPOINTS=http://10.0.0.1:2379",
+		"SLUICE_CLUSTER_1_PATRONI_ETCD_SCOPE=main",
+		"SLUICE_LISTENER_1_NAME=pg",
+		"SLUICE_LISTENER_1_LISTEN=127.0.0.1:6432",
+		"SLUICE_LISTENER_1_CLUSTER=pg",
+		"SLUICE_LISTENER_1_ROLES=Sync,standby-LEADER",
+		"SLUICE_LISTENER_1_MAX_LAG=16MiB",
+		"SLUICE_LISTENER_1_TAGS=dc=one,!backup",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +72,22 @@ func TestEnvironmentAlone(t *testing.T) {
 		allow = ["10.0.0.0/8", "192.168.1.1/32"]
 		request-log = "250ms"
 		tls.min-version = "1.3"
+		[[cluster]]
+		name = "pg"
+		protocol = "postgres"
+		discovery = "patroni"
+		[cluster.patroni]
+		hosts = ["http://10.0.0.1:8008", "https://10.0.0.2:8008"]
+		states = ["running", "streaming", "in archive recovery"]
+		tls.skip-verify = true
+		etcd = {endpoints = ["http://10.0.0.1:2379"], scope = "main"}
+		[[listener]]
+		name = "pg"
+		listen = "127.0.0.1:6432"
+		cluster = "pg"
+		roles = ["sync", "standby-leader"]
+		max-lag = 16777216
+		tags = ["dc=one", "!backup=true"]
 	`), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,11 @@ func (c *Config) CheckFiles() error {
 		path := join(join("cluster", strconv.Itoa(i)), "tls")
 		k.pair(path, cl.TLS.Cert, cl.TLS.Key)
 		k.authorities(join(path, "ca"), cl.TLS.CA)
+		path = join(join("cluster", strconv.Itoa(i)), "patroni")
+		k.pair(join(path, "tls"), cl.Patroni.TLS.Cert, cl.Patroni.TLS.Key)
+		k.authorities(join(path, "tls.ca"), cl.Patroni.TLS.CA)
+		k.pair(join(path, "etcd"), cl.Patroni.Etcd.Cert, cl.Patroni.Etcd.Key)
+		k.authorities(join(path, "etcd.ca"), cl.Patroni.Etcd.CA)
 	}
 	for i, l := range c.Listener {
 		path := join(join("listener", strconv.Itoa(i)), "tls")

@@ -10,7 +10,21 @@ type Listener struct {
 	// Mode is how clients share server connections: not at all, all of them one, or many a few.
 	Mode string `toml:"mode" oneof:"proxy fifo funnel"`
 	// Roles are the roles a backend may have to be used from here.
-	Roles []string `toml:"roles" oneof:"leader sync async any"`
+	Roles []string `toml:"roles" oneof:"leader sync async any quorum standby-leader" case:"ignored"`
+	// MaxLag and MaxLagTime are how far a backend may be behind that does not lead; 0 = no limit.
+	MaxLag     Size     `toml:"max-lag" range:"0..1024TiB"`
+	MaxLagTime Duration `toml:"max-lag-time" range:"0|100ms..720h"`
+	// LagReturn is the percentage of those limits at or under which one that was over comes back.
+	LagReturn int `toml:"lag-return" range:"1..100"`
+	// LagUnknown says what becomes of one whose lag is not known.
+	LagUnknown string `toml:"lag-unknown" oneof:"refuse allow"`
+	// Tags are what a backend's tags must be.
+	Tags []Tag `toml:"tags"`
+	// Zone is where the backends stand that go first; "" = no matter.
+	Zone string `toml:"zone" name:"may"`
+	// DrainTimeout is how long sessions may take to a safe point when their backend does not fit any
+	// more, until they are ended; 0 = not at all.
+	DrainTimeout Duration `toml:"drain-timeout" range:"0s..24h"`
 	// MaxConnections limits the clients of this listener; 0 = no limit.
 	MaxConnections int `toml:"max-connections" range:"0..10000000"`
 	// Allow are the networks that may connect; none = all.
@@ -95,6 +109,15 @@ type Listener struct {
 	AbandonTimeout Duration `toml:"abandon-timeout" range:"0s..1h" only:"sharing"`
 	// CancelTimeout limits a request to cancel at the server.
 	CancelTimeout Duration `toml:"cancel-timeout" range:"100ms..1h" only:"sharing"`
+	// OnServerLoss says what becomes of a client whose server connection is lost in the middle of its work.
+	OnServerLoss string `toml:"on-server-loss" oneof:"error close" only:"sharing"`
+	// ReadOnlyRoles are the roles of the backends for transactions that say that they only read; none =
+	// they go where all others go.
+	ReadOnlyRoles []string `toml:"read-only-roles" oneof:"leader sync async any quorum standby-leader" case:"ignored" only:"sharing"`
+	// ReadOwnWrites says what such a transaction sees of what its session has written.
+	ReadOwnWrites string `toml:"read-own-writes" oneof:"off wait leader" only:"sharing"`
+	// ReadWait is how long a replica may take to come that far with ReadOwnWrites "wait".
+	ReadWait Duration `toml:"read-wait" range:"1ms..1h" only:"sharing"`
 
 	// MaxUserConnections limits the clients of one user, MaxDatabaseConnections those of one
 	// database; 0 = no limit.

@@ -20,7 +20,7 @@ type locator struct {
 }
 
 // depthMax is how far down places are noted, in keys and indexes. The deepest key that is known has a
-// path of five; below the bound there are only unknown ones, which are told at their first part.
+// path of six; below the bound there are only unknown ones, which are told at their first part.
 const depthMax = 8
 
 // positions adds the place of each table, key and array element of data to at. data has been found to

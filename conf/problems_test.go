@@ -81,7 +81,7 @@ func TestProblems(t *testing.T) {
 		{"backend without address", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{}]", `f:16:13: cluster.backends.addr: is missing`},
 		{"backend with no host name", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a b:1\"}]", `f:16:14: cluster.backends.addr: "a b:1": "a b" is neither an IP address nor a host name`},
 		{"backend twice", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"[::1]:1\"}, {addr = \"[0:0::1]:1\"}]", `f:16:34: cluster.backends.addr: "[0:0::1]:1" is there twice`},
-		{"backend's role", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\", role = \"any\"}]", `f:16:28: cluster.backends.role: "any" is not one of leader, sync, async`},
+		{"backend's role", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\", role = \"any\"}]", `f:16:28: cluster.backends.role: "any" is not one of leader, sync, async, quorum, standby-leader`},
 
 		{"network", listen + `allow = ["10.0.0.0/8", "ten"]`, `f:13:24: listener.allow: "ten" is not a network such as "10.0.0.0/8", or an address`},
 		{"bits behind the prefix", listen + `deny = ["10.0.0.1/8"]`, `f:13:9: listener.deny: "10.0.0.1/8" has bits behind its prefix: the network is 10.0.0.0/8, the address alone 10.0.0.1`},
@@ -99,7 +99,7 @@ func TestProblems(t *testing.T) {
 		{"no backends", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"", `f:13:3: cluster.backends: is missing: with discovery "static" a cluster has at least one backend`},
 		{"single brackets", listen + "[user]\nname = \"x\"", `f:13:2: user: wants tables in double brackets, as there can be several, not a table`},
 
-		{"role", listen + `roles = ["leder"]`, `f:13:10: listener.roles: "leder" is not one of leader, sync, async, any, did you mean leader?`},
+		{"role", listen + `roles = ["leder"]`, `f:13:10: listener.roles: "leder" is not one of leader, sync, async, any, quorum, standby-leader, did you mean leader?`},
 		{"role twice", listen + `roles = ["sync", "sync"]`, `f:13:18: listener.roles: "sync" is there twice`},
 		{"any and more", listen + `roles = ["any", "sync"]`, `f:13:1: listener.roles: "any" stands alone: it includes the others`},
 		{"no roles", listen + `roles = []`, `f:13:1: listener.roles: is empty: no backend could be used`},
@@ -134,9 +134,7 @@ func TestProblems(t *testing.T) {
 		{"admin off", listen + "[admin]\nlisten = \"\"", ""},
 		{"admin user alone", listen + "[admin]\nuser = \"u\"", `f:14:1: admin.user: user and password belong together`},
 
-		{"discovery of later", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\ndiscovery = \"patroni\"", `f:16:1: cluster.discovery: discovery "patroni" is not available in this version`},
-		{"another discovery of later", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\ndiscovery = \"pd\"", `f:16:1: cluster.discovery: discovery "pd" is not available in this version`},
-		{"Patroni", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\n[cluster.patroni]\nhosts = []", `f:17:10: cluster.patroni: is not available in this version`},
+		{"discovery of later", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\ndiscovery = \"pd\"", `f:16:1: cluster.discovery: discovery "pd" is not available in this version`},
 		{"PD", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\n[cluster.pd]\naddrs = []", `f:17:10: cluster.pd: is not available in this version`},
 		{"lag", listen + `max-lag = "16MiB"`, `f:13:1: listener.max-lag: is not available with discovery "static": the lag of its backends is not known`},
 

@@ -25,9 +25,7 @@ func (r *reader) problem(path, text string) {
 
 // unavailable are keys that the format has a place for and this version has no use for yet.
 var unavailable = map[string]string{
-	"cluster.patroni":  "is not available in this version",
-	"cluster.pd":       "is not available in this version",
-	"listener.max-lag": `is not available with discovery "static": the lag of its backends is not known`,
+	"cluster.pd": "is not available in this version",
 }
 
 // table reads the keys of m into the struct v.

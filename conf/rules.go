@@ -1,9 +1,6 @@
 package conf
 
-import (
-	"slices"
-	"strconv"
-)
+import "strconv"
 
 // rules checks what concerns several keys at once.
 func (k *checker) rules(c *Config) {
@@ -54,6 +51,7 @@ func (k *checker) cluster(path string, c *Cluster, names map[string]bool) {
 		k.problem(join(path, "control.user"), "has no use with protocol %q", c.Protocol)
 	}
 	k.tls(join(path, "tls"), c.TLS.Mode, c.Protocol, c.TLS.Cert, c.TLS.Key, c.TLS.CA)
+	k.discovery(path, c)
 }
 
 func (k *checker) backends(path string, c *Cluster) {
@@ -78,15 +76,19 @@ func (k *checker) tls(path, mode, protocol, cert, key, ca string) {
 	if protocol == "tcp" && mode == "prefer" {
 		k.problem(join(path, "mode"), `"prefer" can't be had with protocol "tcp": it has no way to agree on TLS`)
 	}
+	k.certAndKey(path, cert, key)
+	if (mode == "verify-ca" || mode == "verify-full") && ca == "" {
+		k.problem(join(path, "ca"), "is missing: %q has to know whom to trust", mode)
+	}
+}
+
+func (k *checker) certAndKey(path, cert, key string) {
 	if (cert == "") != (key == "") {
 		missing := "cert"
 		if key == "" {
 			missing = "key"
 		}
 		k.problem(join(path, missing), "is missing: cert and key belong together")
-	}
-	if (mode == "verify-ca" || mode == "verify-full") && ca == "" {
-		k.problem(join(path, "ca"), "is missing: %q has to know whom to trust", mode)
 	}
 }
 
@@ -99,8 +101,12 @@ func (k *checker) listener(path string, l *Listener, c *Config, names map[string
 	if err == nil && l.IPv6Only && at.host != "" && !at.ip.Is6() {
 		k.problem(join(path, "ipv6-only"), "%q is not an IPv6 address", l.Listen)
 	}
-	protocol := k.clusterOf(join(path, "cluster"), l, c)
+	protocol, discovery := "", ""
+	if cl := k.clusterOf(join(path, "cluster"), l, c); cl != nil {
+		protocol, discovery = cl.Protocol, cl.Discovery
+	}
 	k.roles(join(path, "roles"), l, protocol)
+	k.fits(path, l, discovery)
 	if l.RequestLog.On && protocol == "tcp" {
 		k.problem(join(path, "request-log"), `has no use with protocol "tcp": it has no requests`)
 	}
@@ -114,12 +120,12 @@ func (k *checker) listener(path string, l *Listener, c *Config, names map[string
 	k.mode(path, l, c, protocol)
 }
 
-// clusterOf finds the listener's cluster and returns its protocol, "" if it is not known.
-func (k *checker) clusterOf(path string, l *Listener, c *Config) string {
+// clusterOf finds the listener's cluster, nil if there is none.
+func (k *checker) clusterOf(path string, l *Listener, c *Config) *Cluster {
 	known := []string{}
 	for i := range c.Cluster {
 		if c.Cluster[i].Name == l.Cluster && l.Cluster != "" {
-			return c.Cluster[i].Protocol
+			return &c.Cluster[i]
 		}
 		known = append(known, c.Cluster[i].Name)
 	}
@@ -128,26 +134,7 @@ func (k *checker) clusterOf(path string, l *Listener, c *Config) string {
 	} else {
 		k.problem(path, "there is no cluster %q%s", l.Cluster, didYouMean(l.Cluster, known))
 	}
-	return ""
-}
-
-func (k *checker) roles(path string, l *Listener, protocol string) {
-	switch {
-	case l.Roles == nil:
-		if protocol != "" {
-			l.Roles = defaultRoles(protocol)
-		}
-	case len(l.Roles) == 0:
-		k.problem(path, "is empty: no backend could be used")
-	case len(l.Roles) > 1 && slices.Contains(l.Roles, "any"):
-		k.problem(path, `"any" stands alone: it includes the others`)
-	default:
-		for i, role := range l.Roles {
-			if slices.Contains(l.Roles[:i], role) {
-				k.problem(join(path, strconv.Itoa(i)), "%q is there twice", role)
-			}
-		}
-	}
+	return nil
 }
 
 // addresses finds listening sockets that can't be open side by side.

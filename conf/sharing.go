@@ -21,6 +21,7 @@ func (k *checker) mode(path string, l *Listener, c *Config, protocol string) {
 			k.problem(path, "nobody could log in: there is no [[user]], no auth.userlist and no auth.query")
 		}
 		k.pools(path, l)
+		k.reads(path, l, c)
 		k.auth(join(path, "auth"), l)
 		k.authRules(join(path, "rule"), l)
 		k.databases(join(path, "database"), l)

@@ -44,6 +44,10 @@ func TestShippedExamples(t *testing.T) {
 	if keys := changedKeys(reflect.ValueOf(cl), reflect.ValueOf(c.Cluster[0])); keys != nil {
 		t.Errorf("[[cluster]]: not the default: %v", keys)
 	}
+	cl.Name, cl.Discovery, cl.Patroni.Hosts = c.Cluster[1].Name, c.Cluster[1].Discovery, c.Cluster[1].Patroni.Hosts
+	if keys := changedKeys(reflect.ValueOf(cl), reflect.ValueOf(c.Cluster[1])); keys != nil {
+		t.Errorf("[[cluster]] with Patroni: not the default: %v", keys)
+	}
 	l := DefaultListener()
 	l.Name, l.Listen, l.Cluster = c.Listener[0].Name, c.Listener[0].Listen, c.Listener[0].Cluster
 	l.Roles = defaultRoles("postgres")
@@ -84,8 +88,11 @@ func TestShippedSaysEverything(t *testing.T) {
 	keys = func(path string, typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
 			key := join(path, f.key)
-			if f.tag.Get("only") == "sharing" {
+			switch f.tag.Get("only") {
+			case "sharing":
 				key = strings.Replace(key, "listener.0.", "listener.1.", 1)
+			case "patroni":
+				key = strings.Replace(key, "cluster.0.", "cluster.1.", 1)
 			}
 			if isTable(f.typ) {
 				keys(key, f.typ)

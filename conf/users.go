@@ -42,10 +42,20 @@ func (k *checker) unshared(c *Config) {
 	if len(c.User) > 0 && len(leadsTo) == 0 {
 		k.problem("user.0", `has no use: no listener has mode "fifo" or "funnel"`)
 	}
+	none := DefaultCluster()
 	for i, cl := range c.Cluster {
-		if cl.MaxServerConnections != 0 && !leadsTo[cl.Name] {
-			k.problem(join(join("cluster", strconv.Itoa(i)), "max-server-connections"),
-				`has no use: no listener with mode "fifo" or "funnel" leads here`)
+		for _, limit := range []struct {
+			key string
+			set bool
+		}{
+			{"max-server-connections", cl.MaxServerConnections != none.MaxServerConnections},
+			{"failover-timeout", cl.FailoverTimeout != none.FailoverTimeout},
+			{"failover-clients", cl.FailoverClients != none.FailoverClients},
+		} {
+			if limit.set && !leadsTo[cl.Name] {
+				k.problem(join(join("cluster", strconv.Itoa(i)), limit.key),
+					`has no use: no listener with mode "fifo" or "funnel" leads here`)
+			}
 		}
 	}
 }

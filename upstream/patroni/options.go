@@ -3,6 +3,8 @@ package patroni
 import (
 	"crypto/tls"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Options say where a cluster's Patroni can be asked, and how. They are not changed once given.
@@ -31,6 +33,8 @@ type Options struct {
 	Times bool
 	// Etcd tells of switchovers and new leaders at once; nil = nothing does.
 	Etcd *EtcdOptions
+	// Log is told of hosts that do not answer and of members that make no sense; nil = nobody is.
+	Log *zap.Logger
 }
 
 // EtcdOptions say where Patroni keeps the cluster's state.
