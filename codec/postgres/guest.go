@@ -65,6 +65,7 @@ type guest struct {
 
 	await    uint64 // NeedTurn: the batch of the host that has to be over
 	forsaken bool   // the answer to NeedSame
+	sole     bool   // what the client sends behind the present unit of work waits
 	aside    codec.Aside
 	fail     error // what ends the session
 	role     string
@@ -264,6 +265,8 @@ func (g *guest) message(r *request, at int) (used, more int, need codec.Need, er
 		g.drop = true
 	case h != nil && h.curing && typ != 'X':
 		return 0, 0, codec.NeedTurn, nil
+	case h != nil && g.sole && g.isAhead(typ):
+		return 0, 0, g.wait(h.sent - 1), nil
 	default:
 		more, need, err = g.act(typ, r)
 		if more > 0 {

@@ -46,7 +46,7 @@ func (g *guest) Detach() {
 	g.batch = h.sent
 	h.guest, g.host = nil, nil
 	h.started = false
-	g.group, g.forsaken = false, false
+	g.group, g.forsaken, g.sole = false, false, false
 }
 
 // Host is the host at hand.

@@ -25,12 +25,13 @@ const (
 	oweSync
 	oweQuery
 	oweFunction
-	oweCopyEnd // CopyDone and CopyFail have no answer of their own
-	oweSwitch  // a Query of Sluice's own: settings
-	oweLook    // a look at the session's state
-	oweProbe   // an empty Query, see host_copy.go
-	oweOwn     // Reset, Check and what Abandon does
-	oweTag     // a CommandComplete and its ReadyForQuery that are invented
+	oweCopyEnd  // CopyDone and CopyFail have no answer of their own
+	oweSwitch   // a Query of Sluice's own: settings
+	oweLook     // a look at the session's state
+	oweProbe    // an empty Query, see host_copy.go
+	oweOwn      // Reset, Check and what Abandon does
+	owePosition // the server's position in the log, see position.go
+	oweTag      // a CommandComplete and its ReadyForQuery that are invented
 )
 
 // Flags of a debt.
@@ -87,7 +88,8 @@ type host struct {
 	cleared  uint64 // batch in which the server was told last to drop it, lest it be another client's
 	evicted  uint64 // batch in which a statement was made room of last
 	looking  lookReader
-	looked   words // sections of the look on its way
+	position position // that was asked for last
+	looked   words    // sections of the look on its way
 	lookErr  error
 	blind    bool      // the look behind the last command has failed
 	next     *settings // that a change on its way will bring
@@ -154,7 +156,7 @@ func (h *host) ask(d debt) error {
 // endsBatch tells whether a ReadyForQuery answers that message.
 func endsBatch(code byte) bool {
 	switch code {
-	case oweSync, oweQuery, oweFunction, oweSwitch, oweLook, oweProbe, oweOwn:
+	case oweSync, oweQuery, oweFunction, oweSwitch, oweLook, oweProbe, oweOwn, owePosition:
 		return true
 	}
 	return false

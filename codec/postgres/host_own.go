@@ -67,6 +67,8 @@ func (h *host) ownDone(d debt, t *codec.Turn) {
 		h.changed(said, t)
 	case oweLook:
 		h.seen(said)
+	case owePosition:
+		h.position.ok = h.position.ok && said == ""
 	case oweOwn:
 		if said != "" {
 			h.failed = codec.Error{Cond: codec.BackendLost, Text: "a statement of Sluice's own failed: " + parseError([]byte(said)[headerSize:]).Error(), Raw: said}

@@ -218,7 +218,7 @@ func (h *host) begin(typ byte, size uint32) (fate, error) {
 	}
 	d := h.owed.Front()
 	if d.Act == codec.OwedSwallow {
-		if typ == 'Z' || d.Code == oweLook && typ == 'D' {
+		if typ == 'Z' || typ == 'D' && (d.Code == oweLook || d.Code == owePosition) {
 			return fateKeep, nil
 		}
 		return fateSwallow, nil
@@ -270,7 +270,9 @@ var answers = [256]byte{'1': oweParse, '2': oweBind, '3': oweClose, 'n': oweDesc
 func (h *host) end(typ byte, t *codec.Turn) error {
 	switch typ {
 	case 'D':
-		if h.fate == fateKeep {
+		if h.fate == fateKeep && h.owed.Front().Code == owePosition {
+			h.locatedBy(h.body)
+		} else if h.fate == fateKeep {
 			if err := h.looking.row(h.body); err != nil && h.lookErr == nil {
 				h.lookErr = err
 			}
