@@ -236,6 +236,9 @@ type GuestConfig struct {
 	StatementMax int
 	// Aside allows NeedAside; without it such a thing pins.
 	Aside bool
+	// KeepOnLoss has the session go on when its Host is lost, where that is possible (Bereave): the host
+	// does not pass a server's word on that it ends (Withheld). Not with Lasting.
+	KeepOnLoss bool
 }
 
 // Guest is the client's side of a shared session. It reads the client's stream, and writes it, changed
@@ -251,8 +254,15 @@ type Guest interface {
 	// Attach joins the guest to a free host, and may write what makes the host fit for the guest.
 	// NeedTurn: the client's bytes have to wait; NeedBytes: they need not.
 	Attach(h Host, t *Turn) Need
-	// Detach parts the guest from its host, which is Free.
+	// Detach parts the guest from its host, which is Free, or is lost and not Started.
 	Detach()
+	// Bereave parts the guest from its host, which is lost and was Started. ok: the client has been told
+	// one error in place of the answers that it is owed, and the session goes on without a host; what
+	// follows depends on the transaction, as it would behind an error of a server that lives on. again are
+	// bytes of the client that certainly had no effect and have been answered by nothing: they are to be
+	// given once more, in front of what else has come of the client; they are the caller's. If ok is
+	// false nothing was told, and the session can't go on.
+	Bereave(t *Turn) (again []byte, ok bool)
 	// Host is the host at hand, or nil.
 	Host() Host
 	// Ready tells, after NeedTurn, that the bytes left are welcome now. Asked after each Host.Server.
@@ -322,6 +332,8 @@ type Host interface {
 	// Ending tells that the server has announced the connection's end; said is its message, whole, for
 	// clients to be told, or nil.
 	Ending() (ending bool, said []byte)
+	// Withheld tells that the guest's client was not told what Ending says: Bereave it.
+	Withheld() bool
 	// Started tells that the guest's present unit of work has reached the server: if the connection is
 	// lost now, it may have been done. Otherwise it can be done on another host.
 	Started() bool

@@ -78,7 +78,7 @@ func (q *AuthQuery) pause(ctx context.Context, begun time.Time, why string) bool
 // lasting tells errors that no time will change: a server has said so, or how it is set up.
 func lasting(err error) bool {
 	refusal, own := errors.AsType[codec.Error](err)
-	return own && refusal.Cond != codec.NoBackend || !own && isSaid(err)
+	return own && refusal.Cond != codec.NoBackend && refusal.Cond != codec.WrongPart || !own && isSaid(err)
 }
 
 func (q *AuthQuery) open(ctx context.Context, b *Backend, database string) (*asker, error) {

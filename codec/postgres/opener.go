@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 //
 //	tlsAnswer ─▶ tls ─▶ auth ◀─▶ work
 //	     └───────────────▶└─▶ settle ─▶ ready
+//	                             └▶ ask ─▲
 //
 // Any stage may go to closed.
 type openerStage uint8
@@ -22,6 +22,7 @@ const (
 	openerAuth                         // the server asks, and is answered
 	openerWork                         // the caller runs Work
 	openerSettle                       // behind AuthenticationOk: the session's parameters are due
+	openerAsk                          // the server was asked what it is
 	openerReady                        // logged in
 	openerClosed                       // refused, or broken
 )
@@ -45,6 +46,7 @@ type opener struct {
 	reported     []codec.Param
 	reportedSize int // bytes of their names and values
 	key          codec.Key
+	part         partAnswer
 	refusal      error
 }
 
@@ -68,7 +70,7 @@ func (o *opener) Server(p []byte) codec.Op {
 	switch o.stage {
 	case openerTLSAnswer:
 		return o.readTLSAnswer()
-	case openerAuth, openerSettle:
+	case openerAuth, openerSettle, openerAsk:
 		return o.read()
 	case openerWork:
 		if len(o.in) > maxEarly {
@@ -176,14 +178,4 @@ func (o *opener) refuse(e codec.Error) codec.Op {
 // strange ends the login with a server that does not speak as it should.
 func (o *opener) strange(what string) codec.Op {
 	return o.refuse(codec.Error{Cond: codec.ServerNotSupport, Text: what})
-}
-
-// refused ends the login by the server's own words: it takes nobody at present, or not this user.
-func (o *opener) refused(msg []byte) codec.Op {
-	said := parseError(msg[headerSize:])
-	cond := codec.AuthDenied
-	if cantTakeUs(said.state) {
-		cond = codec.NoBackend
-	}
-	return o.refuse(codec.Error{Cond: cond, Text: said.Error(), Raw: string(bytes.Clone(msg))})
 }

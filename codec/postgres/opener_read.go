@@ -45,8 +45,12 @@ func (o *opener) expects(typ byte) bool {
 		return true
 	case msgAuth, msgNegotiate:
 		return o.stage == openerAuth
-	case msgParameter, msgKey, msgReady:
+	case msgKey:
 		return o.stage == openerSettle
+	case msgParameter, msgReady:
+		return o.stage == openerSettle || o.stage == openerAsk
+	case 'T', 'D', 'C':
+		return o.stage == openerAsk
 	}
 	return false
 }
@@ -54,6 +58,9 @@ func (o *opener) expects(typ byte) bool {
 // message takes one message of the server.
 func (o *opener) message(msg []byte) codec.Op {
 	body := msg[headerSize:]
+	if o.stage == openerAsk {
+		return o.partMessage(msg)
+	}
 	switch msg[0] {
 	case msgError:
 		return o.refused(msg)
@@ -104,10 +111,13 @@ func (o *opener) backendKey(body []byte) codec.Op {
 	return codec.OpMore
 }
 
-// ready takes ReadyForQuery, which ends the login.
+// ready takes ReadyForQuery, which ends the login if the server is what it has to be.
 func (o *opener) ready(body []byte) codec.Op {
 	if len(body) != 1 || body[0] != 'I' {
 		return o.strange("the server's session does not begin idle")
+	}
+	if op := o.checkPart(); op != codec.OpReady {
+		return op
 	}
 	o.stage = openerReady
 	return codec.OpReady

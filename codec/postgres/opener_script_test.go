@@ -134,6 +134,12 @@ func (e *errand) packet(name, arg string) []byte {
 		return message('K', "\x00\x00\x00\x07"+strings.Repeat("s", n))
 	case "Z":
 		return message('Z', arg)
+	case "T":
+		return message('T', "\x00\x00")
+	case "C":
+		return message('C', arg+"\x00")
+	case "row":
+		return message('D', string(dataRow(strings.Split(strings.ReplaceAll(arg, "_", " "), ",")...)))
 	}
 	return packet(e.t, codec.Server, name, arg)
 }
@@ -187,7 +193,7 @@ func (e *errand) look(what string) string {
 		if !errors.As(e.opener.Refusal(), &err) {
 			return "none"
 		}
-		return map[codec.Condition]string{codec.NoBackend: "NoBackend", codec.AuthDenied: "AuthDenied", codec.TLSFailed: "TLSFailed",
+		return map[codec.Condition]string{codec.NoBackend: "NoBackend", codec.AuthDenied: "AuthDenied", codec.WrongPart: "WrongPart", codec.TLSFailed: "TLSFailed",
 			codec.ServerNotSupport: "ServerNotSupport", codec.ClearPassword: "ClearPassword",
 			codec.LimitOfClient: "LimitOfClient", codec.Internal: "Internal"}[err.Cond]
 	case "refusal":

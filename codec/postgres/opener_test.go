@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -177,7 +178,7 @@ var errands = []errandScript{
 	},
 	{
 		name: "the server refuses behind the authentication", cfg: configOf(disable, knowsNothing),
-		script: "< R(0) S(a,b) E(57P03) op=Close cond=NoBackend refusal=FATAL_57P03:_no",
+		script: "< R(0) S(a,b) E(57P03) op=Close cond=WrongPart refusal=FATAL_57P03:_no",
 	},
 	{
 		name: "TLS is preferred, and the server has none", cfg: configOf(prefer, knowsNothing),
@@ -253,6 +254,118 @@ var errands = []errandScript{
 		cfg:    codec.OpenerConfig{Database: "shop", Params: []codec.Param{{Name: "x", Value: strings.Repeat("x", maxStartup)}}},
 		script: "op=Close server= cond=LimitOfClient",
 	},
+	{
+		name: "a primary by its report", cfg: partConfig(codec.PartPrimary),
+		script: asks + "S(in_hot_standby,off) S(default_transaction_read_only,off) Z(I) op=Ready server=",
+	},
+	{
+		name: "a standby in place of a primary", cfg: partConfig(codec.PartPrimary),
+		script: "< R(0) S(in_hot_standby,on) S(default_transaction_read_only,off) Z(I) op=Close cond=WrongPart refusal=the_server_is_in_recovery:_it_is_not_the_primary",
+	},
+	{
+		name: "read-only by the configuration", cfg: partConfig(codec.PartPrimary),
+		script: asks + "S(in_hot_standby,off) S(default_transaction_read_only,on) Z(I) op=More server=Q(" + sqlPart + ") T(3) row(f,on,configuration_file) C(SELECT_1) Z(I) op=Close cond=WrongPart",
+	},
+	{
+		name: "read-only by the command line", cfg: partConfig(codec.PartPrimary),
+		script: asks + "S(in_hot_standby,off) S(default_transaction_read_only,on) Z(I) T(3) row(f,on,command_line) C(SELECT_1) Z(I) op=Close cond=WrongPart",
+	},
+	{
+		name: "read-only by the user's setting", cfg: partConfig(codec.PartPrimary),
+		script: asks + "S(in_hot_standby,off) S(default_transaction_read_only,on) Z(I) op=More T(3) row(f,on,user) S(TimeZone,UTC) N C(SELECT_1) op=More Z(I) op=Ready reported=in_hot_standby=off|default_transaction_read_only=on|TimeZone=UTC",
+	},
+	{
+		name: "an old primary", cfg: partConfig(codec.PartPrimary),
+		script: asks + "S(server_version,12.1) Z(I) op=More server=Q(" + sqlPart + ") T(3) row(f,off,default) C(SELECT_1) Z(I) op=Ready",
+	},
+	{
+		name: "an old standby in place of a primary", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) T(3) row(t,off,default) C(SELECT_1) Z(I) op=Close cond=WrongPart",
+	},
+	{
+		name: "a replica by its report", cfg: partConfig(codec.PartReplica),
+		script: asks + "S(in_hot_standby,on) Z(I) op=Ready server=",
+	},
+	{
+		name: "a primary in place of a replica", cfg: partConfig(codec.PartReplica),
+		script: "< R(0) S(in_hot_standby,off) S(default_transaction_read_only,on) Z(I) op=Close cond=WrongPart refusal=the_server_is_not_in_recovery:_it_is_not_a_replica",
+	},
+	{
+		name: "an old replica", cfg: partConfig(codec.PartReplica),
+		script: asks + "Z(I) op=More T(3) row(t,on,configuration_file) C(SELECT_1) Z(I) op=Ready",
+	},
+	{
+		name: "an old primary in place of a replica", cfg: partConfig(codec.PartReplica),
+		script: asks + "Z(I) T(3) row(f,off,default) C(SELECT_1) Z(I) op=Close cond=WrongPart",
+	},
+	{
+		name: "any part is fine", cfg: partConfig(codec.PartAny),
+		script: asks + "S(in_hot_standby,on) Z(I) op=Ready server=",
+	},
+	{
+		name:   "physical replication with an old server: there is nothing to go by",
+		cfg:    codec.OpenerConfig{Part: codec.PartPrimary, Special: codec.Param{Name: "replication", Value: "true"}},
+		script: "server=START(user,ann,database,,replication,true) < R(0) Z(I) op=Ready server=",
+	},
+	{
+		name:   "logical replication with an old standby",
+		cfg:    codec.OpenerConfig{Part: codec.PartPrimary, Special: codec.Param{Name: "replication", Value: "database"}},
+		script: "< R(0) Z(I) op=More T(3) row(t,off,default) C(SELECT_1) Z(I) op=Close cond=WrongPart",
+	},
+	{
+		name: "an error in place of the answer", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) raw(" + errorOf("ERROR", "42501") + ") op=Close cond=ServerNotSupport refusal=the_server_would_not_say_whether_it_is_in_recovery:_ERROR_42501:_no",
+	},
+	{
+		name: "the end in place of the answer", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) E(57P01) op=Close cond=WrongPart",
+	},
+	{
+		name: "no row", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) T(3) C(SELECT_0) Z(I) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "two rows", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) T(3) row(f,off,default) row(f,off,default) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a row that is too short", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) T(3) row(f,off) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a row without a truth", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) T(3) row(x,off,default) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a row that claims more than there is", cfg: partConfig(codec.PartPrimary),
+		script: asks + `Z(I) raw(D\x00\x00\x00\x0b\x00\x03\x7f\xff\xff\xfff) op=Close cond=ServerNotSupport`,
+	},
+	{
+		name: "an answer in a transaction", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) T(3) row(f,off,default) C(SELECT_1) Z(T) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "an answer of another kind", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) raw(G) op=Close cond=ServerNotSupport",
+	},
+	{
+		name: "a key in the answer", cfg: partConfig(codec.PartPrimary),
+		script: asks + "Z(I) K(4) op=Close cond=ServerNotSupport",
+	},
+}
+
+// asks is a login up to what the server reports.
+const asks = "server=START(user,ann,database,shop) < R(0) "
+
+// errorOf is an ErrorResponse, as the argument of raw.
+func errorOf(severity, state string) string {
+	q := strconv.Quote(string(message('E', "S"+severity+"\x00V"+severity+"\x00C"+state+"\x00Mno\x00\x00")))
+	return q[1 : len(q)-1]
+}
+
+// partConfig is that of a server that has to be p.
+func partConfig(p codec.Part) codec.OpenerConfig {
+	return codec.OpenerConfig{Database: "shop", Part: p}
 }
 
 func TestOpener(t *testing.T) {
@@ -289,7 +402,7 @@ func TestOpenerRest(t *testing.T) {
 // TestOpenerRefusedInTheServersWords keeps them whole for the client.
 func TestOpenerRefusedInTheServersWords(t *testing.T) {
 	for state, cond := range map[string]codec.Condition{
-		"3D000": codec.AuthDenied, "28P01": codec.AuthDenied, "57P03": codec.NoBackend, "53300": codec.NoBackend,
+		"3D000": codec.AuthDenied, "28P01": codec.AuthDenied, "57P01": codec.WrongPart, "57P02": codec.WrongPart, "57P03": codec.WrongPart, "53300": codec.NoBackend,
 	} {
 		words := message('E', "SFATAL\x00VFATAL\x00C"+state+"\x00Mso it is\x00\x00")
 		e := errandScript{}.hold(t, every(3))
