@@ -154,6 +154,8 @@ func (w *watch) follow(ctx context.Context, st store) error {
 	defer check.Stop()
 	for {
 		select {
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-check.C:
 			if err := w.look(ctx, st); err != nil {
 				return err
