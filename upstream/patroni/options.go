@@ -2,6 +2,7 @@ package patroni
 
 import (
 	"crypto/tls"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,7 +30,8 @@ type Options struct {
 	States []string
 	// ZoneTag is the tag that holds a member's zone; "" = none does.
 	ZoneTag string
-	// Times has each replica asked how old what it has replayed is, which costs a request for each.
+	// Times has each member asked for its position in the WAL, and how old what it has replayed is. It costs
+	// a request for each, and makes lags exact.
 	Times bool
 	// Etcd tells of switchovers and new leaders at once; nil = nothing does.
 	Etcd *EtcdOptions
@@ -43,4 +45,14 @@ type EtcdOptions struct {
 	Namespace, Scope string   // Patroni's settings of these names
 	User, Password   string   // "" = none
 	TLS              *tls.Config
+}
+
+// same tells whether there is nothing to do for a change from o to p. TLS is made anew by each reload of a
+// configuration, as the files that it is of may have changed.
+func (o *EtcdOptions) same(p *EtcdOptions) bool {
+	if o == nil || p == nil {
+		return o == p
+	}
+	return slices.Equal(o.Endpoints, p.Endpoints) && o.Namespace == p.Namespace && o.Scope == p.Scope &&
+		o.User == p.User && o.Password == p.Password && o.TLS == p.TLS
 }

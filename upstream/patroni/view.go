@@ -14,6 +14,9 @@ const (
 	Replica       Role = "replica"
 )
 
+// leads tells whether a member in this role holds the leader lock.
+func (r Role) leads() bool { return r == Leader || r == StandbyLeader }
+
 // Lag is how far a replica is behind, in bytes of WAL.
 type Lag struct {
 	Bytes uint64
@@ -37,7 +40,8 @@ type Member struct {
 	State  string
 	// Timeline is that of its WAL; 0 = not told.
 	Timeline uint64
-	// Lag is what it has not replayed.
+	// Lag is what it has not replayed; before Patroni 4.1 that is what it has not received, unless its
+	// position was asked for (Options.Times).
 	Lag Lag
 	Age Age
 	// Tags are those of its configuration; values that are no strings are spelled as JSON does.
@@ -49,13 +53,23 @@ type View struct {
 	Members []Member
 	// Leader is the name of the member that holds the leader lock; "" = none does.
 	Leader string
-	// Timeline is the leader's, or the highest that is told of.
+	// Timeline is the leader's, or the highest that is told of; 0 = none is.
 	Timeline uint64
 	Paused   bool
 	// Switchover is one that is announced; nil = none is.
 	Switchover *Switchover
 	From       string // the host that has answered
 	At         time.Time
+}
+
+// leader returns the member that leads, or nil.
+func (v *View) leader() *Member {
+	for i := range v.Members {
+		if v.Members[i].Role.leads() {
+			return &v.Members[i]
+		}
+	}
+	return nil
 }
 
 // Switchover is a change of leader that was asked for.
