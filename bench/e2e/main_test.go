@@ -112,6 +112,11 @@ func stopServers() error {
 			errs = append(errs, m.Stop())
 		}
 	}
+	for _, p := range []*patroniStage{&debianPatroni, &newerPatroni} {
+		if p.running != nil {
+			errs = append(errs, p.running.Close())
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -111,6 +111,12 @@ func startSluice(t *testing.T, binary, config string) *real.Sluice {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stopsWell(t, s)
+	return s
+}
+
+// stopsWell stops s at the end of the test, as startSluice says.
+func stopsWell(t *testing.T, s *real.Sluice) {
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
@@ -128,7 +134,6 @@ func startSluice(t *testing.T, binary, config string) *real.Sluice {
 			t.Logf("the end of Sluice's log:\n%s", tail(log, 6000))
 		}
 	})
-	return s
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

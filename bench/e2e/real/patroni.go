@@ -134,7 +134,7 @@ func (c *Patroni) bootstrap() error {
 	if err := c.populate(); err != nil {
 		return err
 	}
-	return c.WaitReady(comeUp)
+	return c.WaitReady()
 }
 
 func (c *Patroni) populate() error {
@@ -150,8 +150,8 @@ func (c *Patroni) populate() error {
 
 // WaitReady waits until there are a leader, a replica that must have each write, and a third node, all
 // with nothing to catch up.
-func (c *Patroni) WaitReady(patience time.Duration) error {
-	err := Eventually(patience, func() error {
+func (c *Patroni) WaitReady() error {
+	err := Eventually(comeUp, func() error {
 		members, err := c.Members()
 		if err != nil {
 			return err
@@ -269,4 +269,18 @@ func (n *Node) Query(sql string, into ...any) error {
 	}
 	defer conn.Close(ctx)
 	return conn.QueryRow(ctx, sql).Scan(into...)
+}
+
+// Mend starts what has ended of the cluster and waits until it is well.
+func (c *Patroni) Mend() error {
+	for _, n := range c.Nodes {
+		select {
+		case <-n.Done():
+			if err := n.Start(); err != nil {
+				return err
+			}
+		default:
+		}
+	}
+	return c.WaitReady()
 }

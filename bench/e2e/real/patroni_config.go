@@ -100,7 +100,7 @@ func (n *Node) postgresql() table {
 		},
 		"basebackup": []any{table{"checkpoint": "fast"}, "no-sync"},
 		"pg_hba": []string{"local all all trust", "host replication all 127.0.0.0/8 trust",
-			"host all all 127.0.0.0/8 trust"},
+			"host all all 127.0.0.0/8 trust", "host all all 10.213.0.0/16 trust"}, // the latter is a Network,
 		"parameters": table{
 			"fsync":                   "off",
 			"full_page_writes":        "off",

@@ -19,6 +19,7 @@ type Relay struct {
 	cut   Cut
 	mu    sync.Mutex
 	conns map[net.Conn]bool
+	held  chan struct{} // closed at the end of a Hold; nil = nothing is held
 	wg    sync.WaitGroup
 }
 
@@ -60,12 +61,43 @@ func NewRelay(to string, cut Cut) (*Relay, error) {
 // Close ends the relay and all that passes through it.
 func (r *Relay) Close() {
 	r.ln.Close()
+	r.Release()
 	r.mu.Lock()
 	for c := range r.conns {
 		c.Close()
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
+}
+
+// Hold has the relay pass nothing on, and yet take connections and what they send: who is behind it seems
+// to be there and says no word.
+func (r *Relay) Hold() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held == nil {
+		r.held = make(chan struct{})
+	}
+}
+
+// Release ends Hold.
+func (r *Relay) Release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held != nil {
+		close(r.held)
+		r.held = nil
+	}
+}
+
+// wait returns when nothing is held.
+func (r *Relay) wait() {
+	r.mu.Lock()
+	held := r.held
+	r.mu.Unlock()
+	if held != nil {
+		<-held
+	}
 }
 
 func (r *Relay) serve() {
@@ -96,10 +128,10 @@ func (r *Relay) pass(a net.Conn) {
 	r.keep(b)
 	done := make(chan struct{})
 	go func() {
-		pump(b, a, r.cut())
+		r.pump(b, a)
 		close(done)
 	}()
-	pump(a, b, r.cut())
+	r.pump(a, b)
 	<-done
 }
 
@@ -121,10 +153,12 @@ func (r *Relay) forget(c net.Conn) {
 func pause() { _ = syscall.Nanosleep(&syscall.Timespec{Nsec: 1000}, nil) }
 
 // pump copies from src to dst in pieces. A reset on the way is passed on as a reset.
-func pump(dst, src net.Conn, cut func() int) {
+func (r *Relay) pump(dst, src net.Conn) {
+	cut := r.cut()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := src.Read(buf)
+		r.wait()
 		for p := buf[:n]; len(p) > 0; {
 			k := min(cut(), len(p))
 			if _, werr := dst.Write(p[:k]); werr != nil {

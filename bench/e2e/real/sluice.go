@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -36,12 +37,26 @@ type Sluice struct {
 // StartSluice writes config to a file in dir and starts binary with it. The [admin] section is added
 // here. It returns once Sluice says that it is healthy.
 func StartSluice(binary, dir, config string) (*Sluice, error) {
-	s := &Sluice{Admin: FreeAddr(), ConfigPath: filepath.Join(dir, "sluice.toml")}
+	return start(&Sluice{Admin: FreeAddr()}, dir, config, binary)
+}
+
+// StartSluiceIn is StartSluice within a network, at whose address it is reached.
+func StartSluiceIn(n *Network, binary, dir, config string) (*Sluice, error) {
+	admin := net.JoinHostPort(n.Addr, strconv.Itoa(FreePort()))
+	return start(&Sluice{Admin: admin}, dir, config, append(n.enter(), binary)...)
+}
+
+func start(s *Sluice, dir, config string, command ...string) (*Sluice, error) {
+	s.ConfigPath = filepath.Join(dir, "sluice.toml")
 	if err := s.WriteConfig(config); err != nil {
 		return nil, err
 	}
-	var err error
-	if s.Process, err = Launch(filepath.Join(dir, "sluice.log"), nil, binary, "run", "--config", s.ConfigPath); err != nil {
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return nil, err
+	}
+	args := append(command[1:len(command):len(command)], "run", "--config", s.ConfigPath)
+	if s.Process, err = Launch(filepath.Join(dir, "sluice.log"), nil, path, args...); err != nil {
 		return nil, err
 	}
 	err = Eventually(comeUp, func() error {

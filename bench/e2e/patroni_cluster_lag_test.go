@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/bench/e2e/real"
+)
+
+// readers are clients that ask one after the other which node they are on, until they are stopped.
+type readers struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	asked  atomic.Int64
+	mu     sync.Mutex
+	on     map[string]int // answers by node
+	errs   []error
+}
+
+// whereSQL names the node that a session is on, and counts the rows that it sees there.
+const whereSQL = "select current_setting('listen_addresses') || ':' || current_setting('port'), (select count(*) from bulk)"
+
+// startReaders has n clients read at dsn. Each answer is shown to look, if not nil.
+func startReaders(t *testing.T, c *real.Patroni, dsn string, n int, look func(node string, rows int)) *readers {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &readers{cancel: cancel, on: map[string]int{}}
+	names := map[string]string{}
+	for _, node := range c.Nodes {
+		names[node.Addr] = node.Name
+	}
+	for range n {
+		conn := connect(t, dsn)
+		r.done.Go(func() {
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
+			for ctx.Err() == nil {
+				<-pace.C
+				var addr string
+				var rows int
+				if err := conn.QueryRow(context.Background(), whereSQL).Scan(&addr, &rows); err != nil {
+					r.mu.Lock()
+					r.errs = append(r.errs, err)
+					r.mu.Unlock()
+					return
+				}
+				if look != nil {
+					look(names[addr], rows)
+				}
+				r.mu.Lock()
+				r.on[names[addr]]++
+				r.mu.Unlock()
+				r.asked.Add(1)
+			}
+		})
+	}
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// stop ends the readers and returns what went wrong.
+func (r *readers) stop() error {
+	r.cancel()
+	r.done.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.errs...)
+}
+
+// fresh waits for n more answers and returns those of each node among the ones since it was called.
+func (r *readers) fresh(t *testing.T, n int) map[string]int {
+	t.Helper()
+	r.mu.Lock()
+	clear(r.on)
+	r.mu.Unlock()
+	from := r.asked.Load()
+	eventually(t, func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.errs != nil {
+			return fmt.Errorf("%w: %w", real.ErrNever, errors.Join(r.errs...))
+		}
+		if got := r.asked.Load() - from; got < int64(n) {
+			return fmt.Errorf("%d answers of %d", got, n)
+		}
+		return nil
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	on := map[string]int{}
+	for node, n := range r.on {
+		on[node] = n
+	}
+	return on
+}
+
+// testPatroniLag has a replica fall behind: its sessions leave it at the next poll that tells of it, the
+// others notice nothing, and it is used again only when it has caught up.
+func testPatroniLag(t *testing.T) {
+	c := debian(t)
+	p := partsOf(t, c)
+	freshTable(t, p.leader, "bulk", "text text")
+	if err := c.WaitReady(); err != nil {
+		t.Fatal(err)
+	}
+	pool, proxy := real.FreeAddr(), real.FreeAddr()
+	limits := []string{roles("sync", "async"), `max-lag = "1MiB"`, `drain-timeout = "0s"`}
+	startSluice(t, racy(t), patroniCluster(c, nil)+funnel("pool", pool, "pg", append(limits, "pool-size = 10")...)+
+		listener("proxy", proxy, "pg", limits...)+users("app"))
+	reaches(t, c, funnelDSN(pool, "app", ""), p.sync.Name, p.async.Name)
+	reaches(t, c, funnelDSN(proxy, "app", ""), p.sync.Name, p.async.Name)
+
+	// Once it lags, what comes from there must have all that was written.
+	const rows = 8000
+	var back atomic.Bool
+	var early atomic.Int64
+	shared := startReaders(t, c, funnelDSN(pool, "app", ""), 8, func(node string, got int) {
+		if back.Load() && node == p.async.Name && got != rows {
+			early.Add(1)
+		}
+	})
+	stays, leaves := map[*pgx.Conn]bool{}, map[*pgx.Conn]bool{}
+	for range 8 {
+		conn := connect(t, funnelDSN(proxy, "app", ""))
+		if nodeOf(t, c, conn) == p.async.Name {
+			leaves[conn] = true
+		} else {
+			stays[conn] = true
+		}
+	}
+	if len(stays) == 0 || len(leaves) == 0 {
+		t.Fatalf("%d and %d sessions on the two replicas", len(stays), len(leaves))
+	}
+
+	if err := p.async.PauseReplay(); err != nil {
+		t.Fatal(err)
+	}
+	resume := sync.OnceValue(p.async.ResumeReplay)
+	t.Cleanup(func() {
+		if err := resume(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := p.leader.Exec("app", fmt.Sprintf("insert into bulk select repeat(md5(n::text), 30) from generate_series(1, %d) n", rows)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	eventually(t, func() error {
+		if on := shared.fresh(t, 40); on[p.async.Name] != 0 {
+			return fmt.Errorf("%d of 40 answers are of the replica that is behind", on[p.async.Name])
+		}
+		return nil
+	})
+	t.Logf("nothing was asked of the replica %v after it had fallen behind", time.Since(start).Round(time.Millisecond))
+	for conn := range leaves {
+		_, err := conn.Exec(within(t, soon), "select 1")
+		wantSQLState(t, err, "57P01")
+	}
+	for conn := range stays {
+		do(t, conn, "select 1")
+	}
+	reaches(t, c, funnelDSN(proxy, "app", ""), p.sync.Name)
+
+	back.Store(true)
+	if err := resume(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if on := shared.fresh(t, 40); on[p.async.Name] == 0 {
+			return errors.New("the replica that was behind is not asked again")
+		}
+		return nil
+	})
+	reaches(t, c, funnelDSN(proxy, "app", ""), p.sync.Name, p.async.Name)
+	if err := shared.stop(); err != nil {
+		t.Error(err)
+	}
+	if n := early.Load(); n != 0 {
+		t.Errorf("%d answers of the replica were of before it had caught up", n)
+	}
+	for conn := range stays {
+		do(t, conn, "select 1")
+	}
+}
