@@ -21,10 +21,8 @@ func (p *Proxy) applySharing(removed []*Frontend) {
 			ask.Close()
 		}
 	}
+	p.retunePools()
 	for _, spec := range p.pools.all() {
-		if fe := p.frontends[spec.fe]; fe != nil && fe.set.Load().Sharing != nil {
-			p.pools.retune(spec, fe.set.Load())
-		}
 		if n := spec.cluster.TLSChanges(); spec.secured.Swap(n) != n {
 			spec.pool.Reconnect()
 		}
@@ -39,6 +37,16 @@ func (p *Proxy) applySharing(removed []*Frontend) {
 	for _, fe := range p.frontends {
 		if set := fe.set.Load(); set.Sharing != nil {
 			p.warm(set)
+		}
+	}
+}
+
+// retunePools puts the listeners' present settings in force for their pools, and what follows from the present
+// roles of the backends. The caller has the lock.
+func (p *Proxy) retunePools() {
+	for _, spec := range p.pools.all() {
+		if fe := p.frontends[spec.fe]; fe != nil && fe.set.Load().Sharing != nil {
+			p.pools.retune(spec, fe.set.Load())
 		}
 	}
 }
@@ -114,11 +122,14 @@ func (ps *pools) retune(spec *poolSpec, set *Settings) {
 		return
 	}
 	found := set.Sharing.Access.Find(access.Query{User: spec.client, Database: spec.dbName})
-	w := &wanted{set: set, found: &found, limits: found.Limits}
+	w := &wanted{set: set, backend: spec.backend, found: &found, limits: found.Limits, reads: spec.reads}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	spec.sharing.Store(set.Sharing)
 	spec.pool.SetOptions(w.options())
+	if part := uint32(w.part()); spec.part.Swap(part) != part {
+		spec.pool.Reconnect() // those that there are may be the wrong ones
+	}
 	user, given := found.Login(codec.Secret{})
 	if user != spec.user || given.Zero() || given.Password == spec.given.Password && given.Verifier == spec.given.Verifier {
 		return

@@ -10,7 +10,7 @@ import (
 func (s *Session) checkout(need codec.Need) *serverConn {
 	sh := s.sh
 	if need == codec.NeedSame {
-		if last := sh.last; last != nil && sh.lastHome == sh.home &&
+		if last := sh.last; last != nil && sh.lastHome == sh.home && s.placed() &&
 			sh.home.part.GetSame(&last.Entry, sh.lastUses) {
 			last.join(s)
 			return last
@@ -26,7 +26,9 @@ func (s *Session) checkout(need codec.Need) *serverConn {
 		sc.join(s)
 		return sc
 	}
-	sh.since = s.on.loop.Now()
+	if sh.since == 0 {
+		sh.since = s.on.loop.Now()
+	}
 	return nil
 }
 
@@ -65,6 +67,10 @@ func (s *Session) granted(sc *serverConn) {
 		return
 	case s.stage == stageOver || sh.at != nil:
 		sc.home.part.Put(&sc.Entry)
+		return
+	case !s.placed(): // since a moment ago
+		sc.home.part.Put(&sc.Entry)
+		s.again()
 		return
 	}
 	now := on.loop.Now()

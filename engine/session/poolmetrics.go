@@ -46,6 +46,7 @@ func (p *Proxy) writePools(m *metricWriter) {
 	each("sluice_pool_errors_total", "counter", func(i *PoolInfo) float64 { return float64(i.Errors) })
 	each("sluice_pool_opened_total", "counter", func(i *PoolInfo) float64 { return float64(i.Opens) })
 	p.writeShelves(m)
+	p.writeFailover(m)
 }
 
 // writeShelves writes the figures of the prepared statements that the loops keep.

@@ -8,6 +8,7 @@ import (
 
 	"sluice/codec"
 	"sluice/engine"
+	"sluice/router"
 	"sluice/router/access"
 	"sluice/upstream"
 	"sluice/upstream/pool"
@@ -26,17 +27,20 @@ type poolSpec struct {
 	client  string // the user, as clients log in, whose limits the pool has
 	unit    access.Unit
 	sharing atomic.Pointer[Sharing]
+	part    atomic.Uint32                // codec.Part
 	secret  atomic.Pointer[codec.Secret] // the newest that a client has proved to be right
 	given   codec.Secret                 // what is configured; under the lock of pools
 	schema  *atomic.Uint64               // the epoch of the database's schema, shared by its pools
 	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
 	opened  atomic.Bool                  // there was a server connection once
+	failing atomic.Bool                  // the last attempt to open a server connection has failed
 	warned  atomic.Int64                 // engine.Nano at which it was logged last that none can be opened; 0: never
 	back    atomic.Int64                 // when its backend was last seen to have come back
 	warm    atomic.Bool                  // the configuration has it opened ahead of its first client
 	dropped atomic.Bool                  // nobody is to use it any more
 	special codec.Param                  // the kind of connection, if it can't be shared
 	params  []codec.Param                // of the startup of such a one
+	reads   bool                         // see wanted
 }
 
 // home is one loop's part of a pool.
@@ -64,8 +68,10 @@ type poolStats struct {
 	waited  int64  // nanoseconds
 	errors  uint64 // waits that ended in an error
 	cancels uint64
-	pins    map[string]uint64 // sessions that were bound to a server connection, by reason
-	wait    histogram
+	// bereaved are units whose server went in their middle, and whose client has stayed.
+	bereaved uint64
+	pins     map[string]uint64 // sessions that were bound to a server connection, by reason
+	wait     histogram
 
 	queries        uint64
 	asked          int64  // nanoseconds that they took together
@@ -85,6 +91,8 @@ type pools struct {
 	specs  map[pool.Key]*poolSpec
 	epoch  map[schemaKey]*atomic.Uint64
 	orders orders
+
+	seekers seekers
 }
 
 // schemaKey names one database of a cluster.
@@ -109,6 +117,22 @@ type wanted struct {
 	special codec.Param
 	params  []codec.Param
 	session uint64 // whose a special connection is
+	reads   bool   // for transactions that only read, at a backend of other roles than the listener's
+}
+
+// part is what the pool's servers have to be, by their own word. Where nobody watches over the roles of the
+// backends they are what they are said to be.
+func (w *wanted) part() codec.Part {
+	roles := w.set.Roles
+	switch {
+	case w.reads, w.set.cluster.Options().Discovery == nil:
+		return codec.PartAny
+	case roles == router.Roles(0).With(router.Leader):
+		return codec.PartPrimary
+	case !roles.Has(router.Leader):
+		return codec.PartReplica
+	}
+	return codec.PartAny
 }
 
 // find returns the pool for a session, made if need be; nil if what w was made of does not hold any more.
@@ -118,6 +142,9 @@ func (ps *pools) find(p *Proxy, w *wanted, holds func() bool) *poolSpec {
 		Database: w.found.Database.Name, User: w.user}
 	if w.special != (codec.Param{}) {
 		key.User += fmt.Sprintf(" (%s %d)", w.special.Name, w.session)
+	}
+	if w.reads {
+		key.Listener += "/reads"
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -136,7 +163,8 @@ func (ps *pools) find(p *Proxy, w *wanted, holds func() bool) *poolSpec {
 		}
 		spec = &poolSpec{p: p, fe: w.set.Name, cluster: w.set.cluster, backend: w.backend,
 			dbName: w.found.Database.Name, target: w.found.Database.Target, user: w.user, client: w.client,
-			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params}
+			unit: w.found.Limits.Unit, schema: ps.epoch[at], special: w.special, params: w.params, reads: w.reads}
+		spec.part.Store(uint32(w.part()))
 		spec.secret.Store(w.known)
 		spec.given = w.given()
 		spec.back.Store(w.backend.Changed().UnixNano())
@@ -162,10 +190,14 @@ func (w *wanted) given() codec.Secret {
 	return secret
 }
 
-// options are those of the pool.
+// options are those of the pool. No connections are kept ahead at a backend that does not fit: nobody would
+// use them.
 func (w *wanted) options() *pool.Options {
 	opt := w.set.Sharing.Pool
 	opt.Size, opt.Min, opt.Reserve = w.limits.PoolSize, w.limits.PoolMin, w.limits.PoolReserve
+	if !w.reads && w.backend.Fits(w.set.want()) != "" {
+		opt.Min = 0
+	}
 	return &opt
 }
 
@@ -316,7 +348,8 @@ func (h *home) Connect(*pool.Part) *pool.Entry {
 	spec, on := h.spec, h.on
 	opt, sh := spec.cluster.Options(), spec.sharing.Load()
 	cfg := &codec.OpenerConfig{User: spec.user, Database: spec.target, TLS: opt.TLSMode,
-		PreparedMax: sh.PreparedMax, Special: spec.special, Params: spec.params}
+		PreparedMax: sh.PreparedMax, Special: spec.special, Params: spec.params,
+		Part: codec.Part(spec.part.Load())}
 	if s := spec.secret.Load(); s != nil {
 		cfg.Secret = *s
 	}

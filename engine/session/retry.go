@@ -16,6 +16,9 @@ type retrying struct {
 	err    error // why not
 	faults int   // answers in a row that no time will change
 	lostAt int64 // engine.Nano at which one was lost before the unit of work had begun; 0: none was
+
+	then    func() // what the timer is to call; nil: it is not set
+	seeking bool   // counted among the sessions for which there is no backend
 }
 
 // retryPause is the time between two attempts of a session to get a server connection, after the pool
@@ -31,19 +34,26 @@ func (sh *shared) trouble() *retrying {
 }
 
 // pause has then called after a while, if the session has not ended or got a server connection by then.
-func (s *Session) pause(then func()) {
-	t := &s.sh.trouble().timer
-	t.Fn = func() {
+func (s *Session) pause(after time.Duration, then func()) {
+	r := s.sh.trouble()
+	r.then = then
+	r.timer.Fn = func() {
+		r.then = nil
 		if s.stage != stageOver && s.sh.at == nil && s.sh.since > 0 {
 			s.on.around(then)
 		}
 	}
-	s.on.loop.Arm(t, min(retryPause, max(s.retryLeft(), 0)))
+	s.on.loop.Arm(&r.timer, min(after, max(s.retryLeft(), 0)))
 }
 
 // retryLeft is the time in which the session may still try to get a server connection.
 func (s *Session) retryLeft() time.Duration {
-	return s.cluster.Options().RetryTimeout - asDuration(engine.Nano()-s.sh.since)
+	opt := s.cluster.Options()
+	limit := opt.RetryTimeout
+	if r := s.sh.retry; r != nil && r.seeking {
+		limit = max(limit, opt.FailoverTimeout)
+	}
+	return limit - asDuration(engine.Nano()-s.sh.since)
 }
 
 // waitFailed tries again, at another backend if there is one, until the cluster's retry time-out; then
@@ -61,14 +71,25 @@ func (s *Session) waitFailed(err error) {
 		r.faults = 0
 	}
 	switch {
+	case isNotYet(err), !errors.Is(err, pool.ErrDisabled) && r.faults == 0 && s.forsaken():
+		sh.failed = true
+		s.seek(err, pauseBehind(err), s.againLater)
 	case errors.Is(err, pool.ErrWait):
 		s.endWaiting(codec.Error{Cond: codec.PoolWait, Text: "no server connection became free in time"}, err)
 	case errors.Is(err, pool.ErrDisabled), s.retryLeft() <= 0, r.faults >= max(len(s.cluster.Backends()), 1):
 		s.endInVain()
 	default:
 		sh.failed = true // another backend may do better
-		s.pause(s.againLater)
+		s.pause(retryPause, s.againLater)
 	}
+}
+
+// pauseBehind is the time after an attempt that has failed until the next one.
+func pauseBehind(err error) time.Duration {
+	if isNotYet(err) {
+		return notYetPause
+	}
+	return retryPause
 }
 
 // isFault tells whether an attempt has failed for a reason that no time will change: the user, at its login,
@@ -93,26 +114,27 @@ func (s *Session) againLater() {
 	switch {
 	case s.hasProspects():
 		s.again()
+	case s.forsaken():
+		s.seek(nil, retryPause, s.againLater)
 	case s.retryLeft() <= 0:
 		s.endInVain()
 	default:
-		s.pause(s.againLater)
+		s.pause(retryPause, s.againLater)
 	}
 }
 
 // hasProspects tells whether an attempt to get a server connection may lead to one.
 func (s *Session) hasProspects() bool {
-	b, spec := s.backend, s.sh.home.spec
-	if b.Gone() || spec.dropped.Load() || b.Health() != upstream.Down && spec.usable(s.on.loop.Now()) {
+	b, spec, want := s.backend, s.sh.home.spec, s.want()
+	if s.placed() && (spec.dropped.Load() || b.Health() != upstream.Down && spec.usable(s.on.loop.Now())) {
 		return true
 	}
-	roles := s.want().Roles
 	for _, other := range s.cluster.Backends() {
-		if other != b && other.Health() != upstream.Down && roles.Has(other.Role()) {
+		if other != b && other.Health() != upstream.Down && other.Fits(want) == "" && !s.held(other, &want) {
 			return true
 		}
 	}
-	return false
+	return b.Gone() && s.cluster.Options().Discovery == nil // nobody will find another one
 }
 
 // lostEarly takes note that a server connection was lost before the unit of work had begun: another one will
@@ -132,8 +154,11 @@ func (s *Session) lostEarly(err error) {
 // endInVain ends a session that has tried for long enough to get a server connection.
 func (s *Session) endInVain() {
 	var own codec.Error
-	err := s.sh.retry.err
-	if !errors.As(err, &own) || own.Raw == "" && own.Cond != codec.AuthDenied && !s.isFault(err) {
+	err := s.sh.trouble().err
+	if isNotYet(err) {
+		_ = errors.As(err, &own)
+		own.Cond, own.Text = codec.NoBackend, "no server is available" // Raw, if it is the server's own word
+	} else if !errors.As(err, &own) || own.Raw == "" && own.Cond != codec.AuthDenied && !s.isFault(err) {
 		own = codec.Error{Cond: codec.NoBackend, Text: "no server is available"}
 	}
 	s.endWaiting(own, err)

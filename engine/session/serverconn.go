@@ -123,6 +123,10 @@ func (sc *serverConn) fromServer(p []byte) {
 		return
 	}
 	if s != nil {
+		if sc.host.Withheld() {
+			sc.ends()
+			return
+		}
 		if s.client.Full() {
 			sc.conn.PauseReads() // until OnRoom of the client
 		}

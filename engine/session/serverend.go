@@ -2,8 +2,6 @@ package session
 
 import (
 	"errors"
-
-	"sluice/codec"
 )
 
 // close gives up a connection that is not with the pool, or takes it out of the pool.
@@ -19,19 +17,13 @@ func (sc *serverConn) shut() {
 	if sc.state == connClosed {
 		return
 	}
-	on := sc.home.on
-	on.loop.Disarm(&sc.timer)
 	polite := sc.host != nil && sc.host.Free()
-	sc.state = connClosed
-	on.stats.connected--
-	if sc.host != nil {
-		sc.home.counts.parses.ofHost(sc.host)
-	}
-	sc.home.forget(sc)
+	sc.retire()
 	if sc.conn == nil || !sc.conn.Open() {
 		return
 	}
 	if polite {
+		on := sc.home.on
 		on.buf = sc.host.AppendGoodbye(on.buf[:0])
 		sc.conn.Write(on.buf)
 	}
@@ -39,33 +31,43 @@ func (sc *serverConn) shut() {
 	sc.conn.CloseFlushed()
 }
 
+// cut closes a connection that is at hand at once: what has not been sent yet is not sent any more.
+func (sc *serverConn) cut() {
+	if sc.state == connClosed {
+		return
+	}
+	sc.retire()
+	sc.conn.Close()
+}
+
+// retire takes a connection that is being closed out of what is counted.
+func (sc *serverConn) retire() {
+	on := sc.home.on
+	on.loop.Disarm(&sc.timer)
+	sc.state = connClosed
+	on.stats.connected--
+	if sc.host != nil {
+		sc.home.counts.parses.ofHost(sc.host)
+	}
+	sc.home.forget(sc)
+}
+
 // lost takes note that the server connection has ended by itself.
 func (sc *serverConn) lost(err error) {
 	s := sc.at
 	started := s != nil && sc.host.Started()
-	ending, _ := sc.host.Ending()
 	if sc.state == connChecking {
 		sc.checked(false)
 	}
 	sc.close()
 	sc.home.part.Lost(&sc.Entry)
-	if !ending {
+	if ending, _ := sc.host.Ending(); !ending {
 		sc.home.spec.backend.Suspect()
 	}
-	if s == nil {
-		return
+	sc.home.spec.cluster.Hurry()
+	if s != nil {
+		s.loses(sc, started, orEOF(err))
 	}
-	sc.at, s.sh.at = nil, nil
-	if !started && s.stage == stageRelay && !s.sh.lasting() || s.sh.intro {
-		s.sh.guest.Detach()
-		s.lostEarly(orEOF(err))
-		return
-	}
-	if ending { // and the client has heard so
-		s.end(ServerClosed, nil, nil)
-		return
-	}
-	s.end(ServerLost, &codec.Error{Cond: codec.BackendLost, Text: "the connection to the server was lost"}, err)
 }
 
 // broken gives up a connection whose server sent what makes no sense.

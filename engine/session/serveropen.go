@@ -111,6 +111,9 @@ func (sc *serverConn) isOpen() {
 	on.stats.connected++
 	sc.home.opens++
 	sc.home.spec.opened.Store(true)
+	if sc.home.spec.failing.Swap(false) {
+		sc.home.spec.p.wake() // who waits for this server need not wait on
+	}
 	if len(rest) > 0 {
 		sc.fromServer(rest)
 		if sc.state != connIdle {
@@ -154,8 +157,14 @@ func (sc *serverConn) openFailed(err error) {
 	var own codec.Error
 	if !errors.As(err, &own) || own.Cond != codec.AuthDenied {
 		sc.home.spec.backend.Suspect()
+		sc.home.spec.cluster.Hurry()
 	}
+	sc.home.spec.failing.Store(true)
 	sc.home.spec.warn(err)
 	sc.home.forget(sc)
+	if own.Cond == codec.WrongPart {
+		sc.home.part.ConnectNotYet(&sc.Entry, err, notYetPause)
+		return
+	}
 	sc.home.part.ConnectFailed(&sc.Entry, err)
 }

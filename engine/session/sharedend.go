@@ -156,6 +156,7 @@ func (s *Session) endShared() {
 	}
 	if sh.retry != nil {
 		s.on.loop.Disarm(&sh.retry.timer)
+		s.sought(soughtLeft)
 	}
 	if sc := sh.at; sc != nil {
 		special := sh.home.spec.special != (codec.Param{})

@@ -9,38 +9,62 @@ import (
 	"sluice/upstream"
 )
 
-// settleHome makes sure that the session's home is at a backend that can be used, and finds another one if
-// not. It tells whether the session goes on.
+// settleHome makes sure that the session's next unit of work can begin at its home. While it can't, there or
+// at another backend, the session seeks. It tells whether the unit can begin.
 func (s *Session) settleHome() bool {
-	b, home := s.backend, s.sh.home
-	up := !b.Gone() && b.Health() != upstream.Down
-	if up && !s.sh.failed && home.spec.usable(s.on.loop.Now()) && s.want().Roles.Has(b.Role()) {
+	b, want := s.backend, s.want()
+	if b.Health() != upstream.Down && !s.sh.failed && s.sh.home.spec.usable(s.on.loop.Now()) &&
+		b.Fits(want) == "" && !s.held(b, &want) {
 		return true
 	}
 	s.sh.failed = false
 	s.on.turn.Flush() // what the client was told comes before what it may be told here
+	switch why, over := s.rehome(want); {
+	case over:
+		return false
+	case why != "":
+		_, cause := noServer(why)
+		s.seek(cause, retryPause, s.againLater)
+		return false
+	case s.held(s.backend, &want):
+		s.seek(errHeld, retryPause, s.againLater)
+		return false
+	}
+	return true
+}
+
+// errHeld is why a session waits that has a backend.
+var errHeld = errors.New("another server is about to take over")
+
+// rehome has the session's home at a backend that fits, and if possible is up: where it is, or at another one.
+// why is the router's reason if there is none; over tells that the session has ended.
+func (s *Session) rehome(want router.Want) (why string, over bool) {
+	b, home := s.backend, s.sh.home
+	fits := b.Fits(want) == ""
 	dropped := home.spec.dropped.Load()
 	if dropped && s.fe.closed.Load() {
 		s.endWaiting(listenerGone, nil) // nothing is opened for it any more
-		return false
+		return "", true
 	}
-	if !up || !dropped {
-		next, why := s.cluster.Pick(s.want(), []*upstream.Backend{b})
-		if next == nil && b.Gone() {
-			s.endWaiting(codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
-			return false
-		}
-		if next != nil {
+	if !fits || b.Health() == upstream.Down || !dropped {
+		next, why := s.cluster.Pick(want, []*upstream.Backend{b})
+		switch {
+		case next != nil:
 			b.Release()
 			s.backend = next
 			s.moveIn()
-			return true
+			return "", false
+		case b.Gone() && s.cluster.Options().Discovery == nil: // nobody will find another one
+			s.endWaiting(codec.Error{Cond: codec.NoBackend, Text: "no server is available"}, errors.New(why))
+			return "", true
+		case !fits:
+			return why, false
 		}
 	}
 	if dropped {
 		s.moveIn()
 	}
-	return true
+	return "", false
 }
 
 // want is what the session asks the router for: its listener's present wishes, unless that leads elsewhere.

@@ -145,17 +145,15 @@ func (s *Session) findBackend() {
 	sh := s.sh
 	b, why := s.cluster.Pick(s.want(), nil)
 	if b == nil {
-		if sh.since == 0 {
-			sh.since = s.on.loop.Now()
-		}
-		if s.retryLeft() > 0 && why != "no backends" && why != "role" {
-			s.pause(s.findBackend)
+		text, cause := noServer(why)
+		if s.cluster.Options().Discovery == nil && (why == "no backends" || why == "role") {
+			s.refuse(NoBackend, codec.Error{Cond: codec.NoBackend, Text: text}, cause)
 			return
 		}
-		text, cause := noServer(why)
-		s.refuse(NoBackend, codec.Error{Cond: codec.NoBackend, Text: text}, cause)
+		s.seek(cause, retryPause, s.findBackend)
 		return
 	}
+	s.sought(soughtFound)
 	s.backend, sh.since = b, 0
 	s.on.stats.pending++ // as in other logins: until ready
 	if to := s.bestLoop(s.spec()); to != s.on {
@@ -201,6 +199,7 @@ func (s *Session) introduceIfFree() {
 	}
 	sh.intro, sh.need = false, codec.NeedBytes
 	in, err := sh.guest.Introduction()
+	former := sc.Closing() // what its server has said may not hold any more
 	sc.part()
 	if err != nil {
 		var told codec.Error
@@ -210,11 +209,13 @@ func (s *Session) introduceIfFree() {
 		s.refuse(LoginRefused, told, err)
 		return
 	}
-	intros := sh.home.intros
-	if len(intros) >= introsMax {
-		clear(intros)
+	if !former {
+		intros := sh.home.intros
+		if len(intros) >= introsMax {
+			clear(intros)
+		}
+		intros[sh.guest.IntroductionKey()] = in
 	}
-	intros[sh.guest.IntroductionKey()] = in
 	s.welcomed(in)
 }
 

@@ -69,6 +69,7 @@ func (sh *Sharing) prepare() {
 			Functions:        sh.Functions,
 			StatementMax:     sh.StatementMax,
 			Aside:            sh.SharedListen,
+			KeepOnLoss:       sh.KeepOnLoss && u != access.UnitSession,
 		})
 	}
 }

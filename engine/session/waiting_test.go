@@ -178,8 +178,8 @@ func TestServerThatEndsEachBegin(t *testing.T) {
 	s.expectCalm()
 }
 
-// TestReloadOfRoles: a session leaves a backend that has not the role any more which its listener asks for,
-// as soon as there is one that has.
+// TestReloadOfRoles: a session leaves a backend that has not the role any more which its listener asks for, and
+// waits while there is none that has.
 func TestReloadOfRoles(t *testing.T) {
 	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
 	s := startFunnel(t, func(s *Setup) {
@@ -190,11 +190,22 @@ func TestReloadOfRoles(t *testing.T) {
 	for _, want := range []struct {
 		a, b router.Role
 		name string
-	}{{router.Leader, router.Async, "db-a"}, {router.Async, router.Leader, "db-b"}, {router.Async, router.Async, "db-b"},
+	}{{router.Leader, router.Async, "db-a"}, {router.Async, router.Leader, "db-b"}, {router.Async, router.Async, ""},
 		{router.Leader, router.Async, "db-a"}} {
 		s.setup.Clusters[0].Backends = specs(a, b)
 		s.setup.Clusters[0].Backends[0].Role, s.setup.Clusters[0].Backends[1].Role = want.a, want.b
 		s.apply()
+		if want.name == "" {
+			_, _ = c.Write(message('Q', "select\x00"))
+			eventually(t, "it waits", func() bool { return s.Failover()["pg"].Waiting == 1 })
+			continue
+		}
+		if s.Failover()["pg"].Waiting == 1 {
+			if kind, body := c.next(); kind != 'C' || body != want.name+"\x00" {
+				t.Errorf("behind the wait: %c %q", kind, body)
+			}
+			c.next()
+		}
 		if tag, _ := c.query("select"); tag != want.name {
 			t.Errorf("with roles %v, %v the answer is from %s, want %s", want.a, want.b, tag, want.name)
 		}
