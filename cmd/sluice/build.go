@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"go.uber.org/zap"
+
 	"sluice/codec"
 	"sluice/codec/mysql"
 	"sluice/codec/postgres"
@@ -34,12 +36,14 @@ var tlsModes = map[string]codec.TLSMode{
 // roles are the sets of roles by their name in the configuration.
 var roles = map[string]router.Roles{
 	"leader": router.Roles(0).With(router.Leader), "sync": router.Roles(0).With(router.Sync),
-	"async": router.Roles(0).With(router.Async), "any": router.AnyRole,
+	"async": router.Roles(0).With(router.Async), "quorum": router.Roles(0).With(router.Quorum),
+	"standby-leader": router.Roles(0).With(router.StandbyLeader), "any": router.AnyRole,
 }
 
 // backendRoles are the roles of a backend by their name in the configuration.
 var backendRoles = map[string]router.Role{
 	"leader": router.Leader, "sync": router.Sync, "async": router.Async,
+	"quorum": router.Quorum, "standby-leader": router.StandbyLeader,
 }
 
 // engineOptions are the options of the event loops.
@@ -55,8 +59,8 @@ func engineOptions(c *conf.Config, log engine.Logger) engine.Options {
 }
 
 // setupOf turns a configuration into what the proxy runs on. It reads the certificates and the
-// user lists.
-func setupOf(c *conf.Config) (session.Setup, error) {
+// user lists. What runs from then on writes to log.
+func setupOf(c *conf.Config, log *zap.Logger) (session.Setup, error) {
 	setup := session.Setup{Limits: session.Limits{
 		MaxConnections: c.Engine.MaxConnections,
 		LoginMax:       c.Engine.LoginMax,
@@ -67,6 +71,9 @@ func setupOf(c *conf.Config) (session.Setup, error) {
 	for i := range c.Cluster {
 		opt, err := clusterOptions(&c.Cluster[i])
 		if err != nil {
+			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
+		}
+		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.Listener, log); err != nil {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
 		protocol[opt.Name] = c.Cluster[i].Protocol
@@ -89,10 +96,11 @@ func setupOf(c *conf.Config) (session.Setup, error) {
 // clusterOptions turns one [[cluster]] into options.
 func clusterOptions(c *conf.Cluster) (upstream.Options, error) {
 	opt := upstream.Options{
-		Name:           c.Name,
-		Protocol:       protocols[c.Protocol],
-		ConnectTimeout: c.ConnectTimeout.Std(),
-		RetryTimeout:   c.RetryTimeout.Std(),
+		Name:            c.Name,
+		Protocol:        protocols[c.Protocol],
+		ConnectTimeout:  c.ConnectTimeout.Std(),
+		RetryTimeout:    c.RetryTimeout.Std(),
+		FailoverTimeout: c.FailoverTimeout.Std(), FailoverClients: c.FailoverClients,
 		Socket: engine.SocketOptions{
 			KeepAlive: c.Keepalive.Std(), UserTimeout: c.TCPUserTimeout.Std()},
 		Health: upstream.HealthOptions{
@@ -114,9 +122,11 @@ func clusterOptions(c *conf.Cluster) (upstream.Options, error) {
 // settingsOf turns one [[listener]] into settings.
 func settingsOf(l *conf.Listener, protocol string) (session.Settings, error) {
 	set := session.Settings{
-		Name:           l.Name,
-		Listen:         l.Listen,
-		Cluster:        l.Cluster,
+		Name:    l.Name,
+		Listen:  l.Listen,
+		Cluster: l.Cluster,
+		Roles:   rolesOf(l.Roles), Tags: tagsOf(l.Tags), Lag: lagOf(l), Zone: l.Zone,
+		DrainTimeout:   l.DrainTimeout.Std(),
 		MaxConnections: l.MaxConnections,
 		Allow:          prefixes(l.Allow),
 		Deny:           prefixes(l.Deny),
@@ -131,9 +141,6 @@ func settingsOf(l *conf.Listener, protocol string) (session.Settings, error) {
 		RequestLog:   l.RequestLog.On,
 		RequestMin:   l.RequestLog.AtLeast.Std(),
 		RequestText:  int(l.RequestText),
-	}
-	for _, r := range l.Roles {
-		set.Roles |= roles[r]
 	}
 	var err error
 	set.TLS, set.TLSLeaf, err = clientTLS(&l.TLS, protocol)

@@ -12,6 +12,7 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"sluice/conf"
 )
@@ -75,7 +76,7 @@ func check(path string) error {
 	if err := cfg.CheckFiles(); err != nil {
 		return err
 	}
-	if _, err := setupOf(cfg); err != nil {
+	if _, err := setupOf(cfg, zap.NewNop()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -55,7 +55,7 @@ func (p *process) apply(cfg *conf.Config) error {
 	if err := cfg.CheckFiles(); err != nil {
 		return err
 	}
-	setup, err := setupOf(cfg)
+	setup, err := setupOf(cfg, p.log)
 	if err != nil {
 		return err
 	}

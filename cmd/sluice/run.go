@@ -71,7 +71,7 @@ func (p *process) start(cfg *conf.Config) error {
 		p.log.Warn("the limit of open files could not be raised", zap.Error(err))
 	}
 	tune(cfg)
-	setup, err := setupOf(cfg)
+	setup, err := setupOf(cfg, p.log)
 	if err != nil {
 		return err
 	}

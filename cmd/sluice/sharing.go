@@ -53,6 +53,10 @@ func sharingOf(l *conf.Listener, users []conf.User) (*session.Sharing, error) {
 		SharedListen:   l.SharedListen,
 		SchemaWatch:    l.SchemaWatch,
 		Ask:            askOf(l, table),
+		KeepOnLoss:     l.OnServerLoss == "error",
+		ReadRoles:      rolesOf(l.ReadOnlyRoles),
+		OwnWrites:      ownWrites[l.ReadOwnWrites],
+		ReadWait:       l.ReadWait.Std(),
 	}
 	for _, w := range l.Warm {
 		sh.Warm = append(sh.Warm, session.Warm{Database: w.Database, User: w.User})

@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"sluice/codec"
 	"sluice/conf"
+	"sluice/engine/session"
+	"sluice/router"
 	"sluice/router/access"
 )
 
@@ -50,6 +54,10 @@ transaction-timeout = "16s"
 transaction-idle-timeout = "17s"
 abandon-timeout = "18s"
 cancel-timeout = "19s"
+on-server-loss = "error"
+read-only-roles = ["Sync", "quorum"]
+read-own-writes = "wait"
+read-wait = "33s"
 max-user-connections = 20
 max-database-connections = 21
 databases-any = true
@@ -115,7 +123,7 @@ func load(t *testing.T, text, users string) *conf.Config {
 
 // TestSharing: nothing of what is configured is lost on the way to the sessions.
 func TestSharing(t *testing.T) {
-	setup, err := setupOf(load(t, unusual, "\"app\" \"of the list\"\n\"listed\" \"x\"\n"))
+	setup, err := setupOf(load(t, unusual, "\"app\" \"of the list\"\n\"listed\" \"x\"\n"), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +141,10 @@ func TestSharing(t *testing.T) {
 		}
 	}
 	if sh.Pool.Size != 11 || sh.Pool.Lifetime != 9*time.Second || sh.StatementMax != 14<<10 || sh.Ask.CacheFailed != 23*time.Second {
+		t.Errorf("got %+v", sh)
+	}
+
+	if want := router.Roles(0).With(router.Sync).With(router.Quorum); sh.ReadRoles != want || sh.OwnWrites != session.OwnWritesWait || sh.ReadWait != 33*time.Second {
 		t.Errorf("got %+v", sh)
 	}
 
@@ -184,7 +196,7 @@ func TestWhoAsks(t *testing.T) {
 		{"", `"other" "listed"`, "", ""},
 		{"[[user]]\nname = \"asker\"\npassword = \"configured\"\n", `"asker" "listed"`, "configured", ""},
 	} {
-		setup, err := setupOf(load(t, file+c.more, c.list+"\n"))
+		setup, err := setupOf(load(t, file+c.more, c.list+"\n"), zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,11 +210,11 @@ func TestWhoAsks(t *testing.T) {
 func TestSharingModes(t *testing.T) {
 	const file = "[[cluster]]\nname = \"pg\"\nprotocol = \"postgres\"\nbackends = [{addr = \"a:1\"}]\n" +
 		"[[listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1\"\ncluster = \"pg\"\n"
-	setup, err := setupOf(load(t, file, ""))
+	setup, err := setupOf(load(t, file, ""), zap.NewNop())
 	if err != nil || setup.Frontends[0].Sharing != nil {
 		t.Errorf("proxy: %+v, %v", setup.Frontends[0].Sharing, err)
 	}
-	setup, err = setupOf(load(t, file+"mode = \"fifo\"\ndatabases-any = false\nauth.userlist = \"users.txt\"\ndatabase = [{name = \"d\"}]\n", `"app" ""`))
+	setup, err = setupOf(load(t, file+"mode = \"fifo\"\ndatabases-any = false\nauth.userlist = \"users.txt\"\ndatabase = [{name = \"d\"}]\n", `"app" ""`), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +231,7 @@ func TestSharingModes(t *testing.T) {
 // TestUserlistProblems: a user list that can't be read is told with its name and line.
 func TestUserlistProblems(t *testing.T) {
 	c := load(t, unusual, "\"a\" \"b\"\nc d\n")
-	_, err := setupOf(c)
+	_, err := setupOf(c, zap.NewNop())
 	const want = "users.txt: line 2: the name does not stand in double quotes"
 	if err == nil || !strings.Contains(err.Error(), `listener "pool": auth.userlist: `) || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v", err)
@@ -227,18 +239,18 @@ func TestUserlistProblems(t *testing.T) {
 	// What begins as a verifier does, and is none, would be a user that can never log in.
 	const key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 	for _, secret := range []string{"SCRAM-SHA-256$4096:c2FsdA==$AAAA=:BBBB=", "SCRAM-SHA-256$2000000:c2FsdA==$" + key + ":" + key} {
-		_, err := setupOf(load(t, unusual, "\"a\" \""+secret+"\"\n"))
+		_, err := setupOf(load(t, unusual, "\"a\" \""+secret+"\"\n"), zap.NewNop())
 		if err == nil || !strings.Contains(err.Error(), `listener "pool": user "a": the verifier is neither`) || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: got %v", secret, err)
 		}
 	}
-	if _, err := setupOf(load(t, unusual, "\"a\" \"SCRAM-SHA-256$4096:c2FsdA==$"+key+":"+key+"\"\n")); err != nil {
+	if _, err := setupOf(load(t, unusual, "\"a\" \"SCRAM-SHA-256$4096:c2FsdA==$"+key+":"+key+"\"\n"), zap.NewNop()); err != nil {
 		t.Errorf("a good verifier: %v", err)
 	}
 	if err := os.Remove(c.Listener[0].Auth.Userlist); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := setupOf(c); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := setupOf(c, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("got %v", err)
 	}
 	if err := c.CheckFiles(); err == nil || !strings.Contains(err.Error(), "listener.auth.userlist: ") {
