@@ -16,7 +16,7 @@ const (
 	etcdTimeout = 5 * time.Second  // of one look, and of a connect
 	etcdAgain   = time.Second      // between the end of a watch and the next try
 	etcdCheck   = 10 * time.Second // between two looks at the keys beside the watch, which a dead connection may hide
-	etcdBackoff = 10 * time.Second // the longest time between two connects
+	etcdBackoff = 3 * time.Second  // the longest time between two connects
 )
 
 // etcdAnswerMax bounds an answer of etcd. Its own limit for a request, and so for a value, is 1.5 MiB.
