@@ -1,11 +1,11 @@
 // Package patroni finds the members of a PostgreSQL cluster that Patroni runs, by Patroni's REST API, and
 // hears of changes of the leader, from etcd at once if it may ask there.
 //
-//	 configured hosts ─┐                ┌─▶ parse ─▶ believe ─▶ specs ─▶ upstream.Finds.Found
-//	 members' api_url ─┴▶ ask (hedged) ─┘                         ▲
-//	                                   GET /patroni ─▶ positions ─┘ exact lags, if they are wanted
-//	 etcd's keys ─▶ watch ─▶ turn ─▶ upstream.Finds.Hold, EndHold
-//	                  └─▶ a poll at once
+//	configured hosts ─┐                ┌─▶ parse ─▶ believe ─▶ specs ─▶ upstream.Finds.Found
+//	members' api_url ─┴▶ ask (hedged) ─┘                         ▲
+//	                                  GET /patroni ─▶ positions ─┘ exact lags, if they are wanted
+//	etcd's keys ─▶ watch ─▶ turn ─▶ upstream.Finds.Hold, EndHold
+//	                 └─▶ a poll at once
 //
 // Options is the upstream.Discovery, Poller the upstream.Finder. A Poller has one goroutine that polls, so
 // that what it tells comes in order: an answer that is late belongs to a poll that is over, and is dropped.
