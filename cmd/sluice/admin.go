@@ -207,8 +207,8 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 }
 
 // update has every cluster brought up to date at once.
-func (a *admin) update(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprintf(w, "Updated %d cluster(s)\n", a.p.proxy.UpdateClusters())
+func (a *admin) update(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "Updated %d cluster(s)\n", a.p.proxy.UpdateClusters(r.Context()))
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -15,6 +15,7 @@ type dialling struct {
 	tried  []*upstream.Backend // in this round
 	since  int64               // engine.Nano of the first attempt
 	rounds int                 // in which all backends were tried in vain
+	pauses bool                // none is tried at present
 	now    *attempt            // under way; nil between attempts and once connected
 	stop   context.CancelFunc  // of now
 	timer  engine.Timer        // of the attempt under way, or of the pause before the next
@@ -39,23 +40,53 @@ func (s *Session) dialFirst() {
 // dialNext tries the next backend, or pauses, or gives up.
 func (s *Session) dialNext() {
 	d := &s.in.dial
+	d.pauses = false
 	opt := s.cluster.Options()
-	left := opt.RetryTimeout - time.Duration(engine.Nano()-d.since)
-	b, why := s.cluster.Pick(s.set.want(), d.tried)
+	left := dialTime(opt) - asDuration(engine.Nano()-d.since)
+	b, why := s.cluster.Pick(s.want(), d.tried)
 	switch {
 	case b != nil && (left > 0 || d.rounds == 0 && len(d.tried) == 0):
 		s.dialOne(b, opt.ConnectTimeout)
 	case b != nil:
 		b.Release()
 		s.noBackend(why)
-	case left <= 0 || why == "no backends" || why == "role":
+	case left <= 0 || !mayChange(opt, why):
 		s.noBackend(why)
 	default:
+		s.cluster.Hurry()
+		d.pauses = true
 		pause := min(roundPause<<d.rounds, roundPauseMax, left)
 		d.rounds = min(d.rounds+1, 8)
 		d.tried = d.tried[:0]
 		d.timer.Fn = s.dialNext
 		s.on.loop.Arm(&d.timer, pause)
+	}
+}
+
+// dialTime is how long a client may wait for a backend that takes it. One whose cluster finds its backends by
+// itself waits for a new leader too.
+func dialTime(opt *upstream.Options) time.Duration {
+	if opt.Discovery != nil {
+		return max(opt.RetryTimeout, opt.FailoverTimeout)
+	}
+	return opt.RetryTimeout
+}
+
+// mayChange tells whether time may bring a backend when there is none for the router's reason: that it is fit
+// is for a discovery to find out, or for the configuration to say.
+func mayChange(opt *upstream.Options, why string) bool {
+	switch why {
+	case "health", "tried":
+		return true
+	}
+	return opt.Discovery != nil
+}
+
+// redial has a login that pauses look for a backend at once.
+func (s *Session) redial() {
+	if s.in != nil && s.in.dial.pauses {
+		s.on.loop.Disarm(&s.in.dial.timer)
+		s.dialNext()
 	}
 }
 
@@ -114,6 +145,7 @@ func (s *Session) lostInLogin(err error) {
 	s.in.dial.last = err
 	if s.in.told {
 		s.backend.Suspect()
+		s.cluster.Hurry()
 		e := codec.Error{Cond: codec.BackendLost, Text: "the connection to the server was lost during the login"}
 		if s.in.dial.reason == codec.TLSFailed {
 			e = codec.Error{Cond: codec.TLSFailed, Text: "TLS with the server failed"}
@@ -130,6 +162,7 @@ func (s *Session) retry(err error) {
 	in.dial.last = err
 	b := s.backend
 	b.Suspect()
+	s.cluster.Hurry()
 	s.dropBackend()
 	s.on.stats.retries++
 	in.dial.tried = append(in.dial.tried, b)
@@ -145,6 +178,7 @@ func (s *Session) stopDialling() {
 		return
 	}
 	d := &s.in.dial
+	d.pauses = false
 	s.on.loop.Disarm(&d.timer)
 	if d.stop != nil {
 		d.stop()
@@ -180,6 +214,8 @@ func noServer(why string) (told string, cause error) {
 		return told, errors.New(told)
 	case "health":
 		return "no server is available", errors.New("all backends are down")
+	case "state", "tags", "lag":
+		return "no server is available", errors.New("no backend is fit: " + why)
 	}
 	return "no server is available", errors.New("no backend can be had")
 }

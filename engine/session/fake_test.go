@@ -30,19 +30,21 @@ type fakePG struct {
 	ln       net.Listener
 	logins   atomic.Int64
 	cancels  atomic.Int64
-	refuse   atomic.Pointer[string] // SQLSTATE to refuse logins with
-	silent   atomic.Bool            // accept and say nothing
-	dies     atomic.Pointer[string] // where a login is cut: "accept", "startup", "auth" or "key"
-	tls      *tls.Config            // nil: not to be had
-	cut      atomic.Int64           // each piece of TLS that is sent is cut here; 0: not
-	stalled  chan struct{}          // a value for each "stall", which waits for one more before it is read on
-	checkers atomic.Int64           // health checks, which come with the user "sluice"
-	holds    chan struct{}          // a value for each cancel request lets it be done; nil: at once
+	refuse   atomic.Pointer[string]        // SQLSTATE to refuse logins with
+	silent   atomic.Bool                   // accept and say nothing
+	dies     atomic.Pointer[string]        // where a login is cut: "accept", "startup", "auth" or "key"
+	tls      *tls.Config                   // nil: not to be had
+	cut      atomic.Int64                  // each piece of TLS that is sent is cut here; 0: not
+	stalled  chan struct{}                 // a value for each "stall", which waits for one more before it is read on
+	checkers atomic.Int64                  // health checks, which come with the user "sluice"
+	gate     atomic.Pointer[chan struct{}] // logins wait until it is closed; nil: they do not
+	holds    chan struct{}                 // a value for each cancel request lets it be done; nil: at once
 	pid      atomic.Uint32
-	utf8     atomic.Bool  // tell clients of their encoding
-	looks    atomic.Int64 // questions for a session's settings
-	resets   atomic.Int64 // sessions that were wiped
-	condemns atomic.Int64 // the next so many of these are answered by a FATAL
+	utf8     atomic.Bool            // tell clients of their encoding
+	looks    atomic.Int64           // questions for a session's settings
+	resets   atomic.Int64           // sessions that were wiped
+	standby  atomic.Pointer[string] // what it reports of in_hot_standby; nil: nothing
+	condemns atomic.Int64           // the next so many of these are answered by a FATAL
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
 	ears     map[net.Conn]bool // those that LISTEN
@@ -153,12 +155,18 @@ func (f *fakePG) serve(c net.Conn) {
 		_, _ = c.Write(message('R', "\x00\x00\x00\x03")) // asks for a password
 		return
 	}
+	if gate := f.gate.Load(); gate != nil {
+		<-*gate
+	}
 	pid := f.pid.Add(1)
 	key := binary.BigEndian.AppendUint32(nil, pid)
 	key = append(key, f.name[:4]...)
 	hello := message('R', "\x00\x00\x00\x00")
 	if f.utf8.Load() {
 		hello = append(hello, message('S', "client_encoding\x00UTF8\x00")...)
+	}
+	if on := f.standby.Load(); on != nil {
+		hello = append(hello, message('S', "in_hot_standby\x00"+*on+"\x00")...)
 	}
 	hello = append(hello, message('K', string(key))...)
 	if dies == "key" {
@@ -411,7 +419,7 @@ func startLogging(t *testing.T, requests *zap.Logger, change func(*Setup), backe
 			Health: upstream.HealthOptions{Interval: time.Hour, Timeout: patience, Rise: 1, Fall: 1},
 		}},
 		Frontends: []Settings{{Name: "in", Listen: "127.0.0.1:0", Cluster: "pg", Roles: router.AnyRole,
-			LoginTimeout: patience}},
+			LoginTimeout: patience, DrainTimeout: patience}},
 	}}
 	if change != nil {
 		change(&s.setup)

@@ -47,10 +47,13 @@ type Settings struct {
 	Sharing *Sharing // nil: each client has a server connection of its own
 
 	cluster *upstream.Cluster
+	lagging *lagging
 }
 
 // want is what a session asks the router for.
-func (set *Settings) want() router.Want { return router.Want{Roles: set.Roles} }
+func (set *Settings) want() router.Want {
+	return router.Want{Roles: set.Roles, Zone: set.Zone, Tags: set.Tags, Behind: set.lagging.behind()}
+}
 
 // sameSocket tells whether a listening socket that was opened for set will do for other.
 func (set *Settings) sameSocket(other *Settings) bool {
@@ -97,6 +100,14 @@ func (fe *Frontend) Name() string { return fe.name }
 
 // Settings are the settings in force; not to be changed.
 func (fe *Frontend) Settings() *Settings { return fe.set.Load() }
+
+// lagging is what is known of the lag of the backends for a listener that goes on by those settings.
+func (fe *Frontend) lagging(set *Settings) *lagging {
+	if old := fe.set.Load(); old != nil && old.cluster == set.cluster {
+		return old.lagging
+	}
+	return &lagging{}
+}
 
 // Clients is the number of its client connections.
 func (fe *Frontend) Clients() int { return int(fe.clients.Load()) }

@@ -11,7 +11,6 @@ import (
 var (
 	shuttingDown = codec.Error{Cond: codec.Shutdown, Text: "the proxy is shutting down"}
 	listenerGone = codec.Error{Cond: codec.Shutdown, Text: "the listener was removed"}
-	backendGone  = codec.Error{Cond: codec.BackendGone, Text: "the server was taken out of service"}
 )
 
 // expelled returns why the session has to leave, if it has.
@@ -21,8 +20,6 @@ func (s *Session) expelled() *codec.Error {
 		return &shuttingDown
 	case s.fe.closed.Load():
 		return &listenerGone
-	case s.backend != nil && s.sh == nil && s.backend.Gone():
-		return &backendGone
 	}
 	return nil
 }
@@ -47,7 +44,6 @@ func (s *Session) askToLeave(e codec.Error) {
 	switch {
 	case s.stage == stageLogin:
 		s.refuse(Drained, e, nil)
-	case s.sh != nil && e.Cond == codec.BackendGone: // it goes on at another backend
 	case s.stage == stageRelay:
 		s.leaving = &e
 		if s.busy() == "" || s.heldBack() {

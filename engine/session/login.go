@@ -290,7 +290,9 @@ func (s *Session) ready() {
 	}
 	if e := s.expelled(); e != nil {
 		s.askToLeave(*e)
+		return
 	}
+	s.review(nil) // something may have changed since the backend was chosen
 }
 
 // relayRest passes on what came behind the end of the login.

@@ -67,6 +67,7 @@ func (p *Proxy) WriteMetrics(w io.Writer) {
 	p.writeProcess(m, sum)
 	p.writeFrontends(m, sum)
 	p.writeBackends(m, sum)
+	p.writeTopology(m, sum)
 	writeCommands(m, sum)
 	p.writePools(m)
 	writeLoops(m, figures)

@@ -20,8 +20,7 @@ import (
 type Limits struct {
 	MaxConnections int // clients of all listeners; 0 = no limit
 	LoginMax       int // logins in progress; 0 = no limit
-	// LeaveTimeout is how long sessions may take to a safe point when their listener or backend went
-	// away.
+	// LeaveTimeout is how long sessions may take to a safe point when their listener went away.
 	LeaveTimeout time.Duration
 	ReusePort    bool // listening sockets share their address with other processes
 }
@@ -66,6 +65,8 @@ type Proxy struct {
 	consoles   atomic.Int64
 	hubs       hubs
 
+	topology *topology
+
 	stop  chan struct{}
 	close sync.Once
 	done  sync.WaitGroup
@@ -84,7 +85,9 @@ func New(eng *engine.Engine, log, requests *zap.Logger) *Proxy {
 	for _, l := range eng.Loops() {
 		p.loops = append(p.loops, newLoopState(l))
 	}
-	p.done.Add(2)
+	p.topology = newTopology(p)
+	p.done.Add(3)
+	go p.topology.run()
 	go p.probeLatency()
 	go p.requests.run(p.stop, &p.done)
 	return p
@@ -129,12 +132,12 @@ func (p *Proxy) Apply(setup Setup) error {
 		return err
 	}
 	p.limits.Store(&limits)
-	gone := p.applyClusters(setup.Clusters)
+	p.applyClusters(setup.Clusters)
 	p.applyCaps(&setup)
 	removed := p.applyFrontends(setup.Frontends, socks)
-	gone = append(gone, p.dropClusters(setup.Clusters)...)
+	p.dropClusters(setup.Clusters)
 	p.applySharing(removed)
-	p.leaveBackends(gone, limits.LeaveTimeout)
+	p.topology.applied()
 	p.leaveFrontends(removed, limits.LeaveTimeout)
 	return nil
 }
@@ -155,21 +158,21 @@ func (p *Proxy) checkProtocols(opts []upstream.Options) error {
 	return nil
 }
 
-// applyClusters makes and updates clusters and returns the backends that are not in them any more.
-func (p *Proxy) applyClusters(opts []upstream.Options) (gone []*upstream.Backend) {
+// applyClusters makes and updates clusters.
+func (p *Proxy) applyClusters(opts []upstream.Options) {
 	for _, opt := range opts {
+		opt.Changed = p.topology.changed
 		if c := p.clusters[opt.Name]; c != nil {
-			gone = append(gone, c.Update(opt)...)
+			c.Update(opt)
 			continue
 		}
 		p.clusters[opt.Name] = upstream.NewCluster(opt, p.log)
 	}
-	return gone
 }
 
-// dropClusters closes the clusters that the setup lacks and returns their backends. No frontend leads
-// there any more, but sessions of one that leads elsewhere now may still be there.
-func (p *Proxy) dropClusters(opts []upstream.Options) (gone []*upstream.Backend) {
+// dropClusters closes the clusters that the setup lacks. No frontend leads there any more, but sessions of one
+// that leads elsewhere now may still be there.
+func (p *Proxy) dropClusters(opts []upstream.Options) {
 	wanted := map[string]bool{}
 	for _, opt := range opts {
 		wanted[opt.Name] = true
@@ -177,10 +180,9 @@ func (p *Proxy) dropClusters(opts []upstream.Options) (gone []*upstream.Backend)
 	for name, c := range p.clusters {
 		if !wanted[name] {
 			delete(p.clusters, name)
-			gone = append(gone, c.Close()...)
+			c.Close()
 		}
 	}
-	return gone
 }
 
 // applyFrontends makes, updates and removes frontends, and returns those removed. A client that comes
@@ -201,6 +203,8 @@ func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend
 			fe = &Frontend{p: p, name: set.Name}
 			p.frontends[set.Name] = fe
 		}
+		set.lagging = fe.lagging(&set)
+		set.judge(p.log)
 		fe.put(p, &set, k)
 	}
 	for name, fe := range p.frontends {
@@ -214,27 +218,6 @@ func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend
 		o.ln.Close()
 	}
 	return removed
-}
-
-// leaveBackends asks the sessions on those backends to leave.
-func (p *Proxy) leaveBackends(gone []*upstream.Backend, timeout time.Duration) {
-	if len(gone) == 0 {
-		return
-	}
-	in := map[*upstream.Backend]bool{}
-	for _, b := range gone {
-		in[b] = true
-	}
-	p.leave(func(s *Session) bool { return s.stage == stageRelay && s.uses(in) }, backendGone, timeout)
-}
-
-// uses tells whether the session can't go on without one of those backends. One that shares server
-// connections leaves a backend by itself, at the end of its unit of work.
-func (s *Session) uses(gone map[*upstream.Backend]bool) bool {
-	if s.sh != nil {
-		return s.sh.at != nil && gone[s.sh.at.home.spec.backend]
-	}
-	return s.backend != nil && gone[s.backend]
 }
 
 // leaveFrontends asks the sessions of those frontends to leave.
@@ -376,16 +359,4 @@ func (p *Proxy) Frontends() []*Frontend {
 		list = append(list, fe)
 	}
 	return list
-}
-
-// UpdateClusters has what is known of every cluster brought up to date at once, which with static
-// discovery means that its backends are checked. It returns the number of clusters.
-func (p *Proxy) UpdateClusters() int {
-	clusters := p.Clusters()
-	for _, c := range clusters {
-		for _, b := range c.Backends() {
-			b.Suspect()
-		}
-	}
-	return len(clusters)
 }

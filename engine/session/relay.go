@@ -94,6 +94,9 @@ func (s *Session) afterServer() {
 
 // leaveIfSafe ends a session that was asked to leave, if this is a safe point.
 func (s *Session) leaveIfSafe() {
+	if s.sh != nil && s.sh.at == nil {
+		s.stay() // nothing binds it to the backend that it was to leave
+	}
 	if s.stage == stageRelay && s.leaving != nil && s.busy() == "" {
 		s.leave(Drained)
 	}

@@ -170,6 +170,7 @@ func (s *Session) serverLeft(err error) {
 		return
 	}
 	s.backend.Suspect()
+	s.cluster.Hurry()
 	s.end(ServerLost, &codec.Error{Cond: codec.BackendLost,
 		Text: "the connection to the server was lost"}, err)
 }

@@ -85,7 +85,8 @@ type frontendStats struct {
 	sessions int64  // now
 	ready    uint64 // logins that succeeded
 	ended    [outcomes]uint64
-	login    histogram // accept until the session was ready
+	evicted  [len(evictions)]uint64 // asked to leave a backend, or cut off from it, by reason
+	login    histogram              // accept until the session was ready
 }
 
 func (f *frontendStats) add(o *frontendStats) {
@@ -94,6 +95,9 @@ func (f *frontendStats) add(o *frontendStats) {
 	f.ready += o.ready
 	for i := range f.ended {
 		f.ended[i] += o.ended[i]
+	}
+	for i := range f.evicted {
+		f.evicted[i] += o.evicted[i]
 	}
 	f.login.add(&o.login)
 }
