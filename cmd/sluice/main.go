@@ -2,7 +2,8 @@
 //
 // It puts the parts together: it reads the configuration (conf), turns it into the options of the
 // other packages (build.go), starts the loops and the proxy (run.go) and serves the admin side
-// (admin.go, console.go), of which `sluice ctl` is a client (ctl.go). Whatever is worth testing alone lives in the packages.
+// (admin.go, console.go), of which `sluice ctl` is a client (ctl.go). `sluice convert` writes
+// the configuration of another proxy as one of ours (convert.go). Whatever is worth testing alone lives in the packages.
 package main
 
 import (
@@ -61,6 +62,7 @@ func root() *cobra.Command {
 			Run: func(cmd *cobra.Command, _ []string) {
 				cmd.Println("sluice", version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
 			}},
+		convertCommand(),
 		ctlCommand(),
 	)
 	cmd.SetOut(os.Stdout)
