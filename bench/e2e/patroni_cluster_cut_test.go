@@ -20,7 +20,6 @@ func testPatroniGone(t *testing.T, c *real.Patroni) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	freshTable(t, leader, "bulk", "text text")
 	var relays []*real.Relay
 	var urls []string
 	for _, n := range c.Nodes {
@@ -41,12 +40,12 @@ func testPatroniGone(t *testing.T, c *real.Patroni) {
 	reaches(t, c, funnelDSN(proxy, "app", ""), names...)
 	var clients []*readers
 	for _, addr := range []string{lead, others, proxy} {
-		clients = append(clients, startReaders(t, c, funnelDSN(addr, "app", ""), 4, nil))
+		clients = append(clients, startReaders(t, c, funnelDSN(addr, "app", ""), 4))
 	}
 	for _, r := range relays {
 		r.Hold()
 	}
-	await(t, s, 1, "sluice_cluster_stale", `cluster="pg"`)
+	await(t, s, 1, "sluice_discovery_stale", `cluster="pg"`)
 	over := time.NewTimer(time.Minute)
 	for gone := false; !gone; {
 		for _, r := range clients {
@@ -59,11 +58,11 @@ func testPatroniGone(t *testing.T, c *real.Patroni) {
 		default:
 		}
 	}
-	await(t, s, 1, "sluice_cluster_stale", `cluster="pg"`)
+	await(t, s, 1, "sluice_discovery_stale", `cluster="pg"`)
 	for _, r := range relays {
 		r.Release()
 	}
-	await(t, s, 0, "sluice_cluster_stale", `cluster="pg"`)
+	await(t, s, 0, "sluice_discovery_stale", `cluster="pg"`)
 	for _, r := range clients {
 		if err := r.stop(); err != nil {
 			t.Error(err)
@@ -118,7 +117,7 @@ func testPatroniCut(t *testing.T, c *real.Patroni) {
 	}
 	stopsWell(t, s)
 	reaches(t, c, funnelDSN(others, "app", ""), gone.Name, stays.Name)
-	onLeader := startReaders(t, c, funnelDSN(lead, "app", ""), 4, nil)
+	onLeader := startReaders(t, c, funnelDSN(lead, "app", ""), 4)
 	sessions := map[*pgx.Conn]string{}
 	for range 9 {
 		conn := connect(t, funnelDSN(proxy, "app", ""))
@@ -130,7 +129,7 @@ func testPatroniCut(t *testing.T, c *real.Patroni) {
 	}
 	// Until it is known a client may wait for the one that is cut off, but is not told of any error.
 	reaches(t, c, funnelDSN(others, "app", ""), stays.Name)
-	onReplica := startReaders(t, c, funnelDSN(others, "app", ""), 4, nil)
+	onReplica := startReaders(t, c, funnelDSN(others, "app", ""), 4)
 	if on := onReplica.fresh(t, 100); on[stays.Name] < 100 {
 		t.Errorf("answers by node: %v", on)
 	}
@@ -146,7 +145,7 @@ func testPatroniCut(t *testing.T, c *real.Patroni) {
 			t.Errorf("a session of %s is on %s", node, got)
 		}
 	}
-	await(t, s, 0, "sluice_cluster_stale", `cluster="pg"`)
+	await(t, s, 0, "sluice_discovery_stale", `cluster="pg"`)
 
 	if err := network.Join(cable); err != nil {
 		t.Fatal(err)

@@ -111,13 +111,16 @@ func roles(names ...string) string {
 // nodeOf is the name of the node that a session of c is on at the moment.
 func nodeOf(t *testing.T, c *real.Patroni, conn *pgx.Conn) string {
 	t.Helper()
-	addr := one[string](t, conn, "select current_setting('listen_addresses') || ':' || current_setting('port')")
+	return nodeAt(c, one[string](t, conn, whereSQL))
+}
+
+// nodeAt is the name of the node with that address, "" if none has it.
+func nodeAt(c *real.Patroni, addr string) string {
 	for _, n := range c.Nodes {
 		if n.Addr == addr {
 			return n.Name
 		}
 	}
-	t.Fatalf("a session is on %s, which is no node", addr)
 	return ""
 }
 
@@ -141,8 +144,14 @@ func reaches(t *testing.T, c *real.Patroni, dsn string, nodes ...string) {
 			}
 			open = append(open, conn)
 			// A funnel's client has a server as long as its transaction.
-			do(t, conn, "begin")
-			seen[nodeOf(t, c, conn)] = true
+			if _, err := conn.Exec(within(t, soon), "begin"); err != nil {
+				return err
+			}
+			var at string
+			if err := conn.QueryRow(within(t, soon), whereSQL).Scan(&at); err != nil {
+				return err
+			}
+			seen[nodeAt(c, at)] = true
 		}
 		var got []string
 		for n := range seen {

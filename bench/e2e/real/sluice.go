@@ -32,6 +32,8 @@ type Sluice struct {
 	*Process
 	Admin      string // address of the admin API
 	ConfigPath string
+
+	user string // for the admin API, with Password; "" = nobody is asked
 }
 
 // StartSluice writes config to a file in dir and starts binary with it. The [admin] section is added
@@ -43,7 +45,7 @@ func StartSluice(binary, dir, config string) (*Sluice, error) {
 // StartSluiceIn is StartSluice within a network, at whose address it is reached.
 func StartSluiceIn(n *Network, binary, dir, config string) (*Sluice, error) {
 	admin := net.JoinHostPort(n.Addr, strconv.Itoa(FreePort()))
-	return start(&Sluice{Admin: admin}, dir, config, append(n.enter(), binary)...)
+	return start(&Sluice{Admin: admin, user: "admin"}, dir, config, append(n.enter(), binary)...)
 }
 
 func start(s *Sluice, dir, config string, command ...string) (*Sluice, error) {
@@ -77,7 +79,11 @@ func start(s *Sluice, dir, config string, command ...string) (*Sluice, error) {
 
 // WriteConfig replaces the configuration file, at once as an editor would.
 func (s *Sluice) WriteConfig(config string) error {
-	text := fmt.Sprintf("[admin]\nlisten = %q\n\n%s", s.Admin, config)
+	admin := fmt.Sprintf("[admin]\nlisten = %q\n", s.Admin)
+	if s.user != "" {
+		admin += fmt.Sprintf("user = %q\npassword = %q\n", s.user, Password)
+	}
+	text := admin + "\n" + config
 	if err := os.WriteFile(s.ConfigPath+".new", []byte(text), 0o644); err != nil {
 		return err
 	}
@@ -98,7 +104,14 @@ func (s *Sluice) Stop() error { return s.Process.Stop(syscall.SIGTERM, goAway) }
 // Get returns the body of a page of the admin API; any status but 200 is an error.
 func (s *Sluice) Get(path string) (string, error) {
 	client := http.Client{Timeout: goAway}
-	resp, err := client.Get("http://" + s.Admin + path)
+	req, err := http.NewRequest(http.MethodGet, "http://"+s.Admin+path, nil)
+	if err != nil {
+		return "", err
+	}
+	if s.user != "" {
+		req.SetBasicAuth(s.user, Password)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
