@@ -6,8 +6,9 @@ import (
 )
 
 // checkout takes a server connection from the pool for the session, or queues for one. With NeedSame it
-// is the one that the session had before, or the guest is told that this can't be had.
-func (s *Session) checkout(need codec.Need) *serverConn {
+// is the one that the session had before, or the guest is told that this can't be had. rest are the bytes of
+// the client that the unit of work begins with.
+func (s *Session) checkout(need codec.Need, rest []byte) *serverConn {
 	sh := s.sh
 	if need == codec.NeedSame {
 		if last := sh.last; last != nil && sh.lastHome == sh.home && s.placed() &&
@@ -18,13 +19,22 @@ func (s *Session) checkout(need codec.Need) *serverConn {
 		sh.guest.Forsaken()
 		return nil
 	}
-	if !s.settleHome() {
-		return nil
+	next := stepOwn
+	if s.readsOnly(rest) {
+		var sc *serverConn
+		if sc, next = s.beginRead(); next == stepHere {
+			return sc
+		}
 	}
-	if e := sh.home.part.Get(&sh.waiter); e != nil {
-		sc := e.User.(*serverConn)
-		sc.join(s)
-		return sc
+	if next == stepOwn {
+		if !s.settleHome() {
+			return nil
+		}
+		if e := sh.home.part.Get(&sh.waiter); e != nil {
+			sc := e.User.(*serverConn)
+			sc.join(s)
+			return sc
+		}
 	}
 	if sh.since == 0 {
 		sh.since = s.on.loop.Now()
@@ -35,6 +45,10 @@ func (s *Session) checkout(need codec.Need) *serverConn {
 // again queues the session for a server connection, in place of one that it could not have or has lost.
 func (s *Session) again() {
 	sh := s.sh
+	if sh.away() {
+		s.readAgain()
+		return
+	}
 	sh.need = codec.NeedHost
 	if sh.since == 0 {
 		sh.since = s.on.loop.Now()
@@ -72,6 +86,10 @@ func (s *Session) granted(sc *serverConn) {
 		sc.home.part.Put(&sc.Entry)
 		s.again()
 		return
+	case sh.away():
+		if sc = s.grantedRead(sc); sc == nil {
+			return
+		}
 	}
 	now := on.loop.Now()
 	if sh.since > 0 {
@@ -89,7 +107,11 @@ func (s *Session) granted(sc *serverConn) {
 			return
 		}
 	}
-	sc.join(s)
+	if sh.away() {
+		s.joinRead(sc)
+	} else {
+		sc.join(s)
+	}
 	t := &on.turn
 	t.Client.Open(s.client)
 	t.Server.Open(sc.conn)

@@ -203,7 +203,7 @@ func (i *PoolInfo) count(sc *serverConn) {
 		if sc.at.sh.guest.Pin() != "" {
 			i.Pinned++
 		}
-	case connLeaving, connChecking:
+	case connLeaving, connChecking, connLocating:
 		i.Testing++
 	case connHeld:
 		i.Cancelled++

@@ -61,6 +61,7 @@ func (s *Session) bereaved(sc *serverConn, cause error) bool {
 	sc.home.counts.took(s.on.loop.Now() - sc.joined)
 	sc.home.counts.bereaved++
 	sh.pin, s.deep = "", false
+	s.endUnit()
 	if len(again) == 0 {
 		s.resume()
 		return true

@@ -69,6 +69,7 @@ func (p *Proxy) WriteMetrics(w io.Writer) {
 	p.writeBackends(m, sum)
 	p.writeTopology(m, sum)
 	writeCommands(m, sum)
+	writeReads(m, sum)
 	p.writePools(m)
 	writeLoops(m, figures)
 }

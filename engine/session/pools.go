@@ -53,6 +53,7 @@ type home struct {
 	conns  map[*serverConn]struct{}
 	bst    *backendStats
 	opens  uint64
+	where  *gauge // nil: nobody has asked for its server's position
 	counts poolStats
 }
 
@@ -125,8 +126,10 @@ type wanted struct {
 func (w *wanted) part() codec.Part {
 	roles := w.set.Roles
 	switch {
-	case w.reads, w.set.cluster.Options().Discovery == nil:
+	case w.reads && w.set.Sharing.ReadRoles.Has(router.Leader), w.set.cluster.Options().Discovery == nil:
 		return codec.PartAny
+	case w.reads:
+		return codec.PartReplica
 	case roles == router.Roles(0).With(router.Leader):
 		return codec.PartPrimary
 	case !roles.Has(router.Leader):

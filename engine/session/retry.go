@@ -64,6 +64,10 @@ func (s *Session) waitFailed(err error) {
 		return
 	}
 	sh.home.counts.errors++
+	if sh.away() {
+		s.readFailed()
+		return
+	}
 	r := sh.trouble()
 	if r.err = err; s.isFault(err) {
 		r.faults++
@@ -141,6 +145,10 @@ func (s *Session) hasProspects() bool {
 // do. A server that does so again and again is given pauses, and in the end up.
 func (s *Session) lostEarly(err error) {
 	sh := s.sh
+	if sh.away() {
+		s.readFailed()
+		return
+	}
 	r := sh.trouble()
 	if r.lostAt == 0 {
 		r.lostAt = s.on.loop.Now()

@@ -22,12 +22,13 @@ const (
 	connLeaving                   // its client has gone; it works its way back
 	connChecking                  // it has to show that it is alive
 	connHeld                      // free, but a cancel request may still hit it
+	connLocating                  // its server has to tell its position
 	connClosed
 )
 
 // String returns the state's name as it is shown to operators.
 func (s connState) String() string {
-	return [...]string{"login", "idle", "active", "leaving", "tested", "being_canceled", "closed"}[s]
+	return [...]string{"login", "idle", "active", "leaving", "tested", "being_canceled", "tested", "closed"}[s]
 }
 
 // serverConn is one server connection of a pool. It belongs to one loop at a time.
@@ -158,6 +159,12 @@ func (sc *serverConn) alone() {
 			sc.checked(false)
 		} else if sc.host.Free() {
 			sc.checked(true)
+		}
+	case connLocating:
+		if sc.host.Failed() != nil {
+			sc.close()
+		} else if sc.host.Free() {
+			sc.located()
 		}
 	}
 }

@@ -44,6 +44,9 @@ func (sc *serverConn) cut() {
 func (sc *serverConn) retire() {
 	on := sc.home.on
 	on.loop.Disarm(&sc.timer)
+	if g := sc.home.where; sc.state == connLocating {
+		on.loop.Run(func() { on.around(g.lost) })
+	}
 	sc.state = connClosed
 	on.stats.connected--
 	if sc.host != nil {

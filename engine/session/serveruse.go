@@ -23,7 +23,10 @@ func (sc *serverConn) part() {
 		r.lostAt, r.faults, r.err = 0, 0, nil
 	}
 	s.readOn() // it may have been paused until this connection had room
-	s.sh.last, s.sh.lastUses, s.sh.lastHome = sc, sc.Uses, sc.home
+	if !s.sh.away() {
+		s.sh.last, s.sh.lastUses, s.sh.lastHome = sc, sc.Uses, sc.home
+	}
+	s.endUnit()
 	sc.home.counts.took(sc.home.on.loop.Now() - sc.joined)
 	if sc.conn.Paused() {
 		sc.conn.ResumeReads()

@@ -16,6 +16,8 @@ type shared struct {
 	last     *serverConn   // the one before, and how often it had been used then
 	lastUses uint64
 	lastHome *home
+	worked   bool     // there was a unit of work
+	reads    *reading // nil: none has said that it only reads
 
 	waiter  pool.Waiter
 	need    codec.Need // what the bytes in held wait for; NeedBytes: nothing
@@ -126,7 +128,7 @@ func (s *Session) use(p []byte) {
 			return
 		}
 		if need == codec.NeedHost || need == codec.NeedSame {
-			if sc := s.checkout(need); sc != nil {
+			if sc := s.checkout(need, p); sc != nil {
 				t.Server.Open(sc.conn)
 				need = sh.guest.Attach(sc.host, t)
 				if need == codec.NeedBytes {

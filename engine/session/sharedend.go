@@ -169,6 +169,7 @@ func (s *Session) endShared() {
 			sc.leave(sh.lasting() && s.set.Sharing.ResetQuery != "")
 		}
 	}
+	s.endReads()
 	if sh.news != nil {
 		sh.news.stop()
 		delete(s.on.listeners, s)

@@ -69,10 +69,15 @@ func (s *Session) rehome(want router.Want) (why string, over bool) {
 
 // want is what the session asks the router for: its listener's present wishes, unless that leads elsewhere.
 func (s *Session) want() router.Want {
-	if set := s.fe.set.Load(); set.cluster == s.cluster {
-		return set.want()
+	set := s.set
+	if present := s.fe.set.Load(); present.cluster == s.cluster {
+		set = present
 	}
-	return s.set.want()
+	w := set.want()
+	if s.sh != nil && s.sh.away() {
+		w.Roles = s.sharing().ReadRoles
+	}
+	return w
 }
 
 // moveIn finds the session's pool at its backend.
@@ -107,7 +112,7 @@ func (s *Session) wanted(set *Settings) *wanted {
 	}
 	user, secret := sh.found.Login(sh.learned())
 	w := &wanted{set: set, backend: s.backend, found: sh.found, limits: sh.found.Limits,
-		client: s.user, user: user, secret: secret}
+		client: s.user, user: user, secret: secret, reads: sh.away()}
 	if set != s.set {
 		w.limits = set.limitsOf(s.user, sh.found.Database.Name)
 	}

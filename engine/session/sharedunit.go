@@ -17,6 +17,9 @@ func (s *Session) afterHost(sc *serverConn) {
 		return
 	}
 	if sh.need == codec.NeedTurn && sh.guest.Ready() {
+		if sh.away() && sc.host.Free() {
+			s.partIfFree() // what waits is for another unit
+		}
 		s.resume()
 		if s.stage == stageOver || sh.at != sc {
 			return

@@ -87,6 +87,7 @@ type frontendStats struct {
 	ended    [outcomes]uint64
 	evicted  [len(evictions)]uint64 // asked to leave a backend, or cut off from it, by reason
 	login    histogram              // accept until the session was ready
+	reads    readStats
 }
 
 func (f *frontendStats) add(o *frontendStats) {
@@ -100,6 +101,7 @@ func (f *frontendStats) add(o *frontendStats) {
 		f.evicted[i] += o.evicted[i]
 	}
 	f.login.add(&o.login)
+	f.reads.add(&o.reads)
 }
 
 // loopStats are all figures of one loop. They are plain memory of that loop: counting takes no lock
