@@ -69,6 +69,9 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /api/debug/health", a.health)
 	mux.Handle("GET /api/admin/config", a.guard(a.config))
 	mux.Handle("GET /api/backends", a.guard(a.backends))
+	mux.Handle("GET /api/clusters", a.guard(a.clusters))
+	mux.Handle("POST /api/clusters/{name}/hold", a.guard(ours(a.hold)))
+	mux.Handle("POST /api/clusters/{name}/resume", a.guard(ours(a.resume)))
 	mux.Handle("GET /api/sessions", a.guard(a.sessions))
 	mux.Handle("GET /api/pools", a.guard(a.pools))
 	mux.Handle("GET /api/console", a.guard(a.consoleAsk))
@@ -146,10 +149,19 @@ func (a *admin) health(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case a.stopping.Load() || a.p.proxy.Draining():
 		ans.Status, code = "stopping", http.StatusServiceUnavailable
-	case !a.p.ready.Load():
+	case !a.p.ready.Load() || a.searching():
 		ans.Status, code = "starting", http.StatusServiceUnavailable
 	}
 	writeJSON(w, code, ans)
+}
+
+// searchTime is how long after the start it counts as a part of it that a cluster's members are not known yet.
+// Then clients are welcome: they wait, and other clusters have them too.
+const searchTime = 5 * time.Second
+
+// searching tells whether the members of a cluster are being looked for since the start.
+func (a *admin) searching() bool {
+	return time.Since(a.p.since) < searchTime && len(a.p.proxy.Undiscovered()) > 0
 }
 
 // config is the configuration in force, secrets masked; TOML unless JSON is asked for.
@@ -168,27 +180,6 @@ func (a *admin) config(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(text)
 }
 
-// backends lists the backends of all clusters.
-func (a *admin) backends(w http.ResponseWriter, _ *http.Request) {
-	type backend struct {
-		Cluster   string    `json:"cluster"`
-		Addr      string    `json:"addr"`
-		Role      string    `json:"role"`
-		Zone      string    `json:"zone,omitempty"`
-		Health    string    `json:"health"`
-		Changed   time.Time `json:"health_changed,omitzero"`
-		LastError string    `json:"last_error,omitempty"`
-		Sessions  int       `json:"sessions"`
-	}
-	list := []backend{}
-	for _, b := range a.p.proxy.Backends() {
-		spec := b.Spec()
-		list = append(list, backend{b.Cluster().Name(), b.Addr(), spec.Role.String(), spec.Zone,
-			b.Health().String(), b.Changed(), b.LastError(), b.Sessions()})
-	}
-	writeJSON(w, http.StatusOK, list)
-}
-
 // sessionsMax is how many sessions one answer lists unless ?limit= says otherwise.
 const sessionsMax = 1000
 
@@ -204,11 +195,6 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 		limit = n
 	}
 	writeJSON(w, http.StatusOK, a.p.proxy.Sessions(limit))
-}
-
-// update has every cluster brought up to date at once.
-func (a *admin) update(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(w, "Updated %d cluster(s)\n", a.p.proxy.UpdateClusters(r.Context()))
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +67,7 @@ func ctlCommand() *cobra.Command {
 		flags.Lookup(name).DefValue = usage // no secret of the environment in a help text
 	}
 	cmd.AddCommand(c.asking()...)
+	cmd.AddCommand(c.ofClusters()...)
 	cmd.AddCommand(c.ordering()...)
 	return cmd
 }
@@ -92,7 +94,8 @@ func (c *ctl) asking() []*cobra.Command {
 // What the lists show of each thing; --json shows all.
 var (
 	sessionKeys = []string{"id", "listener", "client", "user", "database", "backend", "stage", "transaction", "pin", "waiting_ns", "busy", "owed"}
-	backendKeys = []string{"cluster", "addr", "role", "zone", "health", "sessions", "last_error"}
+	backendKeys = []string{"cluster", "addr", "name", "role", "state", "out", "lag_bytes", "lag_seconds", "timeline", "zone", "health",
+		"sessions", "last_error"}
 )
 
 // ordering are the commands that change something. Each is the console's of that name.
@@ -125,8 +128,19 @@ func (c *ctl) ordering() []*cobra.Command {
 		Args: cobra.ExactArgs(2), RunE: func(cmd *cobra.Command, args []string) error {
 			return c.order(cmd.Context(), "SET "+quote(args[0], '"')+" = "+quote(args[1], '\''))
 		}}
-	return []*cobra.Command{pause, shutdown, set,
-		database("resume [DATABASE]", "End a pause", cobra.MaximumNArgs(1)),
+	resume := database("resume [DATABASE]", "End a pause, or the hold of a cluster", cobra.MaximumNArgs(1))
+	cluster, console := "", resume.RunE
+	resume.Flags().StringVar(&cluster, "cluster", "", "end the hold of this cluster, and no pause")
+	resume.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case cluster == "":
+			return console(cmd, args)
+		case len(args) > 0:
+			return errors.New("a database is paused, a cluster is held: name one of them")
+		}
+		return c.ofCluster(cmd.Context(), cluster, "resume")
+	}
+	return []*cobra.Command{pause, shutdown, set, resume,
 		database("disable DATABASE", "Refuse the clients of a database", cobra.ExactArgs(1)),
 		database("enable DATABASE", "End what disable began", cobra.ExactArgs(1)),
 		database("reconnect [DATABASE]", "Replace server connections as they come free", cobra.MaximumNArgs(1)),
@@ -175,16 +189,30 @@ func (c *ctl) list(ctx context.Context, path string, keys []string) error {
 	}
 	a := consoleAnswer{}
 	for _, key := range keys {
-		a.Columns = append(a.Columns, consoleColumn{Name: key})
+		_, last, nested := strings.Cut(key, ".")
+		if !nested {
+			last = key
+		}
+		a.Columns = append(a.Columns, consoleColumn{Name: last})
 	}
 	for _, o := range objects {
 		row := make([]any, len(keys))
 		for i, key := range keys {
-			row[i] = o[key]
+			row[i] = valueAt(o, key)
 		}
 		a.Rows = append(a.Rows, row)
 	}
 	return c.printTable(&a)
+}
+
+// valueAt is what an object holds at a key, or, with a dot, what the object there holds; nil if nothing.
+func valueAt(o map[string]any, key string) any {
+	first, rest, nested := strings.Cut(key, ".")
+	if !nested {
+		return o[key]
+	}
+	inner, _ := o[first].(map[string]any)
+	return valueAt(inner, rest)
 }
 
 // config prints the configuration.

@@ -33,6 +33,7 @@ type process struct {
 	proxy *session.Proxy
 	admin *admin
 	ready atomic.Bool // the first setup is in force
+	since time.Time   // which it is; written before ready
 
 	changing sync.Mutex // of the configuration: a reload, a SET
 	console  *console.Console
@@ -89,6 +90,7 @@ func (p *process) start(cfg *conf.Config) error {
 	if err := p.proxy.Apply(setup); err != nil {
 		return err
 	}
+	p.since = time.Now()
 	p.ready.Store(true)
 	p.log.Info("sluice is ready", zap.String("version", version), zap.Int("loops", len(p.eng.Loops())),
 		zap.Int("procs", runtime.GOMAXPROCS(0)), zap.Uint64("open_files_max", files))

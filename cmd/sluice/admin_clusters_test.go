@@ -1,0 +1,260 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// patroniAPI is Patroni's REST API with an answer that can be changed.
+type patroniAPI struct {
+	*httptest.Server
+	answer atomic.Pointer[string]
+}
+
+func newPatroniAPI(t *testing.T) *patroniAPI {
+	t.Helper()
+	p := &patroniAPI{}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a := p.answer.Load(); a != nil && r.URL.Path == "/cluster" {
+			_, _ = io.WriteString(w, *a)
+			return
+		}
+		http.Error(w, "there is nothing to tell", http.StatusInternalServerError)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// members has it tell of two: the one that leads, and the one that does not. What is there of the second is
+// after its role.
+func (p *patroniAPI) members(leader, replica, more string) {
+	member := func(name, addr, role, more string) string {
+		host, port, _ := net.SplitHostPort(addr)
+		return fmt.Sprintf(`{"name": %q, "host": %q, "port": %s, "role": %q, "timeline": 7%s}`, name, host, port, role, more)
+	}
+	text := `{"members": [` + member("one", leader, "leader", `, "state": "running"`) + "," +
+		member("two", replica, "replica", more) + `]}`
+	p.answer.Store(&text)
+}
+
+// patroniConfig is a configuration whose cluster is polled once, and then when it is asked for.
+func patroniConfig(admin, api string) string {
+	return fmt.Sprintf(`
+admin.listen = %q
+[[cluster]]
+name = "pg"
+protocol = "tcp"
+discovery = "patroni"
+patroni = {hosts = [%q], interval = "1h", learn-hosts = false}
+[[listener]]
+name = "write"
+listen = "127.0.0.1:0"
+cluster = "pg"
+roles = ["leader"]
+[[listener]]
+name = "read"
+listen = "127.0.0.1:0"
+cluster = "pg"
+roles = ["async"]
+max-lag = "1KiB"
+`, admin, api)
+}
+
+// ctlJSON asks by `sluice ctl --json` and returns the objects by the value of a key.
+func ctlJSON(t *testing.T, admin, what, key string) map[string]map[string]any {
+	t.Helper()
+	out, code := sluice(t, "ctl", "--addr", admin, "--json", what)
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != 0 {
+		t.Fatalf("%s: code %d, %v in %s", what, code, err, out)
+	}
+	objects := map[string]map[string]any{}
+	for _, o := range list {
+		objects[fmt.Sprint(o[key])] = o
+	}
+	return objects
+}
+
+// expect compares what an object holds at some keys, by their text.
+func expect(t *testing.T, o map[string]any, want map[string]string) {
+	t.Helper()
+	for key, text := range want {
+		if got := valueAt(o, key); fmt.Sprint(got) != text {
+			t.Errorf("%v: %s is %v, want %s", o["addr"], key, got, text)
+		}
+	}
+}
+
+// TestAdminClusters: what is known of a cluster that Patroni runs, and that an update is in force when it is
+// answered.
+func TestAdminClusters(t *testing.T) {
+	api, one, two, admin := newPatroniAPI(t), echo(t), echo(t), freeAddr(t)
+	api.members(one, two, `, "state": "streaming", "lag": 2048, "tags": {"zone": "b", "noloadbalance": true}`)
+	r := start(t, nil, "--config", file(t, patroniConfig(admin, api.URL)))
+	r.says("sluice is ready")
+	if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 || out != "Updated 1 cluster(s)\n" {
+		t.Fatalf("update: code %d, %s", code, out)
+	}
+	backends := ctlJSON(t, admin, "backends", "addr")
+	expect(t, backends[one], map[string]string{"cluster": "pg", "name": "one", "role": "leader", "leads": "true",
+		"state": "running", "timeline": "7", "lag_bytes": "<nil>", "unfit.read": "role", "unfit.write": "<nil>"})
+	expect(t, backends[two], map[string]string{"name": "two", "role": "async", "leads": "false", "state": "streaming",
+		"lag_bytes": "2048", "zone": "b", "noloadbalance": "true", "tags.zone": "b", "unfit.write": "role", "unfit.read": "tags"})
+	cluster := ctlJSON(t, admin, "clusters", "name")["pg"]
+	expect(t, cluster, map[string]string{"protocol": "tcp", "discovery": "patroni", "backends": "2", "leader": one,
+		"held": "<nil>", "status.stale": "false", "status.from": api.URL})
+	if at, _ := valueAt(cluster, "status.last_answer").(string); !strings.Contains(at, "T") {
+		t.Errorf("the last answer came at %q", at)
+	}
+
+	api.members(two, one, `, "state": "streaming", "lag": 4096`)
+	if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 || out != "Updated 1 cluster(s)\n" {
+		t.Fatalf("update: code %d, %s", code, out)
+	}
+	backends = ctlJSON(t, admin, "backends", "addr")
+	expect(t, backends[one], map[string]string{"name": "two", "role": "async", "leads": "false", "unfit.read": "lag", "unfit.write": "role"})
+	expect(t, backends[two], map[string]string{"name": "one", "role": "leader", "leads": "true", "unfit.write": "<nil>"})
+
+	// With nobody to ask, what is known stays, and is told to be old.
+	api.answer.Store(nil)
+	if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 || out != "Updated 1 cluster(s)\n" {
+		t.Fatalf("update: code %d, %s", code, out)
+	}
+	cluster = ctlJSON(t, admin, "clusters", "name")["pg"]
+	expect(t, cluster, map[string]string{"backends": "2", "leader": two, "status.stale": "true"})
+	if polls, failures := valueAt(cluster, "status.polls"), valueAt(cluster, "status.failures"); fmt.Sprint(failures) == "0" || fmt.Sprint(polls) == "0" {
+		t.Errorf("%v polls, %v failures", polls, failures)
+	}
+	if text, _ := valueAt(cluster, "status.last_error").(string); text == "" {
+		t.Error("the last error is not told")
+	}
+	if out, code := sluice(t, "ctl", "--addr", admin, "clusters"); code != 0 || !strings.Contains(out, "last_error") || !strings.Contains(out, two) {
+		t.Errorf("clusters: code %d, %s", code, out)
+	}
+}
+
+// TestAdminHold: new work on a leader is held back for a while, and no page of another site can ask for it.
+func TestAdminHold(t *testing.T) {
+	api, one, two, admin := newPatroniAPI(t), echo(t), echo(t), freeAddr(t)
+	api.members(one, two, `, "state": "streaming"`)
+	r := start(t, nil, "--config", file(t, patroniConfig(admin, api.URL)))
+	r.says("sluice is ready")
+	held := func() any { return ctlJSON(t, admin, "clusters", "name")["pg"]["held"] }
+	for _, tt := range []struct {
+		args, out string
+		code      int
+		held      bool
+	}{
+		{"hold pg", "HOLD\n", 0, true},
+		{"resume --cluster pg", "RESUME\n", 0, false},
+		{"resume --cluster pg", "RESUME\n", 0, false},
+		{"hold --max 10m pg", "HOLD\n", 0, true},
+		{"--json resume --cluster pg", "{\n  \"held\": false\n}\n", 0, false},
+		{"hold --max 11m pg", "max is no duration of at most 10m", 1, false},
+		{"hold --max 0s pg", "max is no duration of at most 10m", 1, false},
+		{"hold other", `there is no cluster "other"`, 1, false},
+		{"hold a/b", `there is no cluster "a/b"`, 1, false},
+		{"resume --cluster other", `there is no cluster "other"`, 1, false},
+		{"resume --cluster pg shop", "name one of them", 1, false},
+		{"hold", "accepts 1 arg(s)", 1, false},
+	} {
+		out, code := sluice(t, append([]string{"ctl", "--addr", admin}, strings.Fields(tt.args)...)...)
+		if !strings.Contains(out, tt.out) || code != tt.code {
+			t.Errorf("%s: code %d, %q; want %d, %q", tt.args, code, out, tt.code, tt.out)
+		}
+		if (held() != nil) != tt.held {
+			t.Errorf("%s: held: %v, want %v", tt.args, held(), tt.held)
+		}
+	}
+	ask := func(method, path string, header ...string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+admin+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	for _, tt := range []struct {
+		code         int
+		method, path string
+		header       []string
+	}{
+		{http.StatusMethodNotAllowed, "GET", "/api/clusters/pg/hold", nil},
+		{http.StatusForbidden, "POST", "/api/clusters/pg/hold", []string{"Sec-Fetch-Site", "cross-site"}},
+		{http.StatusForbidden, "POST", "/api/clusters/pg/resume", []string{"Origin", "http://elsewhere.example"}},
+		{http.StatusForbidden, "POST", "/api/clusters/pg/hold", []string{"Origin", "null"}},
+		{http.StatusBadRequest, "POST", "/api/clusters/pg/hold?max=soon", nil},
+	} {
+		if code := ask(tt.method, tt.path, tt.header...); code != tt.code {
+			t.Errorf("%s %s %v: %d, want %d", tt.method, tt.path, tt.header, code, tt.code)
+		}
+	}
+	if why := held(); why != nil {
+		t.Errorf("held: %v", why)
+	}
+	if code := ask("POST", "/api/clusters/pg/hold?max=50ms"); code != http.StatusOK {
+		t.Errorf("hold: %d", code)
+	}
+	for end := time.Now().Add(patience); held() != nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the hold does not end when its time is over")
+		}
+	}
+}
+
+// TestHealthWhileSearching: load balancers are told to wait for the first answer, but not for ever.
+func TestHealthWhileSearching(t *testing.T) {
+	api, admin := newPatroniAPI(t), freeAddr(t)
+	begun := time.Now() // which is before the time that is allowed for it
+	r := start(t, nil, "--config", file(t, patroniConfig(admin, api.URL)))
+	r.says("sluice is ready")
+	health := func() (int, string) {
+		t.Helper()
+		res, err := http.Get("http://" + admin + "/api/debug/health")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return res.StatusCode, string(body)
+	}
+	for end := begun.Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		code, body := health()
+		if code == http.StatusOK {
+			break
+		}
+		if !strings.Contains(body, "starting") || time.Now().After(end) {
+			t.Fatalf("health: %d %s", code, body)
+		}
+	}
+	if took := time.Since(begun); took < searchTime {
+		t.Errorf("it was well after %v, without an answer", took)
+	}
+
+	one, two := echo(t), echo(t)
+	api.members(one, two, "")
+	admin = freeAddr(t)
+	start(t, nil, "--config", file(t, patroniConfig(admin, api.URL))).says("sluice is ready")
+	if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 {
+		t.Fatalf("update: code %d, %s", code, out)
+	}
+	if code, body := health(); code != http.StatusOK {
+		t.Errorf("health with members: %d %s", code, body)
+	}
+}
