@@ -43,8 +43,13 @@ func (s *Session) dialNext() {
 	d.pauses = false
 	opt := s.cluster.Options()
 	left := dialTime(opt) - asDuration(engine.Nano()-d.since)
-	b, why := s.cluster.Pick(s.want(), d.tried)
+	want := s.want()
+	b, why := s.cluster.Pick(want, d.tried)
 	switch {
+	case b != nil && s.held(b, &want): // another one is about to lead
+		b.Release()
+		d.tried = append(d.tried, b)
+		s.dialNext()
 	case b != nil && (left > 0 || d.rounds == 0 && len(d.tried) == 0):
 		s.dialOne(b, opt.ConnectTimeout)
 	case b != nil:

@@ -140,9 +140,6 @@ func (t *topology) carryOut(dirty map[*upstream.Cluster]bool, everyone bool) (
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fences, concerned = map[*upstream.Cluster]*fence{}, map[*upstream.Cluster]bool{}
-	if p.draining.Load() { // its sessions are on their way out
-		return fences, concerned
-	}
 	present := map[*upstream.Cluster]bool{}
 	for _, c := range p.clusters {
 		present[c] = true
@@ -192,7 +189,7 @@ func (p *Proxy) follow(c *upstream.Cluster, ch *clusterChange) {
 		}
 	}
 	for _, fe := range p.frontends {
-		if set := fe.set.Load(); set.cluster == c && set.Sharing != nil {
+		if set := fe.set.Load(); set.cluster == c && set.Sharing != nil && !p.draining.Load() {
 			p.warm(set) // a new leader may have no pool yet
 		}
 	}

@@ -296,6 +296,51 @@ func TestLoginWaitsForALeader(t *testing.T) {
 	}
 }
 
+// TestLoginWaitsForASwitchover: nobody is let in at a leader that is about to be none.
+func TestLoginWaitsForASwitchover(t *testing.T) {
+	f, a, b := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s := startProxy(t, discovered(f, nil))
+	f.found(member(a, router.Leader), behind(b, 0))
+	s.Clusters()[0].Hold("a switchover", patience)
+	c := connect(t, s.addr("in"))
+	eventually(t, "one waits", func() bool { return f.hurry.Load() > 0 })
+	login(t, s.addr("reads")).query("select")
+	f.found(behind(a, 0), member(b, router.Leader))
+	if tag, _ := c.ready().query("select"); tag != "db-b" || a.logins.Load() != 0 {
+		t.Errorf("got %q, %d logins at the old leader", tag, a.logins.Load())
+	}
+}
+
+// TestReloadOfWishes: sessions leave a backend that their listener does not want any more.
+func TestReloadOfWishes(t *testing.T) {
+	f, a, b := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s := startProxy(t, discovered(f, nil))
+	replica := behind(b, 500)
+	replica.Tags = map[string]string{"disk": "slow"}
+	f.found(member(a, router.Leader), replica)
+	for _, tt := range []struct {
+		change func(set *Settings)
+		why    string
+	}{
+		{func(set *Settings) { set.Tags = []router.TagRule{{Name: "disk", Value: "slow", Not: true}} }, "its tags do not"},
+		{func(set *Settings) { set.Lag.Bytes = 400 }, "its replication is too far behind"},
+		{func(set *Settings) { set.Roles = only(router.Sync) }, "its role is async now"},
+	} {
+		before := s.setup.Frontends[1]
+		c, writes := login(t, s.addr("reads")), login(t, s.addr("in"))
+		tt.change(&s.setup.Frontends[1])
+		s.apply()
+		c.expectEvicted(tt.why)
+		writes.query("select")
+		s.setup.Frontends[1] = before
+		s.apply()
+		s.settled()
+		f.found(member(a, router.Leader), behind(b, 0)) // so that it comes back
+		f.found(member(a, router.Leader), replica)
+		s.settled()
+	}
+}
+
 // TestLoginWaitsForALeaderInVain: not for longer than a fail-over may take.
 func TestLoginWaitsForALeaderInVain(t *testing.T) {
 	f := &fakeFinder{}
