@@ -201,12 +201,15 @@ func (s *Session) listensElsewhere(channel string, sub *subscription, cancel fun
 	}
 }
 
-// moveListeners has sessions that only listen leave a backend that is gone or down.
+// moveListeners has sessions that only listen leave a backend that does not fit any more or is down, if there
+// is another one.
 func (on *loopState) moveListeners() {
 	for s := range on.listeners {
-		b := s.backend
-		if s.sh.at == nil && !s.sh.waits() && len(s.sh.news.channels) > 0 && (b.Gone() || b.Health() == upstream.Down) {
-			s.settleHome()
+		if s.sh.at != nil || s.sh.waits() || len(s.sh.news.channels) == 0 {
+			continue
+		}
+		if want := s.want(); s.backend.Fits(want) != "" || s.backend.Health() == upstream.Down {
+			s.rehome(want)
 		}
 	}
 }

@@ -93,6 +93,7 @@ func (p *Proxy) wake() {
 // wake has the sessions look that wait for a server connection, as the topology has changed: those that seek,
 // and those that wait for one at a backend at which nothing is to begin any more.
 func (on *loopState) wake() {
+	on.around(on.moveListeners)
 	on.visit(on.all(), func(s *Session) { on.around(s.look) }, nil)
 }
 
