@@ -5,6 +5,14 @@
 // as a whole (Update), so that a choice never sees half a change; a Backend that stays keeps its
 // identity, its session count and its health.
 //
+// Which backends there are is configured, or found out by a Discovery, as the packages below this one are:
+// a Finder at work tells the cluster (Found), which tells its owner (Options.Changed). While the lead is
+// about to change, a Finder has new work on the leader held back (Hold).
+//
+//	Discovery ─Start─▶ Finder ─Found, Hold─▶ Cluster ─Changed─▶ who uses it
+//	                     ▲                      │
+//	                     └── Refresh, Hurry ────┘
+//
 // Each backend is checked on a clock of its own, by a goroutine of its own (health.go), so that one
 // that hangs delays nobody's check but its own.
 //

@@ -206,6 +206,7 @@ func expectNoGoroutine(t *testing.T) {
 	eventually(t, "all goroutines have ended", func() bool {
 		buf := make([]byte, 1<<20)
 		buf = buf[:runtime.Stack(buf, true)]
-		return !strings.Contains(string(buf), "patroni.(*Poller)") && !strings.Contains(string(buf), "patroni.(*client)")
+		return !slices.ContainsFunc([]string{"patroni.(*Poller)", "patroni.(*client)", "patroni.(*positions)", "patroni.(*watch)"},
+			func(ours string) bool { return strings.Contains(string(buf), ours) })
 	})
 }
