@@ -2,13 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -257,4 +260,72 @@ func TestHealthWhileSearching(t *testing.T) {
 	if code, body := health(); code != http.StatusOK {
 		t.Errorf("health with members: %d %s", code, body)
 	}
+}
+
+// TestReloadPatroni: hosts, interval, roles and limits change while sessions go on; those that a limit takes
+// their backend from end.
+func TestReloadPatroni(t *testing.T) {
+	first, second, admin, write, read := newPatroniAPI(t), newPatroniAPI(t), freeAddr(t), freeAddr(t), freeAddr(t)
+	one, two := echo(t), echo(t)
+	for _, api := range []*patroniAPI{first, second} {
+		api.members(one, two, `, "state": "streaming", "lag": 2048`)
+	}
+	text := func(api *patroniAPI, interval, roles, lag string) string {
+		return fmt.Sprintf("admin.listen = %q\n[[cluster]]\nname = \"pg\"\nprotocol = \"tcp\"\ndiscovery = \"patroni\"\n"+
+			"patroni = {hosts = [%q], interval = %q, learn-hosts = false}\n"+
+			"[[listener]]\nname = \"write\"\nlisten = %q\ncluster = \"pg\"\nroles = [\"leader\"]\n"+
+			"[[listener]]\nname = \"read\"\nlisten = %q\ncluster = \"pg\"\nroles = [%s]\nmax-lag = %q\ndrain-timeout = \"0s\"\n",
+			admin, api.URL, interval, write, read, roles, lag)
+	}
+	path := file(t, text(first, "1h", `"async"`, "4KiB"))
+	r := start(t, nil, "--config", path)
+	r.says("sluice is ready")
+	again := func(c net.Conn) {
+		t.Helper()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := c.Write([]byte("more")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload := func(text, words string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 { // all is settled before
+			t.Fatalf("update: code %d, %s", code, out)
+		}
+		r.signal(syscall.SIGHUP)
+		r.says(words)
+	}
+	writer, reader := talk(t, write), talk(t, read)
+
+	reload(text(second, "1s", `"async"`, "4KiB"), "clusters changed: pg (patroni.hosts, patroni.interval)")
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // by itself: the interval is another one too
+		if status := ctlJSON(t, admin, "clusters", "name")["pg"]; valueAt(status, "status.from") == second.URL {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the new host is not asked")
+		}
+	}
+	again(writer)
+	again(reader)
+
+	reload(text(second, "1s", `"async", "sync"`, "3KiB"), "listeners changed: read (roles, max-lag)")
+	again(writer)
+	again(reader)
+
+	reload(text(second, "1s", `"async", "sync"`, "1KiB"), "listeners changed: read (max-lag)")
+	_ = reader.SetDeadline(time.Now().Add(patience))
+	if _, err := reader.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the session on a replica too far behind goes on: %v", err)
+	}
+	again(writer)
+
+	reload("nonsense", "reload failed")
+	again(writer)
 }
