@@ -16,6 +16,7 @@ type Debt[R any] struct {
 	Act  OwedAct
 	Code byte
 	Flag byte // the protocol's own
+	Mark byte // the same
 }
 
 // Limits of a queue of debts, in entries. An entry takes some 50 bytes.

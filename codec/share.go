@@ -261,7 +261,7 @@ type Guest interface {
 	// follows depends on the transaction, as it would behind an error of a server that lives on. again are
 	// bytes of the client that certainly had no effect and have been answered by nothing: they are to be
 	// given once more, in front of what else has come of the client; they are the caller's. If ok is
-	// false nothing was told, and the session can't go on.
+	// false nothing was told and nothing has changed: the session can't go on.
 	Bereave(t *Turn) (again []byte, ok bool)
 	// Host is the host at hand, or nil.
 	Host() Host

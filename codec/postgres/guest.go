@@ -63,13 +63,16 @@ type guest struct {
 	back     bool        // it will have to behind the next Sync
 	heldBy   uint64      // the batch for which it has to wait
 
-	await    uint64 // NeedTurn: the batch of the host that has to be over
-	forsaken bool   // the answer to NeedSame
-	sole     bool   // what the client sends behind the present unit of work waits
-	aside    codec.Aside
-	fail     error // what ends the session
-	role     string
-	user     string
+	await         uint64 // NeedTurn: the batch of the host that has to be over
+	forsaken      bool   // the answer to NeedSame
+	sole          bool   // what the client sends behind the present unit of work waits
+	loss          loss   // what there is to remember of a host that was lost
+	unnamedPortal course // of what is bound to the unnamed portal
+	namedPortals  course // of what was bound to others
+	aside         codec.Aside
+	fail          error // what ends the session
+	role          string
+	user          string
 
 	asked    []codec.Param // what the client asked for at its login
 	special  bool          // a connection for replication
@@ -263,8 +266,16 @@ func (g *guest) message(r *request, at int) (used, more int, need codec.Need, er
 	case h != nil && h.deaf && typ != 'S' && typ != 'X':
 		s.skip(at, at+len(m)) // the server ignores it
 		g.drop = true
-	case h != nil && h.curing && typ != 'X':
+	case h != nil && (h.curing || h.turning) && typ != 'X':
 		return 0, 0, codec.NeedTurn, nil
+	case h == nil && g.loss.any:
+		more, need, err = g.orLost(typ, r)
+		if more > 0 {
+			return 0, min(more, total), codec.NeedBytes, nil
+		}
+		if err != nil || need != codec.NeedBytes && need != codec.NeedEnd {
+			return 0, 0, need, err
+		}
 	case h != nil && g.sole && g.isAhead(typ):
 		return 0, 0, g.wait(h.sent - 1), nil
 	default:

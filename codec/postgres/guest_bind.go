@@ -60,6 +60,9 @@ func (g *guest) bind(r *request) (more int, need codec.Need, err error) {
 		n = g.unknown(r, 'B', at, next, name)
 	}
 	g.enterGroup(nil)
+	if g.cfg.KeepOnLoss {
+		g.courseBound(at > headerSize+1, name, n)
+	}
 	d := debt{Code: oweBind, Ref: owing{named: n}}
 	if n != nil {
 		d.Ref.st = n.st

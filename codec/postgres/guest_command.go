@@ -263,7 +263,7 @@ func (g *guest) sqlDeallocate(r *request, text []byte, c *command) (bool, codec.
 	if g.group || !all && n == nil || all && g.pins&(wordPrepared|pinAlone) != 0 {
 		return false, codec.NeedBytes, nil
 	}
-	if g.host != nil {
+	if g.host != nil || g.loss.block {
 		if need := g.settled(); need != codec.NeedBytes {
 			return true, need, nil
 		}
@@ -299,8 +299,8 @@ func (g *guest) forgetNames(batch uint64) {
 
 // answer tells the client that a Query was done, or why not.
 func (g *guest) answer(tag string, e *codec.Error, t *codec.Turn) {
+	g.begun(kindQuery, nil)
 	if g.watch != nil {
-		g.watch.OnCommand(kindQuery, nil)
 		g.watch.OnReply(kindQuery)
 	}
 	g.unnamed, g.large = g.noUnnamed(), false // a Query drops it
@@ -326,7 +326,7 @@ func (g *guest) answer(tag string, e *codec.Error, t *codec.Turn) {
 // listen acts on LISTEN and UNLISTEN. Outside a transaction they are Sluice's own to do; inside one the
 // session is bound to the host from then on.
 func (g *guest) listen(r *request, c *command) (bool, codec.Need, error) {
-	if !g.cfg.Aside || g.host != nil || g.group || !g.inUTF8() {
+	if !g.cfg.Aside || g.host != nil || g.loss.block || g.group || !g.inUTF8() {
 		return false, codec.NeedBytes, nil
 	}
 	g.aside = codec.Aside{Name: string(c.name())}

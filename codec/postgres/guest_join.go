@@ -13,6 +13,10 @@ func (g *guest) Attach(hh codec.Host, t *codec.Turn) codec.Need {
 	g.join(h)
 	if g.cfg.Lasting && g.intro != nil && g.special || sameSettings(h.settings, g.settings) {
 		h.news(t)
+		if g.loss.block {
+			h.fail(t)
+			return codec.NeedTurn
+		}
 		return codec.NeedBytes
 	}
 	h.change(g.settings, t)
@@ -26,7 +30,8 @@ func (g *guest) join(h *host) {
 	g.changes.clear()
 	g.portal = namedChange{}
 	h.early = h.early[:0]
-	h.started, h.gone = false, false
+	h.started, h.gone, h.uneasy = false, false, false
+	g.unnamedPortal, g.namedPortals = 0, 0
 	h.dropRecord()
 	if h.last != g.id || h.blank {
 		h.last, h.drawn, h.blank = g.id, h.blank, false
@@ -61,11 +66,13 @@ func (g *guest) Host() codec.Host {
 func (g *guest) Ready() bool {
 	h := g.host
 	return h == nil || g.fail != nil ||
-		!h.busyOwn() && !g.hold && !h.curing && (g.await == 0 || h.done > g.await)
+		!h.busyOwn() && !g.hold && !h.curing && !h.turning && (g.await == 0 || h.done > g.await)
 }
 
-// busyOwn tells that settings are being changed or looked at.
-func (h *host) busyOwn() bool { return h.changing || h.looked&(wordSettings|wordNamed) != 0 }
+// busyOwn tells that settings are being changed or looked at, or a transaction made to fail.
+func (h *host) busyOwn() bool {
+	return h.changing || h.failing || h.looked&(wordSettings|wordNamed) != 0
+}
 
 // refused takes the server's refusal of the client's settings.
 func (g *guest) refused(e codec.Error) {
@@ -219,6 +226,10 @@ func (g *guest) Busy() string {
 	switch {
 	case g.left > 0 || len(g.buf) > 0:
 		return "message"
+	case h == nil && g.loss.skipping:
+		return "owed"
+	case h == nil && g.loss.block:
+		return "failed-transaction"
 	case h == nil:
 		return ""
 	case h.copying == copyBoth:
@@ -248,7 +259,9 @@ func (g *guest) Owed() int {
 }
 
 // InTransaction tells that a transaction is open.
-func (g *guest) InTransaction() bool { return g.host != nil && g.host.tx != codec.TxIdle }
+func (g *guest) InTransaction() bool {
+	return g.loss.block || g.host != nil && g.host.tx != codec.TxIdle
+}
 
 // Mid tells that the stream to the client stands inside a message.
 func (g *guest) Mid() bool {

@@ -65,11 +65,11 @@ func (g *guest) act(typ byte, r *request) (more int, need codec.Need, err error)
 	case 'D', 'C':
 		return g.describeOrClose(typ, r)
 	}
-	if len(r.m) == headerSize && g.portal.name != "" {
+	if len(r.m) == headerSize && (g.portal.name != "" || g.unnamedPortal != g.namedPortals) {
 		return headerSize + 1, codec.NeedBytes, nil // the portal's name begins there
 	}
 	g.enterGroup(nil)
-	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute, Flag: g.executes(r)}) // 'E'
+	return 0, codec.NeedBytes, g.host.ask(debt{Code: oweExecute, Flag: g.executes(r), Mark: byte(g.courseExecuted(r))}) // 'E'
 }
 
 // function acts on a FunctionCall.
@@ -104,7 +104,7 @@ func (g *guest) function(r *request) (more int, need codec.Need, err error) {
 // without one, and taken if a server of the pool has prepared the statement well since the schema last
 // changed. Clients that prepare before they go to work need no server each, and don't wait for one.
 func (g *guest) alone(typ byte, r *request) (more int, need codec.Need, err error) {
-	if g.cfg.Lasting || typ != 'P' && typ != 'C' || r.total > maxQueryHead {
+	if g.cfg.Lasting || g.loss.block || typ != 'P' && typ != 'C' || r.total > maxQueryHead {
 		return 0, codec.NeedHost, nil
 	}
 	if !r.whole() {
@@ -208,10 +208,16 @@ func (g *guest) enterGroup(text []byte) {
 		if h := g.host; h != nil {
 			h.startRecord()
 		}
-		if g.watch != nil {
-			g.watch.OnCommand(kindExtended, text)
-		}
+		g.begun(kindExtended, text)
 	}
+}
+
+// begun tells of a command that has begun.
+func (g *guest) begun(k codec.Kind, text []byte) {
+	if g.watch != nil && !g.loss.repeats {
+		g.watch.OnCommand(k, text)
+	}
+	g.loss.repeats = false
 }
 
 // leaveGroup notes a command that has its ReadyForQuery without a Sync. It returns the flag of its
@@ -221,25 +227,20 @@ func (g *guest) leaveGroup(k codec.Kind, text []byte) (flag byte) {
 		g.group = false
 		flag = flagGroup
 	}
-	if g.watch != nil {
-		g.watch.OnCommand(k, text)
-	}
+	g.begun(k, text)
 	return flag
 }
 
 // sync acts on a Sync. Without a host there is nothing to be synchronised.
 func (g *guest) sync(r *request) error {
-	if !g.group && g.watch != nil {
-		g.watch.OnCommand(kindExtended, nil)
+	group := g.group
+	if !group {
+		g.begun(kindExtended, nil)
 	}
 	g.group = false
 	if g.host == nil {
 		r.s.skip(r.at, r.at+len(r.m))
-		r.s.t.Client.AppendString(readyIdle)
-		if g.watch != nil {
-			g.watch.OnReply(kindExtended)
-			g.watch.OnDone(kindExtended, false)
-		}
+		g.syncAlone(r, group)
 		return nil
 	}
 	g.host.deaf = false
@@ -248,9 +249,6 @@ func (g *guest) sync(r *request) error {
 	}
 	return g.host.ask(debt{Code: oweSync})
 }
-
-// readyIdle is a ReadyForQuery outside a transaction.
-const readyIdle = "Z\x00\x00\x00\x05I"
 
 // copyData acts on CopyData, CopyDone and CopyFail. Those that come when their COPY is over, because
 // it has failed, are for nobody: the server would throw them away.
@@ -323,6 +321,13 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 			return 0, codec.NeedBytes, err
 		}
 		g.hold, g.heldBy = !g.group && (v.back || v.drops), g.host.sent
+	}
+	if g.cfg.KeepOnLoss {
+		if d.Mark = byte(courseUnread); r.whole() {
+			c := courseOf(text)
+			g.host.keepQuery(r.m, c)
+			d.Mark = byte(c)
+		}
 	}
 	return 0, codec.NeedBytes, g.pass(text, d)
 }

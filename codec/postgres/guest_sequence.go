@@ -31,7 +31,7 @@ func (g *guest) sequences(r *request, w words) codec.Need {
 func (g *guest) sequence(r *request) codec.Need {
 	h := g.host
 	switch {
-	case h == nil && !g.forsaken:
+	case h == nil && !g.forsaken && !g.loss.block:
 		return codec.NeedSame
 	case h == nil:
 		return codec.NeedHost

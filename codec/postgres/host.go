@@ -31,6 +31,7 @@ const (
 	oweProbe    // an empty Query, see host_copy.go
 	oweOwn      // Reset, Check and what Abandon does
 	owePosition // the server's position in the log, see position.go
+	oweFail     // what puts the session into a failed transaction, see guest_lost.go
 	oweTag      // a CommandComplete and its ReadyForQuery that are invented
 )
 
@@ -77,6 +78,8 @@ type host struct {
 	deaf    bool   // the server ignores everything up to a Sync that has not been sent
 	replied bool   // the answer to the oldest command has begun
 	erred   bool   // that answer held an error
+	past    course // of what was run and answered since the last ReadyForQuery
+	uneasy  bool   // transactions that are over may have changed what is yet to be looked at
 
 	report   *report
 	fresh    *report   // at the login
@@ -107,19 +110,27 @@ type host struct {
 	dirty   bool // it has left something in the session
 	ending  bool
 	said    []byte
-	failed  error
-	instead []byte // the error to tell in place of the next one
+	// See host_lost.go.
+	withheld bool   // the guest's client was not told said
+	warned   string // what the server has warned of, and the client was not told
+	failing  bool   // the session is being put into a failed transaction
+	failed   error
+	instead  []byte // the error to tell in place of the next one
 
 	record    []byte // the client's present batch, if it can be run again: see host_cure.go
 	recording bool
 	recorded  int    // bytes of its messages
 	recordOf  uint64 // the number of that batch
 	curing    bool
-	again     bool // the batch is being run again: what is old is prepared anew
-	shaped    bool // the batch asks what shape its rows have
-	ones      int  // ParseCompletes of the present batch that the client was told
-	others    bool // it was told more than that
-	mute      int  // ParseCompletes that it must not be told again
+	again     bool   // the batch is being run again: what is old is prepared anew
+	shaped    bool   // the batch asks what shape its rows have
+	ones      int    // ParseCompletes of the present batch that the client was told
+	others    bool   // it was told more than that
+	mute      int    // ParseCompletes that it must not be told again
+	told      bool   // the client was told something that was invented for it
+	turning   bool   // the batch was refused as the server only reads; see host_turned.go
+	refusal   []byte // the body of that error
+	undone    bool   // the batch at the front has failed, and the client does not know
 	parses    uint64
 }
 
@@ -156,7 +167,7 @@ func (h *host) ask(d debt) error {
 // endsBatch tells whether a ReadyForQuery answers that message.
 func endsBatch(code byte) bool {
 	switch code {
-	case oweSync, oweQuery, oweFunction, oweSwitch, oweLook, oweProbe, oweOwn, owePosition:
+	case oweSync, oweQuery, oweFunction, oweSwitch, oweLook, oweProbe, oweOwn, owePosition, oweFail:
 		return true
 	}
 	return false
@@ -177,11 +188,15 @@ func (h *host) invent(d debt, t *codec.Turn) error {
 }
 
 // tell writes an invented reply.
-func (h *host) tell(d *debt, t *codec.Turn) { t.Client.End(h.appendTold(t.Client.Begin(), d)) }
+func (h *host) tell(d *debt, t *codec.Turn) {
+	h.told = true
+	t.Client.End(h.appendTold(t.Client.Begin(), d))
+}
 
 // tellEarly writes the invented replies in front of what the server owes. They wait for that if a Sync
 // is on its way, as a server's own replies do, so that the client gets all of them at once.
 func (h *host) tellEarly(t *codec.Turn) {
+	h.told = true
 	t.Client.Append(h.early...)
 	h.early = h.early[:0]
 }

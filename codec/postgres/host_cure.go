@@ -19,7 +19,7 @@ const maxRecord = 16 << 10
 // startRecord begins to keep the client's batch.
 func (h *host) startRecord() {
 	h.record, h.recorded, h.recordOf = h.record[:0], 0, h.sent
-	h.ones, h.others, h.shaped = 0, false, false
+	h.ones, h.others, h.shaped, h.told = 0, false, false, false
 	h.recording = !h.curing && h.tx == codec.TxIdle && h.owed.Len() == 0
 }
 
@@ -74,7 +74,7 @@ func (h *host) isCachedPlan() bool {
 }
 
 // dropRecord forgets what is kept: it is of no other client's.
-func (h *host) dropRecord() { h.record, h.recording = h.record[:0], false }
+func (h *host) dropRecord() { h.record, h.recording, h.told = h.record[:0], false, false }
 
 // cure has statements prepared anew. It returns true if the batch at hand is to be run again.
 func (h *host) cure(d *debt) bool {

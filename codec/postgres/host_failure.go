@@ -21,6 +21,9 @@ func (h *host) failure(t *codec.Turn) error {
 	if dying {
 		h.ending = true
 		h.said = append(appendHeader(nil, msgError, len(h.body)), h.body...)
+		if h.withheld = h.withholds(); h.withheld {
+			return nil
+		}
 	}
 	if h.guest != nil {
 		h.guest.changes.rough = true
@@ -54,6 +57,10 @@ func (h *host) failure(t *codec.Turn) error {
 	if h.isCachedPlan() && h.cure(d) {
 		h.skip(t)
 		h.owed.Front().Act = codec.OwedSwallow
+		return nil
+	}
+	if h.turns() {
+		h.turn(t)
 		return nil
 	}
 	if !h.replied {

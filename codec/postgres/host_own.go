@@ -23,7 +23,7 @@ func (h *host) settle(t *codec.Turn) {
 	case !sameSettings(h.settings, g.settings):
 		h.change(g.settings, t)
 	default:
-		g.unsure, g.hold = false, false
+		g.unsure, g.hold, h.uneasy = false, false, false
 		g.changes.clear()
 		h.news(t)
 	}
@@ -67,6 +67,8 @@ func (h *host) ownDone(d debt, t *codec.Turn) {
 		h.changed(said, t)
 	case oweLook:
 		h.seen(said)
+	case oweFail:
+		h.hasFailed()
 	case owePosition:
 		h.position.ok = h.position.ok && said == ""
 	case oweOwn:
@@ -114,6 +116,9 @@ func (h *host) changed(said string, t *codec.Turn) {
 		return
 	}
 	h.news(t)
+	if g.loss.block {
+		h.fail(t)
+	}
 }
 
 // news tells the client of what the server reports otherwise than the client was told.

@@ -189,10 +189,13 @@ func (h *host) begin(typ byte, size uint32) (fate, error) {
 		}
 		return fateSwallow, nil
 	case 'N':
-		if toClient && (h.owed.Len() == 0 || h.owed.Front().Act == codec.OwedForward) {
-			return fatePass, nil
+		switch {
+		case !toClient || h.owed.Len() > 0 && h.owed.Front().Act != codec.OwedForward:
+			return fateSwallow, nil
+		case h.guest.cfg.KeepOnLoss && size <= maxGathered:
+			return fateKeep, nil
 		}
-		return fateSwallow, nil
+		return fatePass, nil
 	case 'S':
 		if size > maxGathered {
 			return 0, errLongStatus
@@ -278,7 +281,12 @@ func (h *host) end(typ byte, t *codec.Turn) error {
 			}
 		}
 		return nil
-	case 'A', 'N', 'd', 't', 'V':
+	case 'N':
+		if h.fate == fateKeep && h.guest != nil && !h.gone {
+			h.notice(t)
+		}
+		return nil
+	case 'A', 'd', 't', 'V':
 		return nil
 	case 'Z':
 		return h.ready(h.body[0], t)
@@ -333,6 +341,11 @@ func (h *host) complete(typ byte, d *debt, t *codec.Turn) {
 		d = h.owed.Front()
 	}
 	if d.Code == oweExecute {
+		if d.Act == codec.OwedForward {
+			if h.past |= course(d.Mark); d.Mark == 0 {
+				h.past |= courseRuns
+			}
+		}
 		h.pop(t)
 	}
 }
@@ -376,12 +389,19 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 	if !endsBatch(d.Code) {
 		return errUnasked
 	}
+	if h.turning {
+		if h.hasTurned(status, t) {
+			return nil
+		}
+		d = *h.owed.Front()
+	}
 	h.copying = copyNone
 	h.done++
 	if ownCode(d.Code) {
 		h.pop(t)
 		h.ownDone(d, t)
 	} else {
+		h.past = 0
 		if d.Act == codec.OwedForward {
 			h.commandDone(d)
 		}
@@ -405,6 +425,9 @@ func (h *host) commandDone(d debt) {
 		return
 	}
 	h.blind = false
+	if h.tx != codec.TxFailed {
+		g.loss.block, g.loss.any = false, false
+	}
 	if g.cfg.SingleStatements && h.tx != codec.TxIdle && g.fail == nil {
 		g.fail = errSingle
 	}
@@ -412,6 +435,7 @@ func (h *host) commandDone(d debt) {
 		g.hold = g.hold && h.done <= g.heldBy
 	} else if !g.cfg.Lasting {
 		g.suspect |= g.settings.always()
+		h.uneasy = g.suspect&(wordLook|wordUnsure) != 0
 	}
 	if g.watch == nil {
 		return

@@ -39,6 +39,7 @@ type play struct {
 	server    bytes.Buffer
 	turn      codec.Turn
 	abandoned string
+	bereaved  string
 }
 
 // buffer is a peer that keeps what it gets.
@@ -181,6 +182,14 @@ func (p *play) line(line string) {
 		p.turn.Flush()
 	case "forget":
 		p.host.Forget()
+	case "keep": // sessions go on when their host is lost
+		p.cfg.KeepOnLoss = true
+	case "part":
+		p.host.cfg = &codec.OpenerConfig{PreparedMax: 2, Part: codec.PartPrimary}
+	case "half": // of a row
+		p.answer(line, message('D', "\x00\x01\x00\x00\x00\x01x")[:7])
+	case "lost":
+		p.lost(line, rest)
 	case "abandon":
 		p.open()
 		cancel, ok := p.host.Abandon(&p.turn)
@@ -221,6 +230,12 @@ func (p *play) check(line string) {
 		got = fmt.Sprint(p.host.SchemaChanged())
 	case "abandoned":
 		got = p.abandoned
+	case "withheld":
+		got = fmt.Sprint(p.host.Withheld())
+	case "bereaved":
+		got = p.bereaved
+	case "intx":
+		got = fmt.Sprint(p.guest.InTransaction())
 	case "error":
 		got = fmt.Sprint(p.ending)
 	case "refused":
@@ -241,6 +256,34 @@ func (p *play) check(line string) {
 }
 
 func firstBool(b bool, _ []byte) bool { return b }
+
+// lost has the host in mind lost, and goes on with the one of that name.
+func (p *play) lost(line, next string) {
+	p.t.Helper()
+	p.open()
+	p.turn.Server.Open(nil)
+	if !p.host.Started() {
+		p.guest.Detach()
+		p.bereaved = "detached"
+	} else {
+		again, ok := p.guest.Bereave(&p.turn)
+		p.bereaved = fmt.Sprint(ok)
+		if len(again) > 0 {
+			p.bereaved = "again"
+		}
+		p.left = append(again, p.left...)
+	}
+	p.turn.Flush()
+	p.server.Reset()
+	if p.bereaved == "false" {
+		return
+	}
+	p.onHost(next)
+	p.need = codec.NeedBytes
+	if p.turn.Server.Open(nil); len(p.left) > 0 || p.guest.Host() == nil {
+		p.feed(line)
+	}
+}
 
 // open sets up the turn.
 func (p *play) open() {
@@ -414,6 +457,12 @@ func wireBody(side codec.Side, typ byte, arg string, a []string) string {
 		}
 		if a[3] != "" {
 			a[3] = "R" + a[3] + "\x00"
+		}
+		if len(a) > 6 { // a detail and a hint in place of a routine
+			a[3] = "H" + a[5] + "\x00"
+			if a[4] != "" {
+				a[3] = "D" + a[4] + "\x00" + a[3]
+			}
 		}
 		return "S" + a[2] + "\x00V" + a[2] + "\x00C" + a[0] + "\x00M" + a[1] + "\x00" + a[3] + "\x00"
 	case 'S':

@@ -23,8 +23,10 @@ func (c byteCounter) Write(p []byte) { *c.n += len(p) }
 // newUse has run the first exchange once, so that statements are prepared.
 func newUse(t testing.TB, first, firstAnswer, ask, answer string) *use {
 	p := newPlay(t, 0)
+	p.cfg.KeepOnLoss = true
 	p.onHost("1")
 	p.onClient("1")
+	p.host.cfg = &codec.OpenerConfig{PreparedMax: 2, Part: codec.PartPrimary}
 	if first != "" {
 		p.send("", wire(t, codec.Client, first))
 		p.answer("", wire(t, codec.Server, firstAnswer))

@@ -78,6 +78,7 @@ type stmt struct {
 	twin   *stmt  // the next one with the same hash
 	users  int    // names of clients
 	sets   bool   // it may change settings
+	course course // of its text
 	survey survey // of its text
 	sql    int    // place of the name in a PREPARE, plus one, where a NUL stands; 0: it came by Parse
 	old    bool   // prepared before a change of the schema: for those who have it, and nobody else
@@ -160,6 +161,7 @@ func (s *shelf) add(st *stmt, extra *wordSet) *stmt {
 	st.name = s.prefix + strconv.FormatUint(s.last, 10)
 	text := []byte(st.text())
 	st.words, st.sets = scanText(text, extra), maySet(text)
+	st.course = courseOf(text)
 	if mayDraw(text) {
 		st.words |= wordDraws
 	}

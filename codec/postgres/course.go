@@ -1,0 +1,197 @@
+package postgres
+
+import "bytes"
+
+// course is what statements do to transactions, as far as it matters when their server is lost: whether
+// what was done before is certainly rolled back, and whether a transaction block is open behind them.
+//
+// A statement is plain unless its first words say otherwise: it neither opens a block nor ends one. What
+// runs inside a block can't end it: a procedure that tries gets an error.
+//
+//   - https://www.postgresql.org/docs/current/sql-begin.html
+//   - https://www.postgresql.org/docs/current/sql-commit.html
+//   - https://www.postgresql.org/docs/current/sql-rollback.html
+//   - https://www.postgresql.org/docs/current/sql-prepare-transaction.html
+//   - https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
+type course byte
+
+const (
+	courseOpens  course = 1 << iota // a block is open behind it that it has opened
+	courseEnds                      // it may commit, and no block of before is open behind it
+	courseRolls                     // it is a ROLLBACK of the whole block, and nothing else
+	courseRuns                      // there are plain statements too
+	courseUnread                    // it can't be read: it may be anything
+)
+
+// courseOf reads a text.
+func courseOf(text []byte) course {
+	if !mayTurn(text) {
+		return 0
+	}
+	s := sqlScanner{text: text}
+	all := course(0)
+	for first := true; ; first = false {
+		t := s.next()
+		for t.kind == tokenSemicolon {
+			t = s.next()
+		}
+		if t.kind == tokenEnd {
+			return all
+		}
+		one, t := s.course(t)
+		for t.kind != tokenEnd && t.kind != tokenSemicolon && t.kind != tokenUnsure {
+			t = s.next()
+		}
+		if t.kind == tokenUnsure && (one != 0 || !first || bytes.IndexByte(text, ';') >= 0) {
+			return courseUnread
+		}
+		all = all.then(one, first)
+		if t.kind == tokenEnd || t.kind == tokenUnsure {
+			return all
+		}
+	}
+}
+
+// mayTurn says no to almost all texts at a glance: those of one statement whose first letter speaks
+// against it.
+func mayTurn(text []byte) bool {
+	if i := bytes.IndexByte(text, ';'); i >= 0 {
+		for _, c := range text[i+1:] {
+			if !isBlank(c) && c != ';' {
+				return true
+			}
+		}
+	}
+	if len(text) < 2 {
+		return false
+	}
+	switch c := text[0] | 0x20; c {
+	case 'a', 'b', 'c', 'e', 'p', 'r': // ABORT, BEGIN, COMMIT, END, PREPARE, ROLLBACK
+		return true
+	case 's': // START, not SELECT
+		return text[1]|0x20 == 't'
+	default:
+		return !isNameStart(text[0]) // a comment may stand in front
+	}
+}
+
+// then returns the course of a text with one more statement at its end.
+func (c course) then(one course, first bool) course {
+	switch {
+	case one == courseRolls && first:
+		return one
+	case c == courseRolls:
+		return courseEnds.then(one, false) // what stands behind a ROLLBACK has a transaction of its own
+	case one == 0:
+		return c | courseRuns
+	case one == courseOpens:
+		return c | one
+	}
+	return (c|courseEnds)&^courseOpens | one&courseOpens
+}
+
+// course reads the first words of the statement that begins with t. It returns the token behind them.
+func (s *sqlScanner) course(t token) (c course, behind token) {
+	switch {
+	case s.is(t, "begin"):
+		return courseOpens, s.next()
+	case s.is(t, "start"):
+		if t = s.next(); s.is(t, "transaction") {
+			return courseOpens, s.next()
+		}
+		return 0, t
+	case s.is(t, "prepare"):
+		if t = s.next(); s.is(t, "transaction") {
+			return courseEnds, s.next()
+		}
+		return 0, t
+	case s.is(t, "commit"), s.is(t, "end"):
+		return s.ending(courseEnds)
+	case s.is(t, "rollback"), s.is(t, "abort"):
+		return s.ending(courseRolls)
+	}
+	return 0, t
+}
+
+// ending reads what follows COMMIT or ROLLBACK, and makes c of it if there is nothing special.
+func (s *sqlScanner) ending(c course) (course, token) {
+	t := s.next()
+	if s.is(t, "work") || s.is(t, "transaction") {
+		t = s.next()
+	}
+	switch {
+	case t.kind == tokenEnd || t.kind == tokenSemicolon:
+		return c, t
+	case s.is(t, "to") && c == courseRolls: // a savepoint
+		return 0, s.next()
+	case !s.is(t, "and"): // PREPARED, or what is no SQL
+		return courseEnds, t
+	}
+	if t = s.next(); s.is(t, "no") {
+		return c, s.next()
+	}
+	return courseEnds | courseOpens, t // AND CHAIN
+}
+
+// block is the transaction block of a session whose server is lost, as far as it can be told from what it
+// was sent and what it has answered.
+type block struct {
+	open   bool // there may be one
+	firm   bool // there is: what runs in it is not committed by itself
+	failed bool // and it has failed
+	fresh  bool // it was opened by the present batch
+	maybe  bool // something may have been committed that was not answered
+}
+
+// run takes a statement, or a text of some, that may have been run.
+func (b *block) run(c course) {
+	failed := b.failed
+	b.failed = false
+	switch {
+	case c&courseUnread != 0:
+		b.maybe = true
+	case c&courseEnds != 0:
+		b.maybe = b.maybe || !failed || c != courseEnds // COMMIT rolls a failed transaction back
+		b.open, b.firm = c&courseOpens != 0, false
+	case c&courseRolls != 0:
+		b.open, b.firm = false, false
+	case c&courseOpens != 0:
+		if !b.open {
+			b.open, b.firm, b.fresh = true, true, true
+		}
+	default:
+		b.maybe = b.maybe || !b.firm
+	}
+}
+
+// ended takes the end of a batch. If it was to open a block and was not answered, it may not have done so,
+// and then what follows has been run all the same.
+func (b *block) ended() {
+	if b.fresh {
+		b.firm, b.fresh = false, false
+	}
+}
+
+// courseBound notes what is bound to a portal: a statement of that name, which is n if the client has it.
+func (g *guest) courseBound(portal bool, name []byte, n *named) {
+	c := courseUnread
+	switch st := g.unnamed.st; {
+	case n != nil && n.st != nil:
+		c = n.st.course
+	case len(name) == 0 && st != nil:
+		c = st.course
+	}
+	if portal {
+		g.namedPortals |= c
+	} else {
+		g.unnamedPortal = c
+	}
+}
+
+// courseExecuted is the course of what an Execute runs.
+func (g *guest) courseExecuted(r *request) course {
+	if len(r.m) > headerSize && r.m[headerSize] != 0 {
+		return g.namedPortals
+	}
+	return g.unnamedPortal
+}

@@ -1,0 +1,42 @@
+package postgres
+
+import (
+	"strings"
+
+	"sluice/codec"
+)
+
+// A server that is shut down, or ends its sessions as another one has crashed, says so before it closes the
+// connection: by a FATAL error, or by a warning where it has no time for more. A client that goes on
+// without it is not told: it has to do with the loss alone.
+//
+// https://www.postgresql.org/docs/current/server-shutdown.html
+
+// Withheld tells that the guest's client was not told what Ending says.
+func (h *host) Withheld() bool { return h.withheld }
+
+// withholds tells whether the client is not to be told the error at hand, which ends the connection.
+func (h *host) withholds() bool {
+	return h.guest != nil && h.fate == fateKeep && isOut(parseError(h.body).state) && h.guest.survives()
+}
+
+// notice takes a NoticeResponse. It goes to the client unless it is the server's last word.
+func (h *host) notice(t *codec.Turn) {
+	if said := parseError(h.body); said.severity == "WARNING" && isOut(said.state) && h.guest.survives() {
+		h.warned = said.Error()
+		return
+	}
+	out := h.client(t)
+	out.End(append(appendHeader(out.Begin(), msgNotice, len(h.body)), h.body...))
+}
+
+// lastWords are what the server has said of its end, for the client's user.
+func (h *host) lastWords() string {
+	switch {
+	case h.ending && len(h.said) > headerSize:
+		return "The server said: " + strings.ToValidUTF8(parseError(h.said[headerSize:]).Error(), "?")
+	case h.warned != "":
+		return "The server said: " + strings.ToValidUTF8(h.warned, "?")
+	}
+	return ""
+}
