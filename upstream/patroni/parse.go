@@ -124,7 +124,7 @@ func parseMember(raw json.RawMessage) (m Member, strange string, err error) {
 	}
 	m.Lag = parseLag(fields)
 	if m.Role.leads() {
-		m.Lag = Lag{Known: true} // it is what the others' is counted from
+		m.Lag, m.Age = Lag{Known: true}, Age{Known: true} // it is what the others' is counted from
 	}
 	m.Tags, strange = parseTags(fields["tags"])
 	return m, strange, nil

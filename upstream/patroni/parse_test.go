@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/router"
 	"sluice/upstream"
 )
 
@@ -20,7 +21,10 @@ func line(s upstream.Spec) string {
 	if s.Lag.Known {
 		text += fmt.Sprintf(" lag %d", s.Lag.Bytes)
 	}
-	if s.Lag.TimeKnown {
+	switch leads := s.Role == router.Leader || s.Role == router.StandbyLeader; {
+	case leads && (!s.Lag.TimeKnown || s.Lag.Time != 0):
+		text += " BEHIND ITSELF"
+	case !leads && s.Lag.TimeKnown:
 		text += fmt.Sprintf(" age %v", s.Lag.Time)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Tags)) {

@@ -76,9 +76,15 @@ func TestAllFail(t *testing.T) {
 	other := startFake(t)
 	other.says(member("9", Leader, 9, ""))
 	ways := map[string]http.HandlerFunc{
-		"status is 503": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, answerOf(good1), http.StatusServiceUnavailable) },
-		"status is 500": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, answerOf(good1), http.StatusInternalServerError) },
-		"status is 302": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/cluster", http.StatusFound) },
+		"status is 503": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, answerOf(good1), http.StatusServiceUnavailable)
+		},
+		"status is 500": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, answerOf(good1), http.StatusInternalServerError)
+		},
+		"status is 302": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+"/cluster", http.StatusFound)
+		},
 		"status is 204": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"empty":         func(http.ResponseWriter, *http.Request) {},
 		"not what Pat":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
