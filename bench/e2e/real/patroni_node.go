@@ -187,8 +187,17 @@ func (n *Node) postmaster() (int, error) {
 	return pid, err
 }
 
-// PauseReplay has a replica go on to receive WAL but not to apply it.
-func (n *Node) PauseReplay() error { return n.Exec("postgres", "select pg_wal_replay_pause()") }
+// PauseReplay has a replica go on to receive WAL but not to apply it. It stops the process that does: what
+// pg_wal_replay_pause() pauses Patroni has go on within a loop of its own.
+func (n *Node) PauseReplay() error { return n.signalReplay(syscall.SIGSTOP) }
 
 // ResumeReplay ends PauseReplay.
-func (n *Node) ResumeReplay() error { return n.Exec("postgres", "select pg_wal_replay_resume()") }
+func (n *Node) ResumeReplay() error { return n.signalReplay(syscall.SIGCONT) }
+
+func (n *Node) signalReplay(sig syscall.Signal) error {
+	var pid int
+	if err := n.Query("select pid from pg_stat_activity where backend_type = 'startup'", &pid); err != nil {
+		return err
+	}
+	return syscall.Kill(pid, sig)
+}
