@@ -44,8 +44,8 @@ func byTags(b *Backend, w Want) (int, bool) {
 	return 0, true
 }
 
-// byLag rejects a backend that is too far behind the leader, which itself never is.
-func byLag(b *Backend, w Want) (int, bool) { return 0, b.Role == Leader || !w.Behind[b.Addr] }
+// byLag rejects a backend that is too far behind the one that leads, which itself never is.
+func byLag(b *Backend, w Want) (int, bool) { return 0, !b.Role.Follows() || !w.Behind[b.Addr] }
 
 // byHealth rejects a backend that fails its health checks.
 func byHealth(b *Backend, _ Want) (int, bool) { return 0, b.Healthy }

@@ -44,6 +44,7 @@ func TestFactors(t *testing.T) {
 		{"an empty value is one", []Backend{async, with(async, blank)}, Want{Tags: []TagRule{{Name: "disk"}}}, 1, "only one"},
 		{"behind", []Backend{async}, Want{Behind: behind}, -1, "lag"},
 		{"the leader is never behind", []Backend{leader, async}, Want{Behind: behind}, 0, "only one"},
+		{"nor is the standby leader", []Backend{{Addr: "l", Role: StandbyLeader, Healthy: true}}, Want{Behind: behind}, 0, "only one"},
 		{"the zone before sessions", []Backend{async, with(async, near)}, Want{Zone: "here"}, 1, "zone"},
 		{"no zone is asked for", []Backend{async, with(async, near)}, Want{}, 0, "sessions"},
 		{"nobody is in the zone", []Backend{async}, Want{Zone: "here"}, 0, "only one"},
@@ -117,7 +118,7 @@ func expectBest(t *testing.T, backends []Backend, want Want, got Choice) {
 	may := func(b *Backend) bool {
 		tag := len(want.Tags) == 0 || (b.Tags["t"] == "1") != want.Tags[0].Not
 		return want.Roles.Has(b.Role) && !b.Out && (!b.NoBalance || b.Role == Leader) && tag &&
-			(b.Role == Leader || !want.Behind[b.Addr]) && b.Healthy && !b.Tried
+			(b.Role == Leader || b.Role == StandbyLeader || !want.Behind[b.Addr]) && b.Healthy && !b.Tried
 	}
 	cost := func(b *Backend) int {
 		if want.Zone != "" && b.Zone != want.Zone {

@@ -13,6 +13,9 @@ const (
 	StandbyLeader             // leads a cluster that follows another cluster; takes no writes
 )
 
+// Follows tells whether a backend in this role follows the one that leads its cluster, and so may be behind.
+func (r Role) Follows() bool { return r != Leader && r != StandbyLeader }
+
 // String returns the role's name in the configuration.
 func (r Role) String() string {
 	return [...]string{"leader", "sync", "async", "quorum", "standby-leader"}[r]
@@ -71,8 +74,8 @@ type Want struct {
 	Roles Roles
 	Zone  string    // backends there go first; "" = no matter
 	Tags  []TagRule // all must hold
-	// Behind are the addresses of the backends that are too far behind for the session's listener. The
-	// leader never is.
+	// Behind are the addresses of the backends that are too far behind for the session's listener. One that
+	// leads never is.
 	Behind map[string]bool
 }
 

@@ -95,7 +95,9 @@ func (fe *Frontend) askFor(p *Proxy, set *Settings) *upstream.AuthQuery {
 		return old
 	}
 	fe.asked, fe.askedOf = set.Sharing.Ask, set.cluster
-	return upstream.NewAuthQuery(set.cluster, set.want(), set.Sharing.Ask, p.log)
+	want := set.want()
+	want.Behind = nil // it is kept, and who is behind changes
+	return upstream.NewAuthQuery(set.cluster, want, set.Sharing.Ask, p.log)
 }
 
 // put has the frontend work by other settings. No client meets settings without what they need.

@@ -33,7 +33,7 @@ func (set *Settings) judge(log *zap.Logger) (changed bool) {
 	now := map[string]bool{}
 	for _, b := range set.cluster.Backends() {
 		spec := b.Spec()
-		if spec.Role == router.Leader || !router.Judge(was[b.Addr()], spec.Lag, set.Lag) {
+		if !spec.Role.Follows() || !router.Judge(was[b.Addr()], spec.Lag, set.Lag) {
 			if was[b.Addr()] {
 				changed = true
 				set.logLag(log, b, "a backend is not too far behind any more")

@@ -18,6 +18,7 @@ type dialling struct {
 	pauses bool                // none is tried at present
 	now    *attempt            // under way; nil between attempts and once connected
 	stop   context.CancelFunc  // of now
+	led    bool                // the backend led when it was chosen
 	timer  engine.Timer        // of the attempt under way, or of the pause before the next
 	last   error               // why the last attempt failed
 	reason codec.Condition     // to tell the client, if not NoBackend
@@ -108,6 +109,11 @@ func (a *attempt) OnOpen(c *engine.Conn) {
 		return
 	}
 	s.in.dial.now, s.in.dial.stop = nil, nil
+	if s.backend.Fits(s.want()) != "" { // not any more
+		c.Close()
+		s.retry(errUnfit)
+		return
+	}
 	c.SetHandler((*serverSide)(s))
 	s.server = c
 	s.step(s.in.m.Connected())
@@ -130,6 +136,7 @@ func (a *attempt) failed(err error) {
 func (s *Session) dialOne(b *upstream.Backend, timeout time.Duration) {
 	d := &s.in.dial
 	s.backend = b
+	d.led = b.Leads()
 	s.on.stats.dials++
 	s.on.stats.pending++
 	d.timer.Fn = func() { s.lostInLogin(errNoAnswer) }
@@ -137,6 +144,9 @@ func (s *Session) dialOne(b *upstream.Backend, timeout time.Duration) {
 	d.now = &attempt{s}
 	d.stop = s.on.loop.Dial(b.Addr(), s.cluster.Options().Socket, timeout, d.now, d.now.failed)
 }
+
+// errUnfit is why a backend is given up that ceased to be fit while it was dialled.
+var errUnfit = errors.New("the server was taken out of service")
 
 // errNoAnswer is why a backend is given up that accepts but does not speak.
 var errNoAnswer = &codec.Error{Cond: codec.NoBackend, Text: "no answer within the connect time-out"}

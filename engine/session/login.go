@@ -292,6 +292,10 @@ func (s *Session) ready() {
 		s.askToLeave(*e)
 		return
 	}
+	if in.dial.led && !s.backend.Leads() {
+		s.evict(post{s.fe, s.backend}, "role") // even if it is fit: it may not know yet
+		return
+	}
 	s.review(nil) // something may have changed since the backend was chosen
 }
 

@@ -268,49 +268,6 @@ func TestConfiguredLeaderIsNotFenced(t *testing.T) {
 	busy.expectEvicted("it is not the leader any more")
 }
 
-// TestLoginWaitsForALeader: before anything is known of a cluster, and while nobody leads it, logins wait; they
-// go on as soon as somebody does.
-func TestLoginWaitsForALeader(t *testing.T) {
-	f, a := &fakeFinder{}, startFakePG(t, "db-a")
-	s := startProxy(t, discovered(f, nil))
-	waits := func(what string) *client {
-		before := f.hurry.Load()
-		c := connect(t, s.addr("in"))
-		eventually(t, what, func() bool { return f.hurry.Load() > before })
-		return c
-	}
-	if names := s.Undiscovered(); len(names) != 1 || names[0] != "pg" {
-		t.Errorf("undiscovered: %v", names)
-	}
-	first := waits("one waits for the first view")
-	f.found(behind(a, 0))
-	if names := s.Undiscovered(); len(names) != 0 {
-		t.Errorf("undiscovered: %v", names)
-	}
-	second := waits("one waits for a leader")
-	f.found(member(a, router.Leader))
-	for _, c := range []*client{first, second} {
-		if tag, _ := c.ready().query("select"); tag != "db-a" {
-			t.Errorf("got %q", tag)
-		}
-	}
-}
-
-// TestLoginWaitsForASwitchover: nobody is let in at a leader that is about to be none.
-func TestLoginWaitsForASwitchover(t *testing.T) {
-	f, a, b := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b")
-	s := startProxy(t, discovered(f, nil))
-	f.found(member(a, router.Leader), behind(b, 0))
-	s.Clusters()[0].Hold("a switchover", patience)
-	c := connect(t, s.addr("in"))
-	eventually(t, "one waits", func() bool { return f.hurry.Load() > 0 })
-	login(t, s.addr("reads")).query("select")
-	f.found(behind(a, 0), member(b, router.Leader))
-	if tag, _ := c.ready().query("select"); tag != "db-b" || a.logins.Load() != 0 {
-		t.Errorf("got %q, %d logins at the old leader", tag, a.logins.Load())
-	}
-}
-
 // TestReloadOfWishes: sessions leave a backend that their listener does not want any more.
 func TestReloadOfWishes(t *testing.T) {
 	f, a, b := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b")
@@ -338,35 +295,6 @@ func TestReloadOfWishes(t *testing.T) {
 		f.found(member(a, router.Leader), behind(b, 0)) // so that it comes back
 		f.found(member(a, router.Leader), replica)
 		s.settled()
-	}
-}
-
-// TestLoginWaitsForALeaderInVain: not for longer than a fail-over may take.
-func TestLoginWaitsForALeaderInVain(t *testing.T) {
-	f := &fakeFinder{}
-	s := startProxy(t, discovered(f, func(s *Setup) {
-		s.Clusters[0].RetryTimeout, s.Clusters[0].FailoverTimeout = 0, 50*time.Millisecond
-	}))
-	begun := time.Now()
-	connect(t, s.addr("in")).expectError("08006")
-	if took := time.Since(begun); took < 50*time.Millisecond {
-		t.Errorf("it was given up after %v", took)
-	}
-}
-
-// TestRefusedDialHurries: a backend that can't be had speaks for a change.
-func TestRefusedDialHurries(t *testing.T) {
-	f, a := &fakeFinder{}, startFakePG(t, "db-a")
-	s := startProxy(t, discovered(f, nil))
-	f.found(member(a, router.Leader))
-	s.settled()
-	a.stop()
-	c := connect(t, s.addr("in"))
-	eventually(t, "the discovery was hurried", func() bool { return f.hurry.Load() > 0 })
-	b := startFakePG(t, "db-b")
-	f.found(member(b, router.Leader))
-	if tag, _ := c.ready().query("select"); tag != "db-b" {
-		t.Errorf("got %q", tag)
 	}
 }
 
@@ -442,21 +370,6 @@ func TestSessionsThatDoNotCareAreUntouched(t *testing.T) {
 		t.Errorf("%d clusters are known, %d deadlines", n, s.deadlines())
 	}
 	eventually(t, "no goroutine is left of it", func() bool { return goroutinesAtWork() <= before })
-}
-
-// TestReadyOnAnUnfitBackend: a client whose backend has ceased to fit while it logged in does not stay there.
-func TestReadyOnAnUnfitBackend(t *testing.T) {
-	f, a, b := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b")
-	s := startProxy(t, discovered(f, nil))
-	f.found(member(a, router.Leader))
-	gate := make(chan struct{})
-	a.gate.Store(&gate)
-	c := connect(t, s.addr("in"))
-	eventually(t, "the login is under way", func() bool { return a.logins.Load() == 1 })
-	f.found(behind(a, 0), member(b, router.Leader))
-	s.settled()
-	close(gate)
-	c.ready().expectEvicted("it is not the leader any more")
 }
 
 // TestEvictedIsToldWhy: in words that have nothing of a server's address or of odd bytes.

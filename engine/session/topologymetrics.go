@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"sluice/router"
 	"sluice/upstream"
 )
 
@@ -58,10 +57,10 @@ func (p *Proxy) writeRoles(m *metricWriter) {
 	each("sluice_backend_leads", func(b *upstream.Backend, _ upstream.Spec) (float64, bool) { return truth(b.Leads()), true })
 	each("sluice_backend_out", func(_ *upstream.Backend, s upstream.Spec) (float64, bool) { return truth(s.Out != ""), true })
 	each("sluice_backend_lag_bytes", func(_ *upstream.Backend, s upstream.Spec) (float64, bool) {
-		return float64(s.Lag.Bytes), s.Lag.Known && s.Role != router.Leader
+		return float64(s.Lag.Bytes), s.Lag.Known && s.Role.Follows()
 	})
 	each("sluice_backend_lag_seconds", func(_ *upstream.Backend, s upstream.Spec) (float64, bool) {
-		return s.Lag.Time.Seconds(), s.Lag.TimeKnown && s.Role != router.Leader
+		return s.Lag.Time.Seconds(), s.Lag.TimeKnown && s.Role.Follows()
 	})
 	each("sluice_backend_timeline", func(_ *upstream.Backend, s upstream.Spec) (float64, bool) {
 		return float64(s.Timeline), s.Timeline > 0
