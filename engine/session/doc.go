@@ -57,8 +57,23 @@
 //
 // # Leaving
 //
-// When a listener, a backend or the process goes away, its sessions are asked to leave (leave.go): each
+// When a listener or the process goes away, its sessions are asked to leave (leave.go): each
 // ends at its next safe point with an error in its protocol, or by force when the time is over.
+//
+// # Topology
+//
+// What changes about a cluster while it runs - members, roles, states, lags - is carried out by one goroutine
+// (topology.go). It finds out what has changed (clusterview.go) and who is too far behind for which listener
+// (behind.go), has the pools follow, and then has each session looked at on its own loop (evict.go): one that
+// works at a backend which is not fit for its listener any more has to leave it.
+//
+//	in proxy mode              ends at its next safe point, by force behind the drain time-out
+//	shares, in a unit of work  goes elsewhere behind it, is cut off behind the drain time-out
+//	shares, between two        goes elsewhere when it has work; nothing is done now
+//	is bound to its server     as in proxy mode
+//
+// A leader that another one has taken over from is fenced: whoever may write there is cut off at once. Nothing
+// of this is asked for each query: a session in a unit of work is told, and a unit begins where it is fit to.
 //
 // # Keys
 //

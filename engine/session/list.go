@@ -28,6 +28,7 @@ type Info struct {
 	Waiting  time.Duration `json:"waiting_ns,omitempty"` // for a server connection
 	Server   uint64        `json:"server,omitempty"`     // the server connection at hand
 	Pin      string        `json:"pin,omitempty"`        // what binds it to that one
+	Leaving  string        `json:"leaving,omitempty"`    // why it ends at its next safe point
 }
 
 // info describes the session.
@@ -39,6 +40,9 @@ func (s *Session) info() Info {
 	}
 	if s.stage != stageRelay {
 		return i
+	}
+	if s.leaving != nil {
+		i.Leaving = s.leaving.Text
 	}
 	if s.sh != nil {
 		return s.sharedInfo(i)

@@ -170,6 +170,9 @@ func TestFitsAgain(t *testing.T) {
 	if n := s.deadlines(); n != 1 {
 		t.Errorf("%d deadlines, want 1", n)
 	}
+	if list := s.Sessions(10); len(list) != 1 || !strings.Contains(list[0].Leaving, "too far behind") {
+		t.Errorf("sessions: %+v", list)
+	}
 	f.found(member(a, router.Leader), behind(b, 0))
 	s.settled()
 	if n := s.deadlines(); n != 0 {
