@@ -78,10 +78,11 @@ type Cluster struct {
 	// RetryTimeout is how long after the first attempt for a client another one may begin; 0 = none
 	// does.
 	RetryTimeout Duration `toml:"retry-timeout" range:"0s..1h"`
-	// FailoverTimeout is how long a client that shares server connections waits while no backend is fit
-	// for it, if that is longer than RetryTimeout.
+	// FailoverTimeout is how long a client waits while no backend is fit for it, if that is longer than
+	// RetryTimeout. With static backends it is for clients that share server connections: at a login nothing
+	// would change.
 	FailoverTimeout Duration `toml:"failover-timeout" range:"0s..1h"`
-	// FailoverClients limits those that wait so at one time; 0 = no limit.
+	// FailoverClients limits those clients that share which wait so at one time; 0 = no limit.
 	FailoverClients int `toml:"failover-clients" range:"0..10000000"`
 	// Keepalive is the idle time after which TCP probes a server connection; 0 = never.
 	Keepalive Duration `toml:"keepalive" range:"0|1s..9h"`

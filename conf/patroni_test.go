@@ -94,6 +94,7 @@ func TestDiscoveryProblems(t *testing.T) {
 	const a = "\n[cluster.patroni]\nhosts = [\"http://a:8008\"]\n"
 	for _, tt := range []struct{ name, cluster, want string }{
 		{"tcp", `protocol = "tcp"` + "\ndiscovery = \"patroni\"" + a, ""},
+		{"waiting for a leader, at a login", `protocol = "tcp"` + "\ndiscovery = \"patroni\"\nfailover-timeout = \"1m\"" + a, ""},
 		{"mysql", `protocol = "mysql"` + "\ndiscovery = \"patroni\"" + a, `f:4:1: cluster.discovery: "patroni" is for protocol "postgres" or "tcp", not "mysql"`},
 		{"keys of Patroni without it", `protocol = "tcp"` + "\nbackends = [{addr = \"a:1\"}]" + a + "learn-hosts = false\ntls.ca = \"c\"",
 			"f:6:1: cluster.patroni.hosts: has no use with discovery \"static\"\n" +

@@ -49,7 +49,7 @@ func (k *checker) unshared(c *Config) {
 			set bool
 		}{
 			{"max-server-connections", cl.MaxServerConnections != none.MaxServerConnections},
-			{"failover-timeout", cl.FailoverTimeout != none.FailoverTimeout},
+			{"failover-timeout", cl.FailoverTimeout != none.FailoverTimeout && cl.Discovery == "static"},
 			{"failover-clients", cl.FailoverClients != none.FailoverClients},
 		} {
 			if limit.set && !leadsTo[cl.Name] {

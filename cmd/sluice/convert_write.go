@@ -44,8 +44,8 @@ const whatDiffers = `# It does what patroni_proxy did with that file, but for th
 # - Members in state "streaming" take sessions, which is what Patroni calls a replica that is well since 3.0.4;
 #   patroni_proxy took "running" alone. Key states of [cluster.patroni].
 # - noloadbalance keeps a member from sessions of replicas, as in Patroni, and no leader from its own.
-# - A client that finds no backend fit waits for one (retry-timeout), where it was disconnected at once. One that
-#   does not answer is replaced by another.
+# - A client waits while no backend is fit for it (failover-timeout, retry-timeout), where it was disconnected at
+#   once. A backend that does not answer is replaced by another.
 # - Backends that fail checks of Sluice's own take no new sessions ([cluster.health]).
 # - The freshest answer of Patroni's hosts counts, not the first, and the members are asked as well (learn-hosts).
 # - When a client or a server has no more to send, both directions end.
