@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,194 +40,6 @@ func TestPoll(t *testing.T) {
 	p.refreshed(t, "without a leader", "")
 	if s := p.Status(); s.Stale || s.Polls < 3 || s.Failures != 0 || s.At.IsZero() || s.LastError != "" {
 		t.Errorf("status %+v", s)
-	}
-}
-
-// TestHedge: one that hangs delays for no longer than Hedge, one that is dead not at all.
-func TestHedge(t *testing.T) {
-	slow, dead, good := startFake(t), startFake(t), startFake(t)
-	slow.hangs()
-	dead.stop()
-	good.says(member("1", Leader, 1, ""))
-	opt := usual(slow, dead, good)
-	opt.Hedge = 10 * time.Millisecond
-	p := startPoller(t, opt)
-	eventually(t, "an answer in spite of the others", func() bool { return p.leader() == "1" })
-	if s := p.Status(); s.From != good.URL || slow.asked.Load() != 1 {
-		t.Errorf("status %+v, the slow one was asked %d times", s, slow.asked.Load())
-	}
-	p.refreshed(t, "again", "1")
-	if slow.asked.Load() != 1 {
-		t.Error("the one that hangs was asked again, before the one that has answered last")
-	}
-}
-
-// TestAllFail: what was known stays, the log says so once, and once when it is over. What counts as a
-// failure: every way of not answering.
-func TestAllFail(t *testing.T) {
-	f := startFake(t)
-	good := func() { f.says(member("1", Leader, 1, f.URL), member("2", Replica, 1, "")) }
-	good()
-	p := startPoller(t, usual(f))
-	eventually(t, "the first look", func() bool { return p.leader() == "1" })
-	before, _ := p.last()
-	other := startFake(t)
-	other.says(member("9", Leader, 9, ""))
-	ways := map[string]http.HandlerFunc{
-		"status is 503": func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, answerOf(good1), http.StatusServiceUnavailable)
-		},
-		"status is 500": func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, answerOf(good1), http.StatusInternalServerError)
-		},
-		"status is 302": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, other.URL+"/cluster", http.StatusFound)
-		},
-		"status is 204": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"empty":         func(http.ResponseWriter, *http.Request) {},
-		"not what Pat":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
-		"end of JSON":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answerOf(good1)[:50]) },
-		"unexpected EOF": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "5000")
-			fmt.Fprint(w, answerOf(good1))
-		},
-		"longer than": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, answerOf(good1), strings.Repeat(" ", answerMax))
-		},
-		"no member": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answerOf()) },
-		"no host":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answerOf(`{"name":"x","role":"replica"}`)) },
-		"EOF":       func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, // Patroni without its store
-	}
-	for want, serve := range ways {
-		f.does(serve)
-		failures := p.Status().Failures
-		p.refreshed(t, want, "1")
-		s := p.Status()
-		if !s.Stale || s.Failures != failures+1 || !strings.Contains(s.LastError, want) || !strings.Contains(s.LastError, f.URL) {
-			t.Errorf("%s: status %+v", want, s)
-		}
-		if now, _ := p.last(); !slices.Equal(now, before) {
-			t.Errorf("%s: what was known has changed to %v", want, now)
-		}
-	}
-	if other.asked.Load() != 0 {
-		t.Error("a redirect was followed")
-	}
-	good()
-	p.refreshed(t, "when it is back", "1")
-	if s := p.Status(); s.Stale {
-		t.Errorf("status %+v", s)
-	}
-	var told []string
-	for _, e := range p.logs.All() {
-		told = append(told, e.Level.String()+" "+e.Message)
-	}
-	want := []string{"warn patroni can't be asked: what is known stays in force", "info patroni answers again"}
-	if !slices.Equal(told, want) {
-		t.Errorf("the log has %q", told)
-	}
-}
-
-// TestTimeout: one that hangs fails after Timeout.
-func TestTimeout(t *testing.T) {
-	f := startFake(t)
-	f.hangs()
-	opt := usual(f)
-	opt.Timeout = 20 * time.Millisecond
-	p := startPoller(t, opt)
-	p.refreshed(t, "hanging", "?")
-	if s := p.Status(); !s.Stale || !strings.Contains(s.LastError, "no answer within 20ms") || !s.At.IsZero() {
-		t.Errorf("status %+v", s)
-	}
-}
-
-// TestOlderTimeline: an answer that speaks of an older timeline is refused, until nothing else was heard for
-// a while.
-func TestOlderTimeline(t *testing.T) {
-	a, b := startFake(t), startFake(t)
-	a.says(member("1", Leader, 7, ""), member("2", Replica, 7, ""))
-	b.says(member("1", Replica, 6, ""), member("2", Leader, 6, b.URL)) // it even says it of itself
-	opt := usual(a, b)
-	opt.Interval = patience
-	p := startPoller(t, opt)
-	eventually(t, "the first look", func() bool { return p.leader() == "1" })
-	a.does(http.NotFound)
-	for range olderPolls + 1 {
-		p.refreshed(t, "as only the old one answers", "1")
-	}
-	if s := p.Status(); !s.Stale || !strings.Contains(s.LastError, "timeline 6, but 7 is known") {
-		t.Errorf("status %+v", s)
-	}
-	a.says(member("1", Leader, 7, ""), member("2", Replica, 7, ""))
-	p.refreshed(t, "as the other one is back", "1")
-	if s := p.Status(); s.Stale || s.From != a.URL {
-		t.Errorf("status %+v", s)
-	}
-	a.does(http.NotFound)
-	fast := *opt
-	fast.Interval = 20 * time.Millisecond
-	p.Update(&fast)
-	eventually(t, "the cluster that was made anew", func() bool { return p.leader() == "2" })
-	if p.logs.FilterMessageSnippet("made anew").Len() != 1 {
-		t.Errorf("the log has %v", p.logs.All())
-	}
-}
-
-// TestFreshest: of answers that contradict each other the one of the higher timeline wins, in whichever order
-// they come.
-func TestFreshest(t *testing.T) {
-	for _, late := range []int{0, 1} {
-		a, b := startFake(t), startFake(t)
-		fakes := []*fake{a, b}
-		answers := []string{
-			answerOf(member("1", Leader, 3, ""), member("2", Replica, 3, "")),
-			answerOf(member("1", Replica, 4, ""), member("2", Leader, 4, "")),
-		}
-		gone := make(chan struct{})
-		var once sync.Once
-		for i, f := range fakes {
-			f.does(func(w http.ResponseWriter, r *http.Request) {
-				if i == late {
-					<-gone // the other one goes first
-				}
-				fmt.Fprint(w, answers[i])
-				if i != late {
-					once.Do(func() { close(gone) })
-				}
-			})
-		}
-		opt := usual(a, b)
-		if late == 0 {
-			opt.Hedge = 20 * time.Millisecond // until the second one is asked
-		}
-		p := startPoller(t, opt)
-		eventually(t, "an answer", func() bool { return p.leader() != "?" })
-		if p.leader() != "2" {
-			t.Errorf("late %d: the leader is %q", late, p.leader())
-		}
-	}
-}
-
-// TestSecondWord: a change of leader that another one tells of is taken if nobody contradicts it in time.
-func TestSecondWord(t *testing.T) {
-	a, slow := startFake(t), startFake(t)
-	slow.hangs()
-	a.says(member("1", Leader, 1, ""), member("2", Replica, 1, ""))
-	opt := usual(a, slow)
-	opt.Hedge = 20 * time.Millisecond
-	p := startPoller(t, opt)
-	eventually(t, "the first look", func() bool { return p.leader() == "1" })
-	if slow.asked.Load() != 1 {
-		t.Errorf("the other one was asked %d times, want 1: nobody knew a leader before", slow.asked.Load())
-	}
-	p.refreshed(t, "nothing new", "1")
-	if slow.asked.Load() != 1 {
-		t.Error("the other one was asked though nothing has changed")
-	}
-	a.says(member("1", Replica, 2, ""), member("2", Leader, 2, ""))
-	p.refreshed(t, "a change", "2")
-	if slow.asked.Load() != 2 {
-		t.Error("the other one was not asked though the leader has changed")
 	}
 }
 
@@ -273,70 +83,6 @@ func TestRefreshIsOfNow(t *testing.T) {
 	expectNoGoroutine(t)
 }
 
-// TestHurry: it brings polls though the interval is long, some more behind the first, and however often it
-// is called they keep their distance.
-func TestHurry(t *testing.T) {
-	f := startFake(t)
-	f.says(member("1", Leader, 1, ""))
-	p := startPoller(t, usual(f))
-	eventually(t, "the first look", func() bool { return f.asked.Load() == 1 && p.leader() == "1" })
-	begin := time.Now()
-	for f.asked.Load() < 4 && time.Since(begin) < patience {
-		p.Hurry()
-		time.Sleep(time.Millisecond)
-	}
-	if took := time.Since(begin); took < 2*hurryGap || took >= patience {
-		t.Errorf("three polls took %v", took)
-	}
-	eventually(t, "one more without a word", func() bool { return f.asked.Load() > 4 })
-}
-
-// TestLeaderless: while there is no leader the polls follow each other.
-func TestLeaderless(t *testing.T) {
-	f := startFake(t)
-	f.says(member("1", Replica, 1, ""))
-	p := startPoller(t, usual(f))
-	eventually(t, "some polls without a leader", func() bool { return f.asked.Load() >= 3 })
-	f.says(member("1", Leader, 2, ""))
-	eventually(t, "the leader", func() bool { return p.leader() == "1" })
-}
-
-// TestPause is the pace itself.
-func TestPause(t *testing.T) {
-	p := &Poller{inForce: &View{Leader: "1"}}
-	opt := &Options{Interval: time.Second}
-	expect := func(when string, low, high time.Duration) {
-		t.Helper()
-		if got := p.next(opt); got < low || got > high {
-			t.Errorf("%s: %v, want %v to %v", when, got, low, high)
-		}
-	}
-	usual := func(when string) { t.Helper(); expect(when, 900*time.Millisecond, 1100*time.Millisecond) }
-	usual("as usual")
-	p.pause = hurryGap
-	for _, ms := range []time.Duration{250, 375, 562, 843} {
-		expect("after Hurry", ms*time.Millisecond, (ms+1)*time.Millisecond)
-	}
-	usual("when that is over")
-	p.inForce = &View{}
-	for _, ms := range []time.Duration{250, 375, 500, 500, 500} {
-		expect("without a leader", ms*time.Millisecond, ms*time.Millisecond)
-	}
-	p.inForce = &View{Leader: "1"}
-	for range 3 {
-		p.next(opt)
-	}
-	usual("with one again")
-	p.holding = time.Now().Add(time.Hour)
-	for _, ms := range []time.Duration{250, 375, 500, 500, 500} {
-		expect("held", ms*time.Millisecond, ms*time.Millisecond)
-	}
-	opt.Interval, p.inForce = 100*time.Millisecond, &View{}
-	expect("never longer than the interval", 90*time.Millisecond, 110*time.Millisecond)
-	p, opt.Interval = &Poller{}, 0
-	expect("never without a pause", intervalMin, intervalMin)
-}
-
 // TestUpdate: hosts, interval, port and states change in place; a look that hangs is cut short.
 func TestUpdate(t *testing.T) {
 	a, b := startFake(t), startFake(t)
@@ -372,6 +118,35 @@ func TestUpdate(t *testing.T) {
 	if p.Poller.Update(nil) {
 		t.Error("it goes on by nothing")
 	}
+}
+
+// TestEtcdOptions: etcd is watched while that is configured, and by what is configured now.
+func TestEtcdOptions(t *testing.T) {
+	f := startFake(t)
+	f.says(member("1", Leader, 1, ""))
+	with := func(e *EtcdOptions) *Options {
+		opt := usual(f)
+		opt.Etcd = e
+		return opt
+	}
+	p := startPoller(t, with(&EtcdOptions{Endpoints: []string{"http://127.0.0.1:1"}, Namespace: "service", Scope: "c"}))
+	first := p.watch
+	p.Poller.Update(with(&EtcdOptions{Endpoints: []string{"http://127.0.0.1:1"}, Namespace: "service", Scope: "c"}))
+	if first == nil || p.watch != first {
+		t.Error("the watch began anew though nothing has changed")
+	}
+	p.Poller.Update(with(&EtcdOptions{Endpoints: []string{"http://127.0.0.1:1"}, Namespace: "service", Scope: "d"}))
+	if p.watch == first || p.watch == nil {
+		t.Error("the watch goes on for another scope")
+	}
+	p.Poller.Update(with(nil))
+	if p.watch != nil {
+		t.Error("there is a watch though none is configured")
+	}
+	p.Poller.Update(with(&EtcdOptions{Endpoints: []string{"http://127.0.0.1:1"}, Namespace: "service", Scope: "c"}))
+	p.refreshed(t, "without etcd's help", "1")
+	p.Close()
+	expectNoGoroutine(t)
 }
 
 // TestClose: nothing is told behind it, and nothing is left, whatever is under way.
@@ -411,24 +186,6 @@ func TestWarnings(t *testing.T) {
 		if say(step.odd); warned() != step.want || p.leader() != "1" {
 			t.Errorf("step %d: %d warnings, want %d", i, warned(), step.want)
 		}
-	}
-}
-
-// TestScheduledSwitchover: work is held back when the time has come, though nothing else tells of it.
-func TestScheduledSwitchover(t *testing.T) {
-	f := startFake(t)
-	at := time.Now().Add(-time.Second).UTC().Format(time.RFC3339Nano)
-	f.does(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, strings.TrimSuffix(answerOf(member("1", Leader, 1, ""), member("2", Replica, 1, "")), "}")+
-			`,"scheduled_switchover":{"at":"`+at+`","from":"1","to":"2"}}`)
-	})
-	p := startPoller(t, usual(f))
-	eventually(t, "a hold", func() bool { return len(p.held()) == 1 })
-	eventually(t, "polls meanwhile", func() bool { return f.asked.Load() > 3 })
-	f.says(member("1", Leader, 1, ""), member("2", Replica, 1, ""))
-	eventually(t, "its end", func() bool { h := p.held(); return h[len(h)-1] == "end" })
-	if len(p.held()) != 2 {
-		t.Errorf("holds: %q", p.held())
 	}
 }
 
