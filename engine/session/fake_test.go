@@ -44,7 +44,9 @@ type fakePG struct {
 	looks    atomic.Int64           // questions for a session's settings
 	resets   atomic.Int64           // sessions that were wiped
 	standby  atomic.Pointer[string] // what it reports of in_hot_standby; nil: nothing
+	commits  atomic.Int64           // times that it was asked to commit
 	condemns atomic.Int64           // the next so many of these are answered by a FATAL
+	log      fakeLog
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
 	ears     map[net.Conn]bool // those that LISTEN
@@ -184,16 +186,26 @@ func (f *fakePG) serve(c net.Conn) {
 			continue
 		}
 		switch {
+		case f.log.answers(body, status, c):
+			continue
 		case strings.HasPrefix(body, "SELECT 'S'"):
 			f.looks.Add(1)
 			if f.condemns.Add(-1) >= 0 {
 				_, _ = c.Write(message('E', "SFATAL\x00VFATAL\x00C57P01\x00Mgone\x00\x00"))
 				return
 			}
+		case strings.HasPrefix(body, "BEGIN;ROLLBACK TO"): // fails
+			status = "E"
+			_, _ = c.Write(append(message('E', "SERROR\x00C3B001\x00Mno\x00\x00"), message('Z', status)...))
+			continue
+		case status == "E" && !strings.HasPrefix(body, "rollback") && !strings.HasPrefix(body, "ROLLBACK"):
+			_, _ = c.Write(append(message('E', "SERROR\x00C25P02\x00Mno\x00\x00"), message('Z', status)...))
+			continue
 		case strings.HasPrefix(body, "begin"):
 			status = "T"
-		case strings.HasPrefix(body, "commit"), strings.HasPrefix(body, "ROLLBACK"):
+		case strings.HasPrefix(body, "commit"), strings.HasPrefix(body, "ROLLBACK"), strings.HasPrefix(body, "rollback"):
 			status = "I"
+			f.commits.Add(int64(strings.Count(body, "commit")))
 		case strings.HasPrefix(body, "stall"):
 			f.stalled <- struct{}{}
 			<-f.stalled
