@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -329,8 +330,19 @@ func TestUpdateClusters(t *testing.T) {
 // TestSessionsThatDoNotCareAreUntouched: of 500 changes of others a session notices nothing, nor does anything
 // of them stay.
 func TestSessionsThatDoNotCareAreUntouched(t *testing.T) {
-	f, a, b, d := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b"), startFakePG(t, "db-d")
-	s := startProxy(t, discovered(f, nil))
+	t.Run("proxy", func(t *testing.T) {
+		f := &fakeFinder{}
+		expectUntouched(t, f, startProxy(t, discovered(f, nil)))
+	})
+	t.Run("funnel", func(t *testing.T) {
+		f := &fakeFinder{}
+		expectUntouched(t, f, startSharing(t, f, nil))
+	})
+}
+
+func expectUntouched(t *testing.T, f *fakeFinder, s *stand) {
+	db := startMembers(t, "db-a", "db-b", "db-d")
+	a, b, d := db[0], db[1], db[2]
 	f.found(member(a, router.Leader), behind(d, 10))
 	var clients []*client
 	for _, name := range []string{"in", "reads"} {
@@ -373,6 +385,19 @@ func TestSessionsThatDoNotCareAreUntouched(t *testing.T) {
 		t.Errorf("%d clusters are known, %d deadlines", n, s.deadlines())
 	}
 	eventually(t, "no goroutine is left of it", func() bool { return goroutinesAtWork() <= before })
+	if n := topologiesAtWork(); n != 1 {
+		t.Errorf("%d goroutines follow the topology, want 1", n)
+	}
+	s.Close()
+	if n := topologiesAtWork(); n != 0 {
+		t.Errorf("behind Close %d goroutines follow the topology", n)
+	}
+}
+
+// topologiesAtWork is the number of goroutines that follow what changes about clusters.
+func topologiesAtWork() int {
+	stacks := make([]byte, 4<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "session.(*topology).run(")
 }
 
 // TestEvictedIsToldWhy: in words that have nothing of a server's address or of odd bytes.
