@@ -92,6 +92,7 @@ func (c *Cluster) Backends() []*Backend { return *c.backends.Load() }
 func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	c.apply.Lock()
 	defer c.apply.Unlock()
+	_, discovered := c.Discovered()
 	if opt.Discovery == nil {
 		c.discover(nil) // before the backends, which are not its to change any more
 	}
@@ -100,6 +101,9 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	c.opt.Store(&opt)
 	if opt.Discovery == nil {
 		gone, _ = c.replace(opt.Backends)
+		if discovered {
+			c.dropHold(c.held.Load()) // who would have ended it is not there any more
+		}
 		c.endHoldByLeader()
 	}
 	c.mu.Unlock()

@@ -53,9 +53,15 @@ func TestHold(t *testing.T) {
 	c.Hold("short", time.Millisecond)
 	eventually(t, "the time is over", func() bool { _, held := c.Held(); return !held && changes.Load() == told+3 })
 	c.Hold("static", time.Hour)
-	opt.Discovery, opt.Backends = nil, leader(dead.addr())
+	opt.Discovery, opt.Backends = nil, leader("127.0.0.1:1")
 	c.Update(opt)
-	expect("a configured leader", "")
+	expect("without its discovery", "")
+	c.Hold("by hand", time.Hour)
+	c.Update(opt)
+	expect("a reload is no reason", "by hand")
+	opt.Backends = leader(dead.addr())
+	c.Update(opt)
+	expect("another configured leader", "")
 	if n := testing.AllocsPerRun(100, func() { c.Held() }); n != 0 {
 		t.Errorf("Held allocates %v times", n)
 	}

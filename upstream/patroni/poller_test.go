@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +146,39 @@ func TestEtcdOptions(t *testing.T) {
 	}
 	p.Poller.Update(with(&EtcdOptions{Endpoints: []string{"http://127.0.0.1:1"}, Namespace: "service", Scope: "c"}))
 	p.refreshed(t, "without etcd's help", "1")
+	p.Close()
+	expectNoGoroutine(t)
+}
+
+// TestAllAtOnce: calls from everywhere, among reloads, end in what is configured last.
+func TestAllAtOnce(t *testing.T) {
+	f, g := startFake(t), startFake(t)
+	f.says(member("1", Leader, 9, f.URL))
+	g.says(member("2", Leader, 1, g.URL))
+	p := startPoller(t, usual(f))
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				p.Hurry()
+				p.Refresh(ctx)
+				if s := p.Status(); s.Failures > s.Polls {
+					t.Errorf("status %+v", s)
+				}
+			}
+		})
+	}
+	for range 50 {
+		p.Poller.Update(usual(f))
+		p.Poller.Update(usual(g))
+		p.Refresh(t.Context())
+	}
+	cancel()
+	all.Wait()
+	if p.leader() != "2" {
+		t.Errorf("the leader is %q", p.leader())
+	}
 	p.Close()
 	expectNoGoroutine(t)
 }
