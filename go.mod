@@ -17,6 +17,7 @@ require (
 	go.etcd.io/etcd/api/v3 v3.6.6 // with the client
 	go.etcd.io/etcd/client/v3 v3.6.6 // Patroni's requests for a switchover
 	go.uber.org/zap v1.28.0 // logging
+	go.yaml.in/yaml/v3 v3.0.6 // configurations of other proxies, for convert
 	golang.org/x/sys v0.49.0 // epoll, socket options
 	google.golang.org/grpc v1.71.1 // what the etcd client's connections are to be like
 )
@@ -39,7 +40,6 @@ require (
 	github.com/valyala/histogram v1.2.0 // indirect
 	go.etcd.io/etcd/client/pkg/v3 v3.6.6 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/net v0.38.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/text v0.41.0 // indirect

@@ -24,20 +24,35 @@ func readme(t *testing.T, name string) string {
 	return part
 }
 
-// TestReadmeExample: the file for those who come from PgBouncer is a configuration.
-func TestReadmeExample(t *testing.T) {
-	_, text, _ := strings.Cut(readme(t, "pgbouncer"), "```toml\n")
+// readmeFile is the configuration in a part of the README.
+func readmeFile(t *testing.T, name string) *Config {
+	t.Helper()
+	_, text, _ := strings.Cut(readme(t, name), "```toml\n")
 	text, _, _ = strings.Cut(text, "```")
 	c, err := Parse(filepath.Join(t.TempDir(), "sluice.toml"), []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// TestReadmePatroni: the file for a cluster that Patroni runs is a configuration.
+func TestReadmePatroni(t *testing.T) {
+	c := readmeFile(t, "patroni")
+	if len(c.Cluster) != 1 || len(c.Cluster[0].Patroni.Hosts) != 3 || len(c.Listener) != 2 || c.Listener[0].ReadOwnWrites != "wait" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// TestReadmeExample: the file for those who come from PgBouncer is a configuration.
+func TestReadmeExample(t *testing.T) {
+	c := readmeFile(t, "pgbouncer")
 	if len(c.Listener) != 1 || len(c.Listener[0].Database) != 2 || c.Listener[0].Auth.QueryUser == "" {
 		t.Errorf("got %+v", c.Listener)
 	}
 }
 
-// TestReadmeKeys: every key that the table for those who come from PgBouncer names is one.
+// TestReadmeKeys: every key that the tables for those who come from elsewhere name is one.
 func TestReadmeKeys(t *testing.T) {
 	known := map[string]bool{}
 	var collect func(path string, typ reflect.Type)
@@ -55,7 +70,7 @@ func TestReadmeKeys(t *testing.T) {
 	}
 	collect("", reflect.TypeFor[Config]())
 	named := 0
-	for row := range strings.Lines(readme(t, "pgbouncer-keys")) {
+	for row := range strings.Lines(readme(t, "pgbouncer-keys") + readme(t, "patroni-proxy-keys")) {
 		columns := strings.Split(row, " | ")
 		if len(columns) < 3 {
 			continue
@@ -66,7 +81,7 @@ func TestReadmeKeys(t *testing.T) {
 			}
 		}
 	}
-	if named < 50 {
+	if named < 60 {
 		t.Errorf("the table names %d keys", named)
 	}
 }

@@ -27,6 +27,8 @@ const (
 	zap     = "go.uber.org/zap"
 	cobra   = "github.com/spf13/cobra"
 	etcd    = "go.etcd.io/etcd/client/v3" // where Patroni, and PD, keep a cluster's state
+	etcdAPI = "go.etcd.io/etcd/api/v3"    // what its client gives and takes
+	grpc    = "google.golang.org/grpc"    // what that client's connections are to be like
 	yaml    = "go.yaml.in/yaml/v3"        // configurations of others, for convert
 
 	saslprep = "github.com/xdg-go/stringprep"
@@ -55,7 +57,7 @@ var mayImport = map[string]may{
 	"engine/session":   {folders: []string{"codec", "engine", "router", "router/access", "upstream", "upstream/pool"}, libraries: []string{metrics, sys, zap}},
 	"upstream":         {folders: []string{"codec", "engine", "router", "router/access"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
 	"upstream/pool":    {},
-	"upstream/patroni": {folders: []string{"router", "upstream"}, libraries: []string{etcd, zap}},
+	"upstream/patroni": {folders: []string{"router", "upstream"}, libraries: []string{etcd, etcdAPI, grpc, zap}},
 	"conf":             {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
