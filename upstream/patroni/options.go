@@ -1,6 +1,7 @@
 package patroni
 
 import (
+	"bytes"
 	"crypto/tls"
 	"slices"
 	"time"
@@ -47,12 +48,24 @@ type EtcdOptions struct {
 	TLS              *tls.Config
 }
 
-// same tells whether there is nothing to do for a change from o to p. TLS is made anew by each reload of a
-// configuration, as the files that it is of may have changed.
+// same tells whether there is nothing to do for a change from o to p.
 func (o *EtcdOptions) same(p *EtcdOptions) bool {
 	if o == nil || p == nil {
 		return o == p
 	}
 	return slices.Equal(o.Endpoints, p.Endpoints) && o.Namespace == p.Namespace && o.Scope == p.Scope &&
-		o.User == p.User && o.Password == p.Password && o.TLS == p.TLS
+		o.User == p.User && o.Password == p.Password && sameTLS(o.TLS, p.TLS)
+}
+
+// sameTLS compares what a client's configuration is made of here: each reload makes a new one, as the files
+// that it is of may have changed.
+func sameTLS(a, b *tls.Config) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.ServerName == b.ServerName && a.InsecureSkipVerify == b.InsecureSkipVerify &&
+		a.MinVersion == b.MinVersion && a.RootCAs.Equal(b.RootCAs) &&
+		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y tls.Certificate) bool {
+			return slices.EqualFunc(x.Certificate, y.Certificate, bytes.Equal)
+		})
 }
