@@ -198,7 +198,11 @@ func (f *fakePG) serve(c net.Conn) {
 			status = "E"
 			_, _ = c.Write(append(message('E', "SERROR\x00C3B001\x00Mno\x00\x00"), message('Z', status)...))
 			continue
-		case status == "E" && !strings.HasPrefix(body, "rollback") && !strings.HasPrefix(body, "ROLLBACK"):
+		case status == "E" && (strings.HasPrefix(body, "commit") || strings.HasPrefix(body, "rollback")):
+			status = "I"
+			_, _ = c.Write(append(message('C', "ROLLBACK\x00"), message('Z', status)...))
+			continue
+		case status == "E" && !strings.HasPrefix(body, "ROLLBACK"):
 			_, _ = c.Write(append(message('E', "SERROR\x00C25P02\x00Mno\x00\x00"), message('Z', status)...))
 			continue
 		case strings.HasPrefix(body, "begin"):

@@ -28,6 +28,7 @@ type PoolInfo struct {
 	Pinned                        int
 	Paused, Disabled              bool
 	Units, Waits, Errors, Opens   uint64
+	Bereaved                      uint64 // units whose server went in their middle, and whose client has stayed
 	Held, Waited                  time.Duration
 	inUse                         int // for the pool: with a client, or on the way to or from one
 	wait                          histogram
@@ -154,6 +155,7 @@ func (i *PoolInfo) add(o *PoolInfo) {
 	i.Waits += o.Waits
 	i.Errors += o.Errors
 	i.Opens += o.Opens
+	i.Bereaved += o.Bereaved
 	i.Held += o.Held
 	i.Waited += o.Waited
 	i.wait.add(&o.wait)
@@ -168,7 +170,7 @@ func (on *loopState) poolInfos() map[*poolSpec]*PoolInfo {
 	for spec, h := range on.homes {
 		c := &h.counts
 		i := &PoolInfo{Idle: h.part.Idle(), OldestWait: h.part.OldestWait(), ClientsWaiting: h.part.Waiting(),
-			inUse: h.part.Used(), Units: c.units, Waits: c.waits, Errors: c.errors, Opens: h.opens,
+			inUse: h.part.Used(), Units: c.units, Waits: c.waits, Errors: c.errors, Opens: h.opens, Bereaved: c.bereaved,
 			Held: asDuration(c.held), Waited: asDuration(c.waited), wait: c.wait, Pins: map[string]uint64{}}
 		for reason, n := range c.pins {
 			i.Pins[reason] = n

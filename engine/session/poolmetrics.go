@@ -44,6 +44,7 @@ func (p *Proxy) writePools(m *metricWriter) {
 		m.histogram("sluice_pool_wait_duration_seconds", labels(&infos[k]), &infos[k].wait)
 	}
 	each("sluice_pool_errors_total", "counter", func(i *PoolInfo) float64 { return float64(i.Errors) })
+	each("sluice_pool_bereaved_total", "counter", func(i *PoolInfo) float64 { return float64(i.Bereaved) })
 	each("sluice_pool_opened_total", "counter", func(i *PoolInfo) float64 { return float64(i.Opens) })
 	p.writeShelves(m)
 	p.writeFailover(m)
