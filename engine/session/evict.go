@@ -117,6 +117,13 @@ func (s *Session) cutOff(b *upstream.Backend, why string) {
 	case s.leaving == nil && !s.bound():
 		s.loseServer(errors.New(e.Text))
 		return
+	default:
+		sc := s.sh.at
+		if s.sh.guest.Owed() > 0 {
+			sc.cancel(nil)
+		}
+		sc.cut()
+		sc.at, s.sh.at = nil, nil
 	}
 	if s.leaving == nil || s.leaving.Cond == codec.BackendGone {
 		s.leaving = &e

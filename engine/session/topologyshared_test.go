@@ -113,6 +113,29 @@ func TestLastingSharingIsEvicted(t *testing.T) {
 	busy.expectEvicted("its replication is too far behind")
 }
 
+// TestLastingSharingIsFenced: nor does anything more of it reach an old leader, not even what would clean up
+// behind it.
+func TestLastingSharingIsFenced(t *testing.T) {
+	f, db := &fakeFinder{}, startMembers(t, "db-a", "db-b")
+	a, b := db[0], db[1]
+	s := startSharing(t, f, func(s *Setup) { s.Frontends[0].Sharing = lasting(5) })
+	f.found(member(a, router.Leader), behind(b, 0))
+	busy, runs := login(t, s.addr("in")), login(t, s.addr("in"))
+	busy.query("begin")
+	runs.query("begin")
+	_, _ = runs.Write(message('Q', "stall\x00"))
+	<-a.stalled
+	f.found(behind(a, 0), member(b, router.Leader))
+	busy.expectEvicted("another server is the leader now")
+	runs.expectEvicted("another server is the leader now")
+	a.stalled <- struct{}{}
+	eventually(t, "the old leader has no session of theirs", func() bool { return a.open() == 0 })
+	if n := a.resets.Load(); n != 0 || a.cancels.Load() != 1 {
+		t.Errorf("%d sessions were wiped there, %d queries cancelled", n, a.cancels.Load())
+	}
+	s.expectCalm()
+}
+
 // TestRoleChangeRenewsPools: the server connections of a pool, and what its clients are told of the server, are
 // not those of the time before its backend became the leader.
 func TestRoleChangeRenewsPools(t *testing.T) {
