@@ -56,8 +56,10 @@ func (c *Patroni) Members() ([]MemberInfo, error) {
 // Leader is the node that Patroni says leads.
 func (c *Patroni) Leader() (*Node, error) { return c.first("leader") }
 
-// Sync is the replica that must have each write, Async the other one.
-func (c *Patroni) Sync() (*Node, error)  { return c.first("sync_standby") }
+// Sync is the replica that must have each write.
+func (c *Patroni) Sync() (*Node, error) { return c.first("sync_standby") }
+
+// Async is the replica that need not have a write yet.
 func (c *Patroni) Async() (*Node, error) { return c.first("replica") }
 
 func (c *Patroni) first(role string) (*Node, error) {

@@ -120,6 +120,7 @@ func (r *Relay) serve() {
 func (r *Relay) pass(a net.Conn) {
 	defer r.forget(a)
 	r.keep(a)
+	r.wait() // or who is behind would be kept busy by clients that say nothing
 	b, err := net.Dial("tcp", r.to)
 	if err != nil {
 		return
