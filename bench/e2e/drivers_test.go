@@ -34,8 +34,8 @@ func TestDrivers(t *testing.T) {
 			program := buildDriver(t, d, out)
 			addr, one := real.FreeAddr(), real.FreeAddr()
 			s := startSluice(t, binary, cluster("pg", "postgres", []string{pg.Addr})+
-				funnel("pool", addr, "pg", "pool-size = 3", "prepared-max = 20", tlsTable("listener", "prefer", stage.cert))+
-				funnel("one", one, "pg", "pool-size = 1", "prepared-max = 20")+users("scram"))
+				funnel("pool", addr, "pg", `on-server-loss = "close"`, "pool-size = 3", "prepared-max = 20", tlsTable("listener", "prefer", stage.cert))+
+				funnel("one", one, "pg", `on-server-loss = "close"`, "pool-size = 1", "prepared-max = 20")+users("scram"))
 			// The names of what the drivers create have the copy's in them.
 			copyOf := func(where string) string { return strings.NewReplacer("-", "_").Replace(d.Name) + "_" + where }
 			t.Run("server", func(t *testing.T) { runDriver(t, program, pg.Addr, copyOf("server"), d.Paths, "TARGET_SHARED=0") })

@@ -143,7 +143,7 @@ func funnelWays(t *testing.T) (ways []crowded) {
 		database := fmt.Sprintf("way%d", i)
 		super(t, pg, "drop database if exists "+database+" with (force)", "create database "+database)
 		config := cluster(way.name, "postgres", []string{back}, "[cluster.health]", `interval = "1h"`, "rise = 1")
-		lines := []string{"pool-size = 3"}
+		lines := []string{"pool-size = 3", `on-server-loss = "close"`} // as without Sluice
 		if way.name == "small" {
 			lines = append(lines, "prepared-max = 2")
 		}

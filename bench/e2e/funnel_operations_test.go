@@ -174,17 +174,21 @@ func TestFunnelDisable(t *testing.T) {
 // TestFunnelRestartOfServer has the server stop and start again.
 func TestFunnelRestartOfServer(t *testing.T) {
 	pg := postgres(t, 1)
-	addr := real.FreeAddr()
+	addr, lasting := real.FreeAddr(), real.FreeAddr()
 	s := startSluice(t, racy(t), cluster("pg", "postgres", []string{pg.Addr}, `retry-timeout = "1m"`)+
-		funnel("pool", addr, "pg", "pool-size = 3", `admin-users = ["app"]`, `server-retry-max = "200ms"`)+users("app"))
+		funnel("pool", addr, "pg", "pool-size = 3", `admin-users = ["app"]`, `server-retry-max = "200ms"`, `on-server-loss = "close"`)+
+		funnel("stay", lasting, "pg", "pool-size = 3", `server-retry-max = "200ms"`)+users("app"))
 	op := operator(t, addr)
+	stays := connect(t, funnelDSN(lasting, "app", ""))
 	idle, busy := connect(t, funnelDSN(addr, "app", "&timezone=Asia/Baku&application_name=idle")), connect(t, funnelDSN(addr, "app", ""))
 	if _, err := idle.Prepare(within(t, soon), "kept", "select current_setting('TimeZone')"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		do(t, busy, "begin")
-		do(t, busy, "select 1")
+		for _, c := range []*pgx.Conn{busy, stays} {
+			do(t, c, "begin")
+			do(t, c, "select 1")
+		}
 		if got := one[string](t, idle, "kept"); got != "Asia/Baku" {
 			t.Fatal(got)
 		}
@@ -196,6 +200,15 @@ func TestFunnelRestartOfServer(t *testing.T) {
 			var e *pgconn.PgError
 			if !errors.As(err, &e) || e.Severity != "FATAL" || !strings.HasPrefix(e.Code, "57P0") {
 				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("45 or is told, and its client stays", func(t *testing.T) {
+			for _, code := range []string{"40001", ""} {
+				_, err := stays.Exec(within(t, soon), map[bool]string{true: "select 1", false: "rollback"}[code != ""])
+				var e *pgconn.PgError
+				if (err == nil) != (code == "") || errors.As(err, &e) && (e.Severity != "ERROR" || e.Code != code) {
+					t.Errorf("got %v, want %q", err, code)
+				}
 			}
 		})
 		t.Run("45 a query waits for the server to be back", func(t *testing.T) {
@@ -219,6 +232,7 @@ func TestFunnelRestartOfServer(t *testing.T) {
 				t.Errorf("TimeZone %s", got)
 			}
 		})
+		do(t, stays, "select 1")
 		await(t, s, 1, "sluice_backend_up") // till then a new client is refused
 		busy = connect(t, funnelDSN(addr, "app", ""))
 	}

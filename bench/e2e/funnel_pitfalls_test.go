@@ -43,6 +43,7 @@ func TestFunnelPitfalls(t *testing.T) {
 		super(t, pg, "drop table pitfall6")
 	})
 	t.Run("pitfall-07-one-last-word", func(t *testing.T) {
+		_, addr := startFunnel(t, "pool-size = 1", `on-server-loss = "close"`, `auth.method = "trust"`)
 		c := speaker(t, addr)
 		pid := one[int](t, connect(t, funnelDSN(addr, "app", "")), "select pg_backend_pid()")
 		answers(t, c, "E", wire.Extended("select 1/0"), wire.Flush())
@@ -52,6 +53,25 @@ func TestFunnelPitfalls(t *testing.T) {
 		if got := c.Since(before); kinds(got) != "E#" || !strings.Contains(got, "57P01") || c.Fault() != nil {
 			t.Errorf("behind the error of the batch:\n%s", got)
 		}
+	})
+	t.Run("pitfall-07-one-error-each", func(t *testing.T) {
+		c := speaker(t, addr)
+		pid := one[int](t, connect(t, funnelDSN(addr, "app", "")), "select pg_backend_pid()")
+		answers(t, c, "E", wire.Extended("select 1/0"), wire.Flush())
+		super(t, pg, fmt.Sprintf("select pg_terminate_backend(%d)::text", pid))
+		eventually(t, func() error {
+			for _, r := range table(t, op, "SHOW SERVERS") {
+				if fmt.Sprint(r["remote_pid"]) == fmt.Sprint(pid) {
+					return fmt.Errorf("it is still there: %v", r)
+				}
+			}
+			return nil
+		})
+		got := answers(t, c, "ZZ", wire.Extended("select 'skipped'"), wire.Sync(), wire.Extended("select 'seen'"), wire.Sync())
+		if kinds(got) != "Z12TDCZ" || strings.Contains(got, "57P01") {
+			t.Errorf("behind the error of the batch:\n%s", got)
+		}
+		wants(t, got, "seen")
 	})
 	t.Run("pitfall-12-cached-plan", func(t *testing.T) {
 		super(t, pg, "drop table if exists pitfall12", "create table pitfall12 (a int)", "insert into pitfall12 values (1)")

@@ -570,7 +570,7 @@ func TestFunnelDoor(t *testing.T) {
 	})
 	t.Run("82 a server that takes the connection and says nothing", func(t *testing.T) {
 		d := newDoor(t, pg.Addr)
-		_, addr := start(t, d, []string{`connect-timeout = "1s"`, `retry-timeout = "0s"`}, nil)
+		_, addr := start(t, d, []string{`connect-timeout = "1s"`, `retry-timeout = "0s"`, `failover-timeout = "0s"`}, nil)
 		d.set(doorMute)
 		began := time.Now()
 		_, err := who.whoami(t, addr)
