@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,15 +13,9 @@ import (
 	"sluice/upstream"
 )
 
-// updateTimeout bounds how long an update of all clusters may take: the discoveries have time-outs of their
-// own, which are shorter.
-const updateTimeout = 30 * time.Second
-
 // update has every cluster brought up to date, and answers when that is in force.
 func (a *admin) update(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), updateTimeout)
-	defer cancel()
-	fmt.Fprintf(w, "Updated %d cluster(s)\n", a.p.proxy.UpdateClusters(ctx))
+	fmt.Fprintf(w, "Updated %d cluster(s)\n", a.p.proxy.UpdateClusters(r.Context()))
 }
 
 // clusterInfo is what is known of one cluster.
@@ -163,6 +156,7 @@ func (a *admin) hold(w http.ResponseWriter, r *http.Request) {
 		lasts = d
 	}
 	c.Hold("the admin side asked for it", lasts)
+	c.Hurry() // the next leader should be heard of soon
 	writeJSON(w, http.StatusOK, clusterAnswer{Held: true})
 }
 
