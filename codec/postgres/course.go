@@ -19,7 +19,7 @@ const (
 	courseOpens  course = 1 << iota // a block is open behind it that it has opened
 	courseEnds                      // it may commit, and no block of before is open behind it
 	courseRolls                     // it is a ROLLBACK of the whole block, and nothing else
-	courseRuns                      // there are plain statements too
+	courseRuns                      // there are plain statements, or several of any kind
 	courseUnread                    // it can't be read: it may be anything
 )
 
@@ -78,16 +78,21 @@ func mayTurn(text []byte) bool {
 // then returns the course of a text with one more statement at its end.
 func (c course) then(one course, first bool) course {
 	switch {
-	case one == courseRolls && first:
+	case first && one == 0:
+		return courseRuns
+	case first:
 		return one
 	case c == courseRolls:
-		return courseEnds.then(one, false) // what stands behind a ROLLBACK has a transaction of its own
-	case one == 0:
-		return c | courseRuns
-	case one == courseOpens:
-		return c | one
+		c = courseEnds // what stands behind a ROLLBACK has a transaction of its own
 	}
-	return (c|courseEnds)&^courseOpens | one&courseOpens
+	switch one {
+	case 0:
+	case courseOpens:
+		c |= courseOpens
+	default:
+		c = (c|courseEnds)&^courseOpens | one&courseOpens
+	}
+	return c | courseRuns
 }
 
 // course reads the first words of the statement that begins with t. It returns the token behind them.

@@ -65,7 +65,7 @@ func (g *guest) survives() bool {
 	switch {
 	case !g.cfg.KeepOnLoss || g.cfg.Lasting || g.special || g.intro == nil || g.fail != nil || h.gone:
 	case g.Mid() || h.copying == copyBoth || h.copying == copyFailed || h.doubt > 0:
-	case g.Pin() != "" || h.looked != 0 || h.uneasy:
+	case g.Pin() != "" || h.looked != 0 || h.uneasy || h.isUneasy(0):
 	case g.suspect&(wordLocks|wordPrepared) != 0 && (h.tx != codec.TxIdle || h.past&courseOpens != 0):
 		// What outlives a rollback on a server that lives on may be gone.
 	default:

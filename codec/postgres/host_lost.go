@@ -12,6 +12,17 @@ import (
 //
 // https://www.postgresql.org/docs/current/server-shutdown.html
 
+// isUneasy tells whether the client was told that something is committed which may have changed what is yet
+// to be looked at: it can't be looked at without the server. c is the course of the batch at hand, but for
+// what of it was answered.
+func (h *host) isUneasy(c course) bool {
+	c |= h.past
+	if h.replied && h.owed.Len() > 0 {
+		c |= course(h.owed.Front().Mark)
+	}
+	return c&(courseEnds|courseUnread) != 0 && h.guest.suspect&(wordLook|wordUnsure) != 0
+}
+
 // Withheld tells that the guest's client was not told what Ending says.
 func (h *host) Withheld() bool { return h.withheld }
 

@@ -130,8 +130,11 @@ func (h *host) news(t *codec.Turn) {
 	out := h.client(t)
 	b := out.Begin()
 	n := len(b)
-	b = h.report.appendNews(b, g.told)
+	b = h.report.appendNews(b, g.told, g.sole)
 	out.End(b)
+	if g.sole && len(b) == n {
+		return
+	}
 	if len(b) == n && len(h.report.params) == len(g.told.params) {
 		h.report = g.told // one copy will do, and is told from others at a glance
 		return

@@ -401,10 +401,10 @@ func (h *host) ready(status byte, t *codec.Turn) error {
 		h.pop(t)
 		h.ownDone(d, t)
 	} else {
-		h.past = 0
 		if d.Act == codec.OwedForward {
 			h.commandDone(d)
 		}
+		h.past = 0
 		h.pop(t)
 		if h.curing {
 			h.rerun(t)
@@ -432,6 +432,7 @@ func (h *host) commandDone(d debt) {
 		g.fail = errSingle
 	}
 	if h.tx != codec.TxIdle {
+		h.uneasy = h.uneasy || h.isUneasy(course(d.Mark))
 		g.hold = g.hold && h.done <= g.heldBy
 	} else if !g.cfg.Lasting {
 		g.suspect |= g.settings.always()

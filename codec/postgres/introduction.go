@@ -82,10 +82,13 @@ func (r *report) get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// appendNews appends ParameterStatus for what differs from old.
-func (r *report) appendNews(dst []byte, old *report) []byte {
+// appendNews appends ParameterStatus for what differs from old. A client whose unit of work alone is done by a
+// standby has no session in recovery: some drivers would take the whole connection for one to a standby.
+//
+// https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-USERS
+func (r *report) appendNews(dst []byte, old *report, sole bool) []byte {
 	for i, p := range r.params {
-		if i < len(old.params) && old.params[i] == p {
+		if i < len(old.params) && old.params[i] == p || sole && p.Name == "in_hot_standby" {
 			continue
 		}
 		if value, ok := old.get(p.Name); !ok || value != p.Value {

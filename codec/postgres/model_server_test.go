@@ -35,6 +35,9 @@ type modelServer struct {
 	copy   byte     // 0, 'Q' by a Query, 'E' by an Execute
 	rest   []string // statements of the Query that come behind a COPY
 	copied int
+
+	written []string              // by the present transaction
+	keep    func(marks ...string) // takes them when it commits; may be nil
 }
 
 type modelStmt struct {
@@ -106,13 +109,16 @@ func (m *modelServer) undo() {
 	if m.saved != nil {
 		m.session, m.temp = m.saved, m.savedTemp
 	}
-	m.saved, m.active = nil, false
+	m.saved, m.active, m.written = nil, false, nil
 	clear(m.portals)
 }
 
 // commit ends the transaction well.
 func (m *modelServer) commit() {
-	m.saved, m.active = nil, false
+	if m.keep != nil {
+		m.keep(m.written...)
+	}
+	m.saved, m.active, m.written = nil, false, nil
 	clear(m.portals)
 }
 
@@ -385,9 +391,15 @@ func (m *modelServer) exec(p *modelPortal, limit int, simple bool) *modelError {
 		m.session[w[1]] = w[3]
 	case "reset":
 		delete(m.session, w[1])
+	case "write":
+		m.written = append(m.written, w[1])
+		tag = "INSERT 0 1"
 	case "begin":
 		m.tx = 'T'
 	case "commit", "rollback":
+		if len(w) > 1 {
+			return &modelError{"3B001", "savepoint does not exist"}
+		}
 		if m.tx == 'E' {
 			tag = "ROLLBACK"
 		}

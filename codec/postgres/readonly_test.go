@@ -233,3 +233,37 @@ func TestSole(t *testing.T) {
 		})
 	})
 }
+
+// A client whose transaction a standby does is not told that its session is in recovery.
+func TestSoleAtStandby(t *testing.T) {
+	p := newPlay(t, 0)
+	p.run("")
+	p.onHost("standby")
+	standby := &report{params: append([]codec.Param{{Name: "in_hot_standby", Value: "on"}}, reportedParams...)}
+	primary := &report{params: append([]codec.Param{{Name: "in_hot_standby", Value: "off"}}, reportedParams...)}
+	p.hosts["standby"].report, p.hosts["1"].report, p.guest.told = standby, primary, primary
+	for range 2 {
+		p.onHost("standby")
+		p.guest.Sole()
+		p.run(`
+			host standby
+			c: Q(select 1)
+			s: T D C(SELECT 1) Z(I)
+			c? T D C(SELECT 1) Z(I)
+			detach
+			host 1
+			c: Q(select 1)
+			s: T D C(SELECT 1) Z(I)
+			c? T D C(SELECT 1) Z(I)
+			detach`)
+		if p.hosts["standby"].report != standby {
+			t.Fatal("what the standby has reported is lost")
+		}
+		p.server.Reset()
+	}
+	p.run(`
+		host standby
+		c: Q(select 1)
+		s: T D C(SELECT 1) Z(I)
+		c? S(in_hot_standby;on) T D C(SELECT 1) Z(I)`)
+}

@@ -458,7 +458,7 @@ func wireBody(side codec.Side, typ byte, arg string, a []string) string {
 		if a[3] != "" {
 			a[3] = "R" + a[3] + "\x00"
 		}
-		if len(a) > 6 { // a detail and a hint in place of a routine
+		if len(a) > 8 { // a detail and a hint in place of a routine
 			a[3] = "H" + a[5] + "\x00"
 			if a[4] != "" {
 				a[3] = "D" + a[4] + "\x00" + a[3]
