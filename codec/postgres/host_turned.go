@@ -85,7 +85,7 @@ func (h *host) keptAlone() bool {
 
 // keepQuery keeps a Query that may have to be done again.
 func (h *host) keepQuery(m []byte, c course) {
-	if h.tx != codec.TxIdle || h.owed.Len() > 0 || h.guest.group || c != courseOpens && h.cfg.Part != codec.PartPrimary {
+	if h.tx != codec.TxIdle || h.owed.Len() > 0 || h.guest.group || len(m) > maxRecord || c != courseOpens && h.cfg.Part != codec.PartPrimary {
 		return
 	}
 	h.startRecord()
