@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,9 +63,10 @@ func (f *fakeStage) member(name, role string, fields ...any) real.FakeMember {
 	return real.NewFakeMember(name, role, state, f.servers[name].Addr).With(fields...)
 }
 
-// fakeConfig is the [[cluster]] section "fake" of a fakeStage. Unless it is said otherwise, it polls once: what
+// fakeConfig is the [[cluster]] section of a fakeStage. Unless it is said otherwise, it polls once: what
 // changes is then known by GET /update_clusters alone.
 type fakeConfig struct {
+	name     string // "" is fake
 	protocol string // "" is tcp
 	urls     []string
 	cluster  []string // lines for [[cluster]]
@@ -72,16 +74,13 @@ type fakeConfig struct {
 }
 
 func (c fakeConfig) String() string {
-	protocol := c.protocol
-	if protocol == "" {
-		protocol = "tcp"
-	}
+	name, protocol := cmp.Or(c.name, "fake"), cmp.Or(c.protocol, "tcp")
 	quoted := make([]string, len(c.urls))
 	for i, u := range c.urls {
 		quoted[i] = fmt.Sprintf("%q", u)
 	}
 	return section("[[cluster]]", slices.Concat(
-		[]string{`name = "fake"`, fmt.Sprintf("protocol = %q", protocol), `discovery = "patroni"`},
+		[]string{fmt.Sprintf("name = %q", name), fmt.Sprintf("protocol = %q", protocol), `discovery = "patroni"`},
 		unless(c.cluster, unhurriedCluster), c.cluster,
 		[]string{"[cluster.health]", unhurriedHealth, "[cluster.patroni]", "hosts = [" + strings.Join(quoted, ", ") + "]"},
 		unless(c.patroni, `interval = "1h"; `+unhurriedPatroni), c.patroni)...)
