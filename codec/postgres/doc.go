@@ -60,6 +60,23 @@
 //     (look_named.go). A host is given those of its next client by one Query.
 //   - What can't be carried to another server binds the session to its host: temporary tables, advisory
 //     locks, cursors WITH HOLD, LISTEN in a transaction, currval and lastval.
+//   - A unit of work whose client says that it only reads, and has sent what shows it, may be done by a
+//     standby (readonly.go). What the client sends ahead behind that unit waits for its end, as it may be for
+//     another server. How far a server is in the log is asked of it in band (position.go).
+//
+// # The loss of a server
+//
+// A server connection may be lost in the middle of a client's work. The host keeps the server's last word
+// to itself (host_lost.go), and the guest is bereaved of it (guest_bereave.go): the client is told an error
+// in place of each answer that it is owed (mourning.go), by what its statements do to transactions
+// (course.go). The session goes on, in a failed transaction if it was in one (guest_lost.go). What certainly
+// had no effect is given back, to be done elsewhere: a BEGIN, and what a server refused that had to be the
+// primary and only reads (host_turned.go).
+//
+// The session ends all the same where it can't be told what the server has kept for it: if it is bound to
+// its host, while a look is due or on its way behind what is committed, in a transaction block that has
+// taken an advisory lock for the session or may have prepared statements by SQL (DO and CALL count as
+// both), or where a message of the server's is only told in half.
 //
 // A client can tell it from a server of its own by this:
 //
@@ -79,6 +96,11 @@
 //     session is bound, and all is as on a connection of its own;
 //   - a setting with a dot in its name that only the body of a function or procedure names is not seen,
 //     unless that function is named in the configuration;
+//   - a transaction READ ONLY at a standby can do what a standby can. Some of what a primary lets such a
+//     transaction do is refused there: LISTEN and NOTIFY, SET TRANSACTION READ WRITE at its begin, a new
+//     transaction id; and what follows its COMMIT without a Sync between them is the standby's too. What binds
+//     a session to its host (an advisory lock, a cursor WITH HOLD) binds it to the standby, which refuses
+//     writes until that is over;
 //   - the position that an error in PREPARE, EXECUTE or DEALLOCATE tells is that in the text with the
 //     shared name.
 //

@@ -55,6 +55,21 @@
 // LISTEN is served by one listening connection per database (aside.go), the admin console by a desk in
 // place of a guest (desk.go), what operators order by control.go.
 //
+// # Reads at replicas
+//
+// Where the listener has ReadRoles, a unit of work whose client says that it only reads is done at a second
+// home, if a replica fits; behind it the session is at its own again (reads.go, readsplace.go):
+//
+//	own home ─ reads only? ─ wrote before? ──▶ floor: the leader's position behind the last write
+//	   ▲             │ no           │ no          │
+//	   │             ▼              ▼             ▼
+//	   ◀── unit ── own home    second home ◀── the replica is at the floor, or waits for it up to ReadWait
+//	   ◀───────────────────────── unit            └─▶ else: own home
+//
+// Positions are asked for over the pools' connections by a gauge (readsposition.go), one for each home that is
+// asked: one question at a time, for all sessions of the loop that wait. It is good for those whose last write
+// had ended when it was sent.
+//
 // # Leaving
 //
 // When a listener or the process goes away, its sessions are asked to leave (leave.go): each

@@ -608,3 +608,40 @@ func TestReadsAfterReload(t *testing.T) {
 	c.Close()
 	r.expectCalm()
 }
+
+// TestReadsAllocateNothing: placing a unit of work takes no memory, whether the listener has replicas for reads
+// or not.
+func TestReadsAllocateNothing(t *testing.T) {
+	begin := message('Q', "begin read only\x00")
+	for _, roles := range []router.Roles{0, router.Roles(0).With(router.Async)} {
+		r := startReads(t, OwnWritesWait, patience, func(s *Setup) { s.Frontends[0].Sharing.ReadRoles = roles })
+		c := login(t, r.addr("in"))
+		c.write()
+		r.catchUp()
+		c.read()
+		s := r.only()
+		onLoop(t, s.on, func() {
+			n := testing.AllocsPerRun(100, func() {
+				if s.readsOnly(begin) != (roles != 0) {
+					t.Error("it is not told what only reads")
+				}
+				if roles == 0 {
+					s.endUnit()
+					return
+				}
+				sc, next := s.beginRead()
+				if next != stepHere {
+					t.Error("the replica does not do it")
+					return
+				}
+				s.sh.guest.Attach(sc.host, &s.on.turn)
+				sc.part()
+			})
+			if n != 0 {
+				t.Errorf("roles %v: %v allocations", roles, n)
+			}
+		})
+		c.Close()
+		r.expectCalm()
+	}
+}
