@@ -253,6 +253,7 @@ type underLoad struct {
 	leader, others string // addresses of the listeners
 	mode           string // pgbench's -M
 	changes        int
+	announce       func() // is called before each change; nil = it comes unannounced
 }
 
 // run returns the loads, which have ended, and what each change cost. The loads are made longer until the
@@ -270,6 +271,9 @@ func (u underLoad) run(t *testing.T) (write, read *load, cost []changed) {
 			start := time.Now()
 			stop := ownPause(u.c)
 			p := partsOf(t, u.c)
+			if u.announce != nil {
+				u.announce()
+			}
 			took, err := u.c.Switchover(p.leader, p.sync)
 			if err != nil {
 				t.Fatal(err)

@@ -206,9 +206,12 @@ func TestPatroniDebian(t *testing.T) {
 	t.Run("roles", testPatroniRoles)
 	t.Run("switchover", testPatroniSwitchover)
 	t.Run("switchover-polled", testPatroniSwitchoverPolled)
+	t.Run("switchover-held", testPatroniSwitchoverHeld)
 	t.Run("crash-failover", func(t *testing.T) { testPatroniCrash(t, 0) })
 	t.Run("crash-restart", func(t *testing.T) { testPatroniCrash(t, 300) })
 	t.Run("lag", testPatroniLag)
+	t.Run("reads", testPatroniReads)
+	t.Run("reads-follow", testPatroniReadsFollow)
 	t.Run("split", testPatroniSplit)
 }
 
