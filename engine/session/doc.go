@@ -44,8 +44,17 @@
 // event at hand is over (loopState.settle), so that no session runs inside another.
 //
 // While no server connection can be opened, a session that needs one tries again, at another backend if
-// there is one, until the cluster's retry time-out (retry.go). With no backend up all it does is look; a login
-// waits for a backend in the same way.
+// there is one, until the cluster's retry time-out (retry.go).
+//
+// Each unit of work begins at a backend that fits: a session whose own does not any more takes another one
+// (sharedhome.go). If none fits or none of those is up, as while a cluster has no leader, and while work on the
+// leader is held because another one is about to take over, the session seeks (seek.go): it looks now and
+// then, and at once when the topology has changed, until the cluster's fail-over time-out. A login waits in
+// the same way. How many may seek is limited (seekers.go).
+//
+// A session whose server goes in the middle of a unit of work (loss.go) goes on elsewhere as if nothing had been, if
+// nothing of the unit has reached the server. Else the guest tells the client what became of it and the session
+// stays, if that can be: it begins its next unit on another server connection.
 //
 // What of this is a protocol's own is behind codec.Guest and codec.Host. A client that goes away in
 // the middle of something leaves its server connection to the host, which works its way back to a clean

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -467,7 +466,7 @@ func (f *fakePG) shutDown(code string) {
 	}
 	f.mu.Unlock()
 	for _, c := range list {
-		_, _ = io.WriteString(c, string(message('E', "SFATAL\x00VFATAL\x00C"+code+"\x00Mterminating connection due to administrator command\x00\x00")))
+		_, _ = c.Write(message('E', "SFATAL\x00VFATAL\x00C"+code+"\x00Mterminating connection due to administrator command\x00\x00"))
 		c.Close()
 	}
 }
