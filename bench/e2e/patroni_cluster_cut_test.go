@@ -156,7 +156,7 @@ func testPatroniCut(t *testing.T, c *real.Patroni) {
 	if err := network.Join(cable); err != nil {
 		t.Fatal(err)
 	}
-	reaches(t, c, funnelDSN(others, "app", ""), gone.Name, stays.Name)
+	usedAgain(t, c, funnelDSN(others, "app", ""), gone)
 	for _, r := range []*readers{onLeader, onReplica} {
 		if err := r.stop(); err != nil {
 			t.Error(fmt.Errorf("a client of another node: %w", err))
