@@ -222,6 +222,33 @@ func TestSeekersAreBounded(t *testing.T) {
 	s.expectCalm()
 }
 
+// TestSeekersLeave: who waits for a backend, or is about to, is not waited for when all have to leave.
+func TestSeekersLeave(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s, f := startCluster(t, nil, a, b)
+	seeks, works := login(t, s.addr("in")), login(t, s.addr("in"))
+	works.query("begin")
+	noLeader(s, f, a, b)
+	seeks.ask("select")
+	s.seeking(1)
+	over := make(chan int, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		over <- s.Drain(ctx)
+	}()
+	seeks.expectError("57P01")
+	// The one that works is in a transaction: it leaves behind that, or when it would have to wait with it.
+	a.cutAll()
+	works.ask("select")
+	works.fails("40001", "E")
+	works.ask("select")
+	works.expectError("57P01")
+	if forced := <-over; forced != 0 {
+		t.Errorf("%d were forced to leave", forced)
+	}
+}
+
 // TestSeekersLookSeldom: the more there are, the less often each of them looks.
 func TestSeekersLookSeldom(t *testing.T) {
 	var k seekers

@@ -52,10 +52,11 @@ func (s *Session) askToLeave(e codec.Error) {
 	}
 }
 
-// heldBack tells that the session waits for a server connection of a database that is paused.
+// heldBack tells that the session waits for a server connection, and nobody knows for how long: its database is
+// paused, or there is no backend.
 func (s *Session) heldBack() bool {
 	sh := s.sh
-	return sh != nil && sh.at == nil && sh.since > 0 && sh.home.spec.pool.Paused()
+	return sh != nil && sh.at == nil && sh.since > 0 && (sh.home.spec.pool.Paused() || sh.retry != nil && sh.retry.seeking)
 }
 
 // forceToLeave ends a session that should have left by now, with e for its client.

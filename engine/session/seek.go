@@ -50,7 +50,7 @@ func (s *Session) forsaken() bool {
 }
 
 // seek has the session look for a backend again by calling then after a while, or when the topology has changed.
-// It ends when the time for that is over, or if too many seek. cause is why, for the log.
+// It ends when the time for that is over, if too many seek, or if it was asked to leave. cause is why, for the log.
 func (s *Session) seek(cause error, after time.Duration, then func()) {
 	sh, r := s.sh, s.sh.trouble()
 	if sh.since == 0 {
@@ -58,6 +58,10 @@ func (s *Session) seek(cause error, after time.Duration, then func()) {
 	}
 	if cause != nil {
 		r.err = cause
+	}
+	if s.stage == stageRelay && s.leaving != nil {
+		s.leave(Drained)
+		return
 	}
 	if !r.seeking {
 		if !s.p.pools.seekers.enter(s.cluster) {
