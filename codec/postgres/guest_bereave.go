@@ -20,10 +20,11 @@ import (
 
 // loss is what a guest has to remember of a host that it has lost.
 type loss struct {
-	any      bool    // one of the three below
+	any      bool    // one of the next three
 	block    bool    // the client is in a failed transaction, which its next host has to be put in
 	skipping bool    // up to the client's Sync nothing that it sends is acted on
 	untold   *regret // what the client is yet to be told
+	replied  bool    // the answer to the group that is open has begun
 	repeats  bool    // the next command is one that was begun before: nobody is told again
 }
 
@@ -79,6 +80,7 @@ func (g *guest) survives() bool {
 func (g *guest) leaveLost() {
 	h := g.host
 	g.batch = h.sent
+	g.loss.replied = g.group && h.replied
 	h.guest, g.host, h.started = nil, nil, false
 	g.suspect, g.unsure, g.hold, g.back = 0, false, false, false
 	g.changes.clear()

@@ -50,8 +50,8 @@ func (g *guest) actLost(typ byte, r *request) (done bool, more int) {
 				return false, more
 			}
 		}
-		g.enterGroup(nil)
-		if g.watch != nil {
+		l.replied = l.replied && g.group
+		if g.enterGroup(nil); g.watch != nil && !l.replied {
 			g.watch.OnReply(kindExtended)
 		}
 		r.s.t.Client.End(l.untold.append(r.s.t.Client.Begin()))
@@ -168,12 +168,12 @@ func (g *guest) answerLost(k codec.Kind, tag string, r *request) {
 // group tells whether it ends one.
 func (g *guest) syncAlone(r *request, group bool) {
 	l, out := &g.loss, &r.s.t.Client
-	failed, told := l.skipping, l.skipping
+	failed, told := l.skipping, l.skipping || l.replied && group
 	if group && l.untold != nil {
 		out.End(l.untold.append(out.Begin()))
 		failed, l.untold = true, nil
 	}
-	l.skipping = false
+	l.skipping, l.replied = false, false
 	l.set()
 	out.Append('Z', 0, 0, 0, 5, g.statusAlone())
 	if g.watch != nil {
