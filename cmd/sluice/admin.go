@@ -72,6 +72,7 @@ func (a *admin) routes() http.Handler {
 	mux.Handle("GET /api/clusters", a.guard(a.clusters))
 	mux.Handle("POST /api/clusters/{name}/hold", a.guard(ours(a.hold)))
 	mux.Handle("POST /api/clusters/{name}/resume", a.guard(ours(a.resume)))
+	mux.Handle("POST /api/clusters/{name}/switchover", a.guard(ours(a.switchover)))
 	mux.Handle("GET /api/sessions", a.guard(a.sessions))
 	mux.Handle("GET /api/pools", a.guard(a.pools))
 	mux.Handle("GET /api/console", a.guard(a.consoleAsk))

@@ -170,7 +170,8 @@ func (a *admin) resume(w http.ResponseWriter, r *http.Request) {
 
 // clusterAnswer is what has come of a command for one cluster.
 type clusterAnswer struct {
-	Held bool `json:"held"`
+	Held   bool   `json:"held"`
+	Leader string `json:"leader,omitempty"` // the new one's address
 }
 
 // clusterNamed finds the cluster that a path names; nil: it was refused.

@@ -20,6 +20,7 @@ import (
 type patroniAPI struct {
 	*httptest.Server
 	answer atomic.Pointer[string]
+	change atomic.Pointer[func(*http.Request)] // carries out a switchover; nil = there is none
 }
 
 func newPatroniAPI(t *testing.T) *patroniAPI {
@@ -28,6 +29,10 @@ func newPatroniAPI(t *testing.T) *patroniAPI {
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a := p.answer.Load(); a != nil && r.URL.Path == "/cluster" {
 			_, _ = io.WriteString(w, *a)
+			return
+		}
+		if change := p.change.Load(); change != nil && r.Method == "POST" && r.URL.Path == "/switchover" {
+			(*change)(r)
 			return
 		}
 		http.Error(w, "there is nothing to tell", http.StatusInternalServerError)
@@ -218,6 +223,59 @@ func TestAdminHold(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the hold does not end when its time is over")
 		}
+	}
+}
+
+// TestAdminSwitchover: Patroni is asked for it while new work is held back, and the answer comes when the new
+// leader is in force.
+func TestAdminSwitchover(t *testing.T) {
+	api, one, two, admin := newPatroniAPI(t), echo(t), echo(t), freeAddr(t)
+	api.members(one, two, `, "state": "streaming"`)
+	text := patroniConfig(admin, api.URL) + "[[cluster]]\nname = \"fixed\"\nprotocol = \"tcp\"\nbackends = [{addr = \"" + one + "\"}]\n"
+	r := start(t, nil, "--config", file(t, text))
+	r.says("sluice is ready")
+	held := func() any { return ctlJSON(t, admin, "clusters", "name")["pg"]["held"] }
+	if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 {
+		t.Fatalf("update: code %d, %s", code, out)
+	}
+	order := func(args, want string, code int) {
+		t.Helper()
+		out, got := sluice(t, append([]string{"ctl", "--addr", admin, "switchover"}, strings.Fields(args)...)...)
+		if !strings.Contains(out, want) || got != code {
+			t.Errorf("switchover %s: code %d, %s; want %d, %s", args, got, out, code, want)
+		}
+	}
+	order("fixed", "the members of this cluster are not Patroni's", 1)
+	order("other", `there is no cluster "other"`, 1)
+	order("pg --candidate one", `"one" is the leader`, 1)
+	order("pg --candidate three", `there is no member "three"`, 1)
+	order("pg", `no switchover: the answer's status is 500: "there is nothing to tell"`, 1)
+	if why := held(); why != nil {
+		t.Errorf("held behind a switchover that is none: %v", why)
+	}
+	var asked atomic.Pointer[string]
+	var during atomic.Value
+	change := func(r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked.Store(new(string(body)))
+		during.Store(fmt.Sprint(held()))
+		api.members(two, one, `, "state": "streaming"`)
+	}
+	api.change.Store(&change)
+	order("pg --candidate two", "SWITCHOVER "+two+"\n", 0)
+	if text := asked.Load(); text == nil || *text != `{"candidate":"two","leader":"one"}` {
+		t.Errorf("Patroni was asked for %v", text)
+	}
+	if during.Load() != "the admin side asked for a switchover" {
+		t.Errorf("meanwhile held: %v", during.Load())
+	}
+	if why := held(); why != nil {
+		t.Errorf("held behind it: %v", why)
+	}
+	change = func(*http.Request) {} // it says so, but it has not
+	order("pg", "the new leader is not known yet", 1)
+	if held() == nil {
+		t.Error("not held while the new leader is not known")
 	}
 }
 

@@ -36,7 +36,14 @@ func (c *ctl) ofClusters() []*cobra.Command {
 	hold.Long = hold.Short + ".\n\nClients that share server connections wait between two transactions. It ends when another leader is there,\n" +
 		"by resume --cluster, or after --max."
 	hold.Flags().DurationVar(&lasts, "max", holdDefault, fmt.Sprintf("end it after this time; %v at most", conf.Duration(holdMax)))
-	return []*cobra.Command{clusters, update, hold}
+	candidate := ""
+	change := &cobra.Command{Use: "switchover CLUSTER", Short: "Have Patroni make another member the leader, and hold new work until it is",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.ofCluster(cmd.Context(), args[0], "switchover?candidate="+url.QueryEscape(candidate))
+		}}
+	change.Flags().StringVar(&candidate, "candidate", "", "the member's name; any, if not given")
+	return []*cobra.Command{clusters, update, hold, change}
 }
 
 // ofCluster gives a command for one cluster.
@@ -53,7 +60,10 @@ func (c *ctl) ofCluster(ctx context.Context, cluster, command string) error {
 		return c.printJSON(a)
 	}
 	word := "RESUME"
-	if a.Held {
+	switch {
+	case a.Leader != "":
+		word = "SWITCHOVER " + printable.Replace(a.Leader)
+	case a.Held:
 		word = "HOLD"
 	}
 	_, err = fmt.Fprintln(c.out, word)
