@@ -17,6 +17,9 @@ type Reader interface {
 type Position struct {
 	Log     uint64 // bytes from the log's begin: all before it is done and can be seen
 	Replica bool   // it follows another server
+	// Timeline is which of the ways it is that the log has gone on in, where servers took over from
+	// others; 0: not known. Positions on different ones do not compare.
+	Timeline uint64
 }
 
 // Locator is a Host that can be asked for its server's position.

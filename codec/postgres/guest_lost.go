@@ -82,7 +82,7 @@ func (g *guest) rollsBack(typ byte, r *request) (more int, rolls bool) {
 		return r.total, false
 	}
 	c := courseUnread
-	name, next := r.cstring(headerSize)
+	_, next := r.cstring(headerSize)
 	switch {
 	case next == 0:
 	case typ == 'P':
@@ -90,7 +90,7 @@ func (g *guest) rollsBack(typ byte, r *request) (more int, rolls bool) {
 			c = courseOf(text)
 		}
 	default:
-		if name, next = r.cstring(next); next > 0 {
+		if name, end := r.cstring(next); end > 0 {
 			c = g.courseNamed(name)
 		}
 	}

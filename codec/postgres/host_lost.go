@@ -1,10 +1,6 @@
 package postgres
 
-import (
-	"strings"
-
-	"sluice/codec"
-)
+import "sluice/codec"
 
 // A server that is shut down, or ends its sessions as another one has crashed, says so before it closes the
 // connection: by a FATAL error, or by a warning where it has no time for more. A client that goes on
@@ -41,13 +37,14 @@ func (h *host) notice(t *codec.Turn) {
 	out.End(append(appendHeader(out.Begin(), msgNotice, len(h.body)), h.body...))
 }
 
-// lastWords are what the server has said of its end, for the client's user.
+// lastWords are what the server has said of its end, for the client's user; in the client's encoding, as
+// all that the server tells it.
 func (h *host) lastWords() string {
 	switch {
 	case h.ending && len(h.said) > headerSize:
-		return "The server said: " + strings.ToValidUTF8(parseError(h.said[headerSize:]).Error(), "?")
+		return "The server said: " + parseError(h.said[headerSize:]).Error()
 	case h.warned != "":
-		return "The server said: " + strings.ToValidUTF8(h.warned, "?")
+		return "The server said: " + h.warned
 	}
 	return ""
 }

@@ -10,14 +10,17 @@ import (
 // sqlPosition asks a server how far it is in the write-ahead log, in words that need no privilege and no
 // search_path, and are the same in PostgreSQL 10 to 18. A primary tells where the next record will begin:
 // whatever is committed by now, with synchronous_commit off too, lies before it. A standby tells the end of
-// the last record that it has replayed, which its queries see from then on.
+// the last record that it has replayed, which its queries see from then on. A primary's timeline is the front
+// of the name of the file that it writes.
 //
 //   - https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP
 //   - https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-RECOVERY-CONTROL
 //   - https://www.postgresql.org/docs/current/runtime-config-preset.html
 const sqlPosition = "SELECT pg_catalog.pg_is_in_recovery(),CASE WHEN pg_catalog.pg_is_in_recovery() THEN " +
 	"pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END," +
-	"pg_catalog.current_setting('wal_block_size'),pg_catalog.current_setting('wal_segment_size')"
+	"pg_catalog.current_setting('wal_block_size'),pg_catalog.current_setting('wal_segment_size')," +
+	"CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE " +
+	"pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()),1,8) END"
 
 // position is the answer to sqlPosition.
 type position struct {
@@ -39,10 +42,10 @@ func (h *host) locatedBy(body []byte) {
 	h.position.at, h.position.ok = readPosition(body)
 }
 
-// readPosition reads the row: whether the server is in recovery, its position, and the sizes of the log's
-// pages and files.
+// readPosition reads the row: whether the server is in recovery, its position, the sizes of the log's pages and
+// files, and the timeline of a primary.
 func readPosition(body []byte) (at codec.Position, ok bool) {
-	var c [4][]byte
+	var c [5][]byte
 	if len(body) < 2 || binary.BigEndian.Uint16(body) != uint16(len(c)) {
 		return at, false
 	}
@@ -60,11 +63,12 @@ func readPosition(body []byte) (at codec.Position, ok bool) {
 	log, ok1 := parseLSN(c[1])
 	page, ok2 := parseSize(c[2])
 	file, ok3 := parseSize(c[3])
+	timeline, ok4 := parseHex(c[4])
 	recovery := string(c[0])
-	if len(body) > 0 || !ok1 || !ok2 || !ok3 || recovery != "t" && recovery != "f" {
+	if len(body) > 0 || !ok1 || !ok2 || !ok3 || !ok4 && len(c[4]) > 0 || recovery != "t" && recovery != "f" {
 		return at, false
 	}
-	return codec.Position{Log: endOfRecord(log, page, file), Replica: recovery == "t"}, true
+	return codec.Position{Log: endOfRecord(log, page, file), Replica: recovery == "t", Timeline: timeline}, true
 }
 
 // Bytes of the headers at the begin of a page of the log, and of the first page of a file.

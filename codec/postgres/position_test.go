@@ -27,38 +27,40 @@ func TestReadPosition(t *testing.T) {
 		want codec.Position
 		ok   bool
 	}{
-		{positionRow("f", "16/B374D848", "8192", "16MB"), codec.Position{Log: 0x16_B374D848}, true},
-		{positionRow("t", "0/1", "8192", "16MB"), codec.Position{Log: 1, Replica: true}, true},
-		{positionRow("t", "FFFFFFFF/ffffffff", "8192", "1GB"), codec.Position{Log: 1<<64 - 1, Replica: true}, true},
+		{positionRow("f", "16/B374D848", "8192", "16MB", "0000001F"), codec.Position{Log: 0x16_B374D848, Timeline: 31}, true},
+		{positionRow("f", "16/B374D848", "8192", "16MB", ""), codec.Position{Log: 0x16_B374D848}, true},
+		{positionRow("t", "0/1", "8192", "16MB", ""), codec.Position{Log: 1, Replica: true}, true},
+		{positionRow("t", "FFFFFFFF/ffffffff", "8192", "1GB", ""), codec.Position{Log: 1<<64 - 1, Replica: true}, true},
 		// The next record begins behind the header of a page, or of a file; the last one ended before it.
-		{positionRow("f", "0/3002018", "8192", "16MB"), codec.Position{Log: 0x3002000}, true},
-		{positionRow("f", "0/4000028", "8192", "16MB"), codec.Position{Log: 0x4000000}, true},
-		{positionRow("f", "0/3002028", "8192", "16MB"), codec.Position{Log: 0x3002028}, true},
-		{positionRow("f", "0/3100028", "8192", "16MB"), codec.Position{Log: 0x3100028}, true},
-		{positionRow("f", "0/3100028", "8192", "1048576"), codec.Position{Log: 0x3100000}, true},
-		{positionRow("f", "0/3002018", "65536", "16MB"), codec.Position{Log: 0x3002018}, true},
+		{positionRow("f", "0/3002018", "8192", "16MB", ""), codec.Position{Log: 0x3002000}, true},
+		{positionRow("f", "0/4000028", "8192", "16MB", ""), codec.Position{Log: 0x4000000}, true},
+		{positionRow("f", "0/3002028", "8192", "16MB", ""), codec.Position{Log: 0x3002028}, true},
+		{positionRow("f", "0/3100028", "8192", "16MB", ""), codec.Position{Log: 0x3100028}, true},
+		{positionRow("f", "0/3100028", "8192", "1048576", ""), codec.Position{Log: 0x3100000}, true},
+		{positionRow("f", "0/3002018", "65536", "16MB", ""), codec.Position{Log: 0x3002018}, true},
 
 		{row: ""},
 		{row: "\x00"},
-		{row: "\x00\x04"},
-		{row: "\x00\x04\x00\x00\x00"},
-		{row: "\x00\x04\x7f\xff\xff\xfft"},
-		{row: positionRow("t", "-", "8192", "16MB")},
+		{row: "\x00\x05"},
+		{row: "\x00\x05\x00\x00\x00"},
+		{row: "\x00\x05\x7f\xff\xff\xfft"},
+		{row: positionRow("t", "-", "8192", "16MB", "")},
 		{row: positionRow("t", "0/1", "8192")},
-		{row: positionRow("t", "0/1", "8192", "16MB", "x")},
-		{row: positionRow("t", "0/1", "8192", "16MB") + "x"},
-		{row: positionRow("yes", "0/1", "8192", "16MB")},
-		{row: positionRow("t", "01", "8192", "16MB")},
-		{row: positionRow("t", "/1", "8192", "16MB")},
-		{row: positionRow("t", "0/", "8192", "16MB")},
-		{row: positionRow("t", "0/123456789", "8192", "16MB")},
-		{row: positionRow("t", "0/1 ", "8192", "16MB")},
-		{row: positionRow("t", "0/G", "8192", "16MB")},
-		{row: positionRow("t", "0/1/2", "8192", "16MB")},
-		{row: positionRow("t", "0/1", "0", "16MB")},
-		{row: positionRow("t", "0/1", "8192", "16XB")},
-		{row: positionRow("t", "0/1", "-1", "16MB")},
-		{row: positionRow("t", "0/1", "8192", "99999999999MB")},
+		{row: positionRow("t", "0/1", "8192", "16MB", "", "")},
+		{row: positionRow("f", "0/1", "8192", "16MB", "one")},
+		{row: positionRow("t", "0/1", "8192", "16MB", "") + "x"},
+		{row: positionRow("yes", "0/1", "8192", "16MB", "")},
+		{row: positionRow("t", "01", "8192", "16MB", "")},
+		{row: positionRow("t", "/1", "8192", "16MB", "")},
+		{row: positionRow("t", "0/", "8192", "16MB", "")},
+		{row: positionRow("t", "0/123456789", "8192", "16MB", "")},
+		{row: positionRow("t", "0/1 ", "8192", "16MB", "")},
+		{row: positionRow("t", "0/G", "8192", "16MB", "")},
+		{row: positionRow("t", "0/1/2", "8192", "16MB", "")},
+		{row: positionRow("t", "0/1", "0", "16MB", "")},
+		{row: positionRow("t", "0/1", "8192", "16XB", "")},
+		{row: positionRow("t", "0/1", "-1", "16MB", "")},
+		{row: positionRow("t", "0/1", "8192", "99999999999MB", "")},
 	}
 	for _, tt := range tests {
 		got, ok := readPosition([]byte(tt.row))
@@ -69,8 +71,8 @@ func TestReadPosition(t *testing.T) {
 }
 
 func FuzzReadPosition(f *testing.F) {
-	f.Add([]byte(positionRow("f", "16/B374D848", "8192", "16MB")))
-	f.Add([]byte(positionRow("t", "-", "8192", "1GB")))
+	f.Add([]byte(positionRow("f", "16/B374D848", "8192", "16MB", "")))
+	f.Add([]byte(positionRow("t", "-", "8192", "1GB", "")))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		if at, ok := readPosition(row); !ok && at != (codec.Position{}) {
 			t.Errorf("%q: nothing is told, but %+v", row, at)
@@ -80,11 +82,11 @@ func FuzzReadPosition(f *testing.F) {
 
 // TestLocate asks a server for its position, at every cut of its answer.
 func TestLocate(t *testing.T) {
-	row := string(message('D', positionRow("t", "0/5000000", "8192", "16MB")))
+	row := string(message('D', positionRow("t", "0/5000000", "8192", "16MB", "")))
 	end := string(wire(t, codec.Server, "C(SELECT 1) Z(I)"))
 	failed := string(wire(t, codec.Server, "E(42501;no) Z(I)"))
-	null := string(message('D', positionRow("t", "-", "8192", "16MB")))
-	long := string(message('D', positionRow("t", strings.Repeat("0", 2*maxGathered), "8192", "16MB")))
+	null := string(message('D', positionRow("t", "-", "8192", "16MB", "")))
+	long := string(message('D', positionRow("t", strings.Repeat("0", 2*maxGathered), "8192", "16MB", "")))
 	tests := map[string]struct {
 		answer string
 		ok     bool

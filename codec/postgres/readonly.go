@@ -20,7 +20,7 @@ var _ codec.Reader = (*guest)(nil)
 
 // ReadOnly tells that the unit of work in front only reads.
 func (g *guest) ReadOnly(rest []byte) bool {
-	if g.cfg.Lasting || g.special {
+	if g.cfg.Lasting || g.special || g.loss.block {
 		return false
 	}
 	front := g.buf
