@@ -390,6 +390,32 @@ func TestLeaderToBe(t *testing.T) {
 	}
 }
 
+// TestPoolWaitDoesNotEndASearch: the time that a client may wait for a server connection in use is not what bounds
+// its wait for a leader, though a connection to the former one is in use still.
+func TestPoolWaitDoesNotEndASearch(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s, f := startCluster(t, func(s *Setup) {
+		for i := range s.Frontends {
+			s.Frontends[i].Sharing.Pool.WaitTimeout = 150 * time.Millisecond
+		}
+	}, a, b)
+	has, waits := login(t, s.addr("in")), login(t, s.addr("in"))
+	has.query("begin")
+	on := "on"
+	a.standby.Store(&on)
+	if err := s.Reconnect(""); err != nil { // so that a new one is needed
+		t.Fatal(err)
+	}
+	waits.ask("select")
+	s.seeking(1) // the pool's time is over
+	has.query("commit")
+	leads(s, f, b, a)
+	waits.answer("db-b")
+	waits.Close()
+	has.Close()
+	s.expectCalm()
+}
+
 // TestPartOfAPool: what a listener's servers have to be follows from its roles, where a discovery watches over
 // them.
 func TestPartOfAPool(t *testing.T) {

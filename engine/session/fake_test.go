@@ -44,6 +44,7 @@ type fakePG struct {
 	looks    atomic.Int64           // questions for a session's settings
 	resets   atomic.Int64           // sessions that were wiped
 	standby  atomic.Pointer[string] // what it reports of in_hot_standby; nil: nothing
+	turned   atomic.Bool            // it takes no writes any more
 	commits  atomic.Int64           // times that it was asked to commit
 	condemns atomic.Int64           // the next so many of these are answered by a FATAL
 	log      fakeLog
@@ -204,6 +205,10 @@ func (f *fakePG) serve(c net.Conn) {
 			continue
 		case status == "E" && !strings.HasPrefix(body, "ROLLBACK"):
 			_, _ = c.Write(append(message('E', "SERROR\x00C25P02\x00Mno\x00\x00"), message('Z', status)...))
+			continue
+		case strings.HasPrefix(body, "insert") && f.turned.Load():
+			_, _ = c.Write(append(append(message('E', "SERROR\x00C25006\x00Mno\x00\x00"),
+				message('S', "in_hot_standby\x00on\x00")...), message('Z', status)...))
 			continue
 		case strings.HasPrefix(body, "begin"):
 			status = "T"

@@ -202,6 +202,35 @@ func TestFormerLeaderIsCutOff(t *testing.T) {
 	s.expectCalm()
 }
 
+// TestRefusedWriteIsDoneElsewhere: the first statement of a unit of work, refused by a leader that has been turned
+// into a server that only reads, is run at the next leader, and the client is told nothing of it; with another
+// statement before it in the transaction the server's own word is told.
+func TestRefusedWriteIsDoneElsewhere(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s, f := startCluster(t, nil, a, b)
+	c, other := login(t, s.addr("in")), login(t, s.addr("in"))
+	other.query("begin")
+	c.query("select")
+	on := "on"
+	a.standby.Store(&on)
+	a.turned.Store(true)
+	hurried, logins := f.hurry.Load(), a.logins.Load()
+	c.ask("insert")
+	eventually(t, "it is tried again", func() bool { return a.logins.Load() > logins+1 })
+	if f.hurry.Load() == hurried {
+		t.Error("the discovery was not asked to look")
+	}
+	other.ask("insert")
+	if kind, body := other.next(); kind != 'E' || !strings.Contains(body, "C25006\x00") {
+		t.Errorf("in the transaction: %c %q", kind, body)
+	}
+	leads(s, f, b, a)
+	c.answer("db-b")
+	c.Close()
+	other.Close()
+	s.expectCalm()
+}
+
 // TestLossEndsTheSession: where the client could not go on, or is not to: its server connection was its own, or
 // it is configured so.
 func TestLossEndsTheSession(t *testing.T) {

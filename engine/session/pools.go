@@ -34,6 +34,7 @@ type poolSpec struct {
 	secured atomic.Uint64                // Cluster.TLSChanges that its connections were opened behind
 	opened  atomic.Bool                  // there was a server connection once
 	failing atomic.Bool                  // the last attempt to open a server connection has failed
+	notYet  atomic.Bool                  // since the server is not what it has to be yet
 	warned  atomic.Int64                 // engine.Nano at which it was logged last that none can be opened; 0: never
 	back    atomic.Int64                 // when its backend was last seen to have come back
 	warm    atomic.Bool                  // the configuration has it opened ahead of its first client
@@ -198,7 +199,11 @@ func (w *wanted) given() codec.Secret {
 func (w *wanted) options() *pool.Options {
 	opt := w.set.Sharing.Pool
 	opt.Size, opt.Min, opt.Reserve = w.limits.PoolSize, w.limits.PoolMin, w.limits.PoolReserve
-	if !w.reads && w.backend.Fits(w.set.want()) != "" {
+	want := w.set.want()
+	if w.reads {
+		want.Roles = w.set.Sharing.ReadRoles
+	}
+	if w.backend.Fits(want) != "" {
 		opt.Min = 0
 	}
 	return &opt

@@ -75,7 +75,8 @@ func (s *Session) waitFailed(err error) {
 		r.faults = 0
 	}
 	switch {
-	case isNotYet(err), !errors.Is(err, pool.ErrDisabled) && r.faults == 0 && s.forsaken():
+	case isNotYet(err), errors.Is(err, pool.ErrWait) && sh.home.spec.notYet.Load(),
+		!errors.Is(err, pool.ErrDisabled) && r.faults == 0 && s.forsaken():
 		sh.failed = true
 		s.seek(err, pauseBehind(err), s.againLater)
 	case errors.Is(err, pool.ErrWait):

@@ -111,6 +111,7 @@ func (sc *serverConn) isOpen() {
 	on.stats.connected++
 	sc.home.opens++
 	sc.home.spec.opened.Store(true)
+	sc.home.spec.notYet.Store(false)
 	if sc.home.spec.failing.Swap(false) {
 		sc.home.spec.p.wake() // who waits for this server need not wait on
 	}
@@ -160,6 +161,7 @@ func (sc *serverConn) openFailed(err error) {
 		sc.home.spec.cluster.Hurry()
 	}
 	sc.home.spec.failing.Store(true)
+	sc.home.spec.notYet.Store(own.Cond == codec.WrongPart)
 	sc.home.spec.warn(err)
 	sc.home.forget(sc)
 	if own.Cond == codec.WrongPart {
