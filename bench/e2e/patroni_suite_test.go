@@ -9,7 +9,7 @@ import (
 // The scenarios of patroni_proxy's own suite (https://github.com/ozontech/pg_doorman, tests/bdd), said anew.
 
 // quick lets a client that no server is there for go soon.
-const quick = `retry-timeout = "200ms"`
+const quick = "retry-timeout = \"200ms\"\nfailover-timeout = \"200ms\""
 
 // TestPatroniBasic has a leader, a synchronous standby and a replica be reached by their roles.
 func TestPatroniBasic(t *testing.T) {
