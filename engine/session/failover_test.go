@@ -416,6 +416,40 @@ func TestPoolWaitDoesNotEndASearch(t *testing.T) {
 	s.expectCalm()
 }
 
+// TestFitAllocatesNothing: that a unit of work may begin at its session's backend costs no memory, whatever the
+// listener asks for.
+func TestFitAllocatesNothing(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s, f := startCluster(t, func(s *Setup) {
+		s.Frontends[0].Tags = []router.TagRule{{Name: "nofailover", Not: true}}
+		s.Frontends[0].Zone = "z"
+		s.Frontends[0].Lag = router.LagLimits{Bytes: 10, Return: 50}
+	}, a)
+	off := "off"
+	a.standby.Store(&off)
+	f.found(member(a, router.Leader), behind(b, 1000))
+	s.settled()
+	c := login(t, s.addr("in"))
+	c.query("select")
+	one := s.only()
+	if len(one.want().Behind) != 1 {
+		t.Fatal("not the case that was meant")
+	}
+	allocs := 0.0
+	eventually(t, "it allocates nothing", func() bool { // what else runs in the test may
+		onLoop(t, one.on, func() {
+			allocs = testing.AllocsPerRun(200, func() {
+				if !one.settleHome() {
+					t.Error("it may not begin")
+				}
+			})
+		})
+		return allocs == 0
+	})
+	c.Close()
+	s.expectCalm()
+}
+
 // TestPartOfAPool: what a listener's servers have to be follows from its roles, where a discovery watches over
 // them.
 func TestPartOfAPool(t *testing.T) {
