@@ -398,7 +398,24 @@ func TestBereave(t *testing.T) {
 			s: C(BEGIN) Z(T)
 			s: E(25P03;idle in transaction;FATAL)
 			withheld=false
-			c? C(BEGIN) Z(T) E(25P03;idle in transaction;FATAL)`},
+			c? C(BEGIN) Z(T) E(25P03;idle in transaction;FATAL)
+			lost 2
+			bereaved=false
+			c?`},
+		{"a warning to a session that can't go on passes", `
+			keep
+			c: Q(create temp table t)
+			s: C(CREATE TABLE) Z(I)
+			s: T D(T;;) C(SELECT 1) Z(I)
+			c: Q(insert)
+			s: N(57P02;crash of another server process;WARNING)
+			c? C(CREATE TABLE) Z(I) N(57P02;crash of another server process;WARNING)`},
+		{"the end of a wait for a replica, behind the commit", `
+			keep
+			c: Q(insert)
+			s: N(57P01;canceling the wait for synchronous replication;WARNING)
+			lost 2
+			c? UNKNOWN(WARNING 57P01: canceling the wait for synchronous replication) Z(I)`},
 		{"a temporary table binds the session", `
 			keep
 			c: Q(create temp table t)

@@ -40,8 +40,8 @@ type regret struct {
 // Bereave parts the guest from its host, which is lost.
 func (g *guest) Bereave(t *codec.Turn) (again []byte, ok bool) {
 	h := g.host
-	if h == nil || !g.survives() {
-		return nil, false
+	if h == nil || h.ending && !h.withheld || !g.survives() {
+		return nil, false // among others, if the client was told that its session ends
 	}
 	h.backOut()
 	if h.mayRepeat() {
