@@ -27,7 +27,7 @@ import (
 //
 // Positions on two timelines do not compare: behind a promotion the log of the new leader goes on otherwise
 // than that of the old one may have done. So a replica will do only if the discovery, where it tells of
-// timelines, has it on the leader's. A floor of a leader that has lost its role since stays good: a replica on
+// timelines, has it on that of the floor. A floor of a leader that has lost its role since stays good: a replica on
 // the new timeline that is at it has all of the old leader's log that the new leader has, and the rest is lost.
 
 // reading is what a session has whose client has said of a unit of work that it only reads.
@@ -39,6 +39,7 @@ type reading struct {
 	wrote   int64  // engine.Nano at the end of the last unit that may have written; 0: there was none
 	floor   uint64 // of units behind wrote, if
 	floorAt int64  // engine.Nano at which it was asked for, is behind that
+	line    uint64 // timeline of the floor; 0: not known
 	after   int64  // engine.Nano behind which the replica has to be asked; 0: it does not matter
 
 	since      int64  // engine.Nano at which the unit began to wait for a position; 0: it did not
@@ -109,7 +110,7 @@ func (s *Session) seekRead() (*serverConn, step) {
 		if !g.known || g.at.Replica || g.asked <= r.wrote {
 			return nil, s.await(g, true)
 		}
-		r.floor, r.floorAt = g.at.Log, g.asked
+		r.floor, r.floorAt, r.line = g.at.Log, g.asked, g.at.Timeline
 	}
 	if why := s.findAway(bound); why != readReplica {
 		return nil, s.readAtOwn(why)

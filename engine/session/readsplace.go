@@ -65,7 +65,7 @@ func (s *Session) findAway(bound bool) readResult {
 	case b == s.backend:
 		s.leaveAway()
 		return readChosen
-	case s.held(b, &want), bound && !onOneTimeline(b, s.backend):
+	case s.held(b, &want), bound && !r.compares(b):
 		s.leaveAway()
 		return readUnfit
 	}
@@ -104,8 +104,9 @@ func (s *Session) canAskOwn() bool {
 	return s.placed() && s.backend.Health() != upstream.Down && !spec.dropped.Load() && spec.usable(s.on.loop.Now())
 }
 
-// onOneTimeline tells whether two backends' positions are on one timeline, as far as that is known.
-func onOneTimeline(a, b *upstream.Backend) bool {
-	x, y := a.Spec().Timeline, b.Spec().Timeline
-	return x == y || x == 0 || y == 0
+// compares tells whether the backend is on the floor's timeline, as far as that is known. What a discovery says
+// of a replica may be out of date, but then it names one that the replica has left since.
+func (r *reading) compares(b *upstream.Backend) bool {
+	line := b.Spec().Timeline
+	return line == r.line || line == 0 || r.line == 0
 }
