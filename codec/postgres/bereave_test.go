@@ -402,6 +402,21 @@ func TestBereave(t *testing.T) {
 			lost 2
 			bereaved=false
 			c?`},
+		{"any end, before anything was begun", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c: Q(insert)
+			lost 2
+			c? C(BEGIN) Z(T) LOST Z(E)
+			c: Q(insert)
+			s? Q(FAIL)
+			s: E(57P05;idle for too long;FATAL)
+			withheld=true
+			lost 3
+			bereaved=detached
+			c?
+			s? Q(FAIL)`},
 		{"a warning to a session that can't go on passes", `
 			keep
 			c: Q(create temp table t)

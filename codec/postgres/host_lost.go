@@ -22,9 +22,14 @@ func (h *host) isUneasy(c course) bool {
 // Withheld tells that the guest's client was not told what Ending says.
 func (h *host) Withheld() bool { return h.withheld }
 
-// withholds tells whether the client is not to be told the error at hand, which ends the connection.
+// withholds tells whether the client is not to be told the error at hand, which ends the connection. As long
+// as nothing of the client's has been sent, it concerns nobody but the connection, whatever it is.
 func (h *host) withholds() bool {
-	return h.guest != nil && h.fate == fateKeep && isOut(parseError(h.body).state) && h.guest.survives()
+	g := h.guest
+	if g == nil || h.gone || h.fate != fateKeep || !g.cfg.KeepOnLoss || g.cfg.Lasting {
+		return false
+	}
+	return !h.started || isOut(parseError(h.body).state) && g.survives()
 }
 
 // notice takes a NoticeResponse. It goes to the client unless it is the server's last word.
