@@ -137,7 +137,7 @@ func (s *Session) tryRead(e *pool.Entry) (*serverConn, step) {
 		return sc, stepHere
 	}
 	sc.home.part.Put(&sc.Entry)
-	if r.after > 0 { // it was asked for this reason before
+	if r.after > 0 && s.sharing().OwnWrites != OwnWritesWait { // it was asked for this reason before
 		return nil, s.readAtOwn(readBehind)
 	}
 	r.after = sc.opened
