@@ -33,6 +33,8 @@ type Finds interface {
 	// EndHold, or the time is over.
 	Hold(why string, max time.Duration)
 	EndHold()
+	// Held tells whether there is a hold, whoever asked for it: then a new leader should be found soon.
+	Held() (why string, held bool)
 }
 
 // FinderStatus says how well a discovery works.

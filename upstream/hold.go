@@ -10,10 +10,12 @@ type hold struct {
 }
 
 // Hold has no new work begin on the leader, as another one is about to take over: until one does, or
-// EndHold, or max is over. A hold while there is one is the same hold: its time does not begin anew.
+// EndHold, or max is over. A hold while there is one is the same hold: its time does not begin anew. The next
+// leader is looked for meanwhile.
 func (c *Cluster) Hold(why string, max time.Duration) {
 	if c.hold(why, max) {
 		c.tellChanged()
+		c.Hurry()
 	}
 }
 

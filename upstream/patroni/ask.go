@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// atOnce is how many hosts are asked at the same time where an answer is in doubt.
+const atOnce = 4
+
 // told is one host's answer.
 type told struct {
 	host string
@@ -23,6 +26,7 @@ type question struct {
 	client  *client
 	hosts   *hosts
 	inForce *View // what is known; nil = nothing
+	doubt   bool  // something speaks for a change: that nothing has changed needs a second word too
 	hedge   time.Duration
 
 	ctx     context.Context
@@ -36,7 +40,8 @@ type question struct {
 
 // ask asks one host after the other, the next one when one takes longer than hedge or fails, and returns the
 // first answer that is beyond doubt. If only a doubtful one can be had, it is the freshest of those that
-// come within hedge after the first. What comes later than the return is dropped.
+// come within hedge after the first; but all are waited for while none is known that is not too old. What
+// comes later than the return is dropped.
 func (q *question) ask(ctx context.Context) (*told, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // of those that are not waited for any more
@@ -46,6 +51,9 @@ func (q *question) ask(ctx context.Context) (*told, error) {
 	defer next.Stop()
 	var settle <-chan time.Time
 	q.askNext()
+	for q.doubt && q.turns < min(atOnce, cap(q.answers)) {
+		q.askNext()
+	}
 	for q.open > 0 {
 		select {
 		case <-ctx.Done():
@@ -60,7 +68,7 @@ func (q *question) ask(ctx context.Context) (*told, error) {
 			if q.take(&a) {
 				return q.best, nil
 			}
-			if q.best != nil && settle == nil {
+			if q.best != nil && settle == nil && !older(q.best.view, q.inForce) {
 				timer := time.NewTimer(q.hedge)
 				defer timer.Stop()
 				settle = timer.C
@@ -119,7 +127,7 @@ func (q *question) take(a *told) (sure bool) {
 	}
 	leader, known := q.hosts.leaderOf(a.view)
 	a.own = known && leader == a.host
-	if q.best == nil || a.fresher(q.best) {
+	if q.best == nil || a.fresher(q.best, q.inForce) {
 		q.best = a
 	}
 	if q.sure(q.best) {
@@ -131,13 +139,19 @@ func (q *question) take(a *told) (sure bool) {
 	return false
 }
 
-// sure tells whether an answer needs no other beside it: the leader says itself that it leads, or nothing
-// has changed. Both only if the timeline does not go back.
+// sure tells whether an answer needs no other beside it: nothing has changed, and nothing speaks for it; or the
+// leader says itself that it leads, where none did before or on a new timeline. An old leader says so too for
+// a while. Neither if the timeline goes back.
 func (q *question) sure(a *told) bool {
-	if older(a.view, q.inForce) {
+	switch {
+	case older(a.view, q.inForce):
 		return false
+	case q.inForce == nil || q.inForce.Leader == "":
+		return a.own
+	case a.view.Leader == q.inForce.Leader:
+		return !q.doubt
 	}
-	return a.own || q.inForce != nil && a.view.Leader == q.inForce.Leader
+	return a.own && a.view.Timeline > q.inForce.Timeline
 }
 
 // first has a host asked next that was not asked yet. It is the leader that one has just named: nobody knows
@@ -158,13 +172,17 @@ func older(v, w *View) bool {
 }
 
 // fresher tells whether a is to be believed rather than b: of the higher timeline, of the leader itself,
-// with a leader, asked for later.
-func (a *told) fresher(b *told) bool {
+// with a leader, asked for later. Of two that both say that they lead it is the one in force, until the new
+// one has its timeline.
+func (a *told) fresher(b *told, inForce *View) bool {
 	switch {
 	case a.view.Timeline != b.view.Timeline:
 		return a.view.Timeline > b.view.Timeline
 	case a.own != b.own:
 		return a.own
+	case a.own && inForce != nil && a.view.Leader != b.view.Leader &&
+		(a.view.Leader == inForce.Leader || b.view.Leader == inForce.Leader):
+		return a.view.Leader == inForce.Leader
 	case (a.view.Leader == "") != (b.view.Leader == ""):
 		return a.view.Leader != ""
 	}

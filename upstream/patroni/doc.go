@@ -14,15 +14,20 @@
 //
 // GET /cluster makes the Patroni asked read its store (etcd, Consul…) anew, so any host will do. Asked first
 // is the leader's own API, then who has answered last, then the others. The next host is asked when one
-// fails, or takes longer than Options.Hedge. An answer is taken at once if the leader named in it has given
-// it, or if its leader is the one in force. A change of leader that somebody else tells of needs a second
-// word, for which Options.Hedge is the time: the new leader is asked itself, if it may be. Then the answer
-// with the highest timeline is taken, of several such one of the leader itself.
+// fails, or takes longer than Options.Hedge. An answer is taken at once if its leader is the one in force, or if
+// the leader named in it has given it and either none led before, or its timeline is a new one. Any other change
+// of leader, and that there is none, needs a second word, for which Options.Hedge is the time: the new leader is
+// asked itself, if it may be. Then the answer with the highest timeline is taken, of several such one of the
+// leader itself; of two that both say that they lead, the one in force.
+//
+// When something speaks for a change (Hurry, a hold) several hosts are asked at the same time, and that nothing
+// has changed needs a second word too: a leader that is cut off from the store might not know yet.
 //
 // A timeline begins with each promotion, and never goes back. So an answer with an older one than is in
-// force comes from somebody who has not heard yet, and is refused; unless for several polls and intervals
-// nothing else can be had: then the cluster was made anew, and the log says so. That timeline is the
-// leader's. Where it is not told the highest of all members counts, and where none is, nothing is refused.
+// force comes from somebody who has not heard yet: others are waited for, and it is refused; unless for several
+// polls and some seconds nothing else can be had: then the cluster was made anew, and the log says so. That
+// timeline is the leader's. Where it is not told the highest of all members counts, for that answer alone, and
+// where none is, nothing is refused.
 //
 // While no host answers, or those that do know of no member, what was known last stays in force, and
 // FinderStatus.Stale says so. That there is no leader, on the other hand, is a finding like any other.
@@ -44,7 +49,7 @@
 //
 // # When
 //
-// Polls are Options.Interval apart. There are more while there is no leader or work is held back for the
+// Polls are Options.Interval apart. There are more while no leader is known or work is held back for the
 // next one (some 500 ms apart), and after Hurry: sessions that were refused or cut off know first.
 //
 // # Trust

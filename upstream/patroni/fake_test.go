@@ -132,6 +132,16 @@ func (f *found) EndHold() {
 	f.holds = append(f.holds, "end")
 }
 
+// Held: whoever has begun a hold last has not ended it.
+func (f *found) Held() (why string, held bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := len(f.holds); n > 0 && f.holds[n-1] != "end" {
+		return f.holds[n-1], true
+	}
+	return "", false
+}
+
 // held is what was said of holds.
 func (f *found) held() []string {
 	f.mu.Lock()

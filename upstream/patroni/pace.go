@@ -4,8 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
-
-	"sluice/upstream"
 )
 
 const (
@@ -18,7 +16,7 @@ const (
 	hurryGap = 250 * time.Millisecond
 	// pauseGrowth is by how much that pause grows from poll to poll.
 	pauseGrowth = 1.5
-	// leaderlessPause bounds it while there is no leader, or one is about to go: clients wait for the next.
+	// leaderlessPause bounds it while no leader is known, or one is about to go: clients wait for the next.
 	leaderlessPause = 500 * time.Millisecond
 )
 
@@ -54,8 +52,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// next is how long after the begin of the last poll the next one begins: an interval, but less while there is
-// no leader, or it is about to change, and for a while after Hurry.
+// next is how long after the begin of the last poll the next one begins: an interval, but less while a leader
+// is awaited, and for a while after Hurry.
 func (p *Poller) next(opt *Options) time.Duration {
 	interval := max(intervalMin, time.Duration(float64(opt.Interval)*(1+jitter*(2*rand.Float64()-1))))
 	waits := p.awaitsLeader()
@@ -75,30 +73,11 @@ func (p *Poller) next(opt *Options) time.Duration {
 	return min(pause, interval)
 }
 
-// awaitsLeader tells whether there is no leader, or work is held back for the next one.
+// awaitsLeader tells whether no leader is known, or work is held back for the next one, or what is known is
+// refused for what was known before.
 func (p *Poller) awaitsLeader() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.inForce != nil && p.inForce.Leader == "" || time.Now().Before(p.holding)
-}
-
-// holds passes on what is found and has the poller know of a hold, during which it polls more often.
-type holds struct {
-	upstream.Finds
-	p *Poller
-}
-
-func (h holds) Hold(why string, max time.Duration) {
-	h.Finds.Hold(why, max)
-	h.p.mu.Lock()
-	h.p.holding = time.Now().Add(max)
-	h.p.mu.Unlock()
-	h.p.Hurry()
-}
-
-func (h holds) EndHold() {
-	h.Finds.EndHold()
-	h.p.mu.Lock()
-	h.p.holding = time.Time{}
-	h.p.mu.Unlock()
+	if _, held := p.finds.Held(); held {
+		return true
+	}
+	return p.inForce == nil || p.inForce.Leader == "" || p.older > 0
 }

@@ -38,7 +38,8 @@ func TestLeaderless(t *testing.T) {
 
 // TestPause is the pace itself.
 func TestPause(t *testing.T) {
-	p := &Poller{inForce: &View{Leader: "1"}}
+	finds := &found{}
+	p := &Poller{finds: finds, inForce: &View{Leader: "1"}}
 	opt := &Options{Interval: time.Second}
 	expect := func(when string, low, high time.Duration) {
 		t.Helper()
@@ -62,13 +63,23 @@ func TestPause(t *testing.T) {
 		p.next(opt)
 	}
 	usual("with one again")
-	p.holding = time.Now().Add(time.Hour)
+	finds.Hold("whoever", time.Hour)
 	for _, ms := range []time.Duration{250, 375, 500, 500, 500} {
 		expect("held", ms*time.Millisecond, ms*time.Millisecond)
 	}
 	opt.Interval, p.inForce = 100*time.Millisecond, &View{}
 	expect("never longer than the interval", 90*time.Millisecond, 110*time.Millisecond)
-	p, opt.Interval = &Poller{}, 0
+	finds.EndHold()
+	for name, p := range map[string]*Poller{"while nothing is known": {finds: finds},
+		"while an older timeline is refused": {finds: finds, inForce: &View{Leader: "1"}, older: 1}} {
+		opt.Interval = time.Hour
+		for _, ms := range []time.Duration{250, 375, 500, 500} {
+			if got := p.next(opt); got != ms*time.Millisecond {
+				t.Errorf("%s: %v, want %v ms", name, got, int64(ms))
+			}
+		}
+	}
+	p, opt.Interval = &Poller{finds: finds}, 0
 	expect("never without a pause", intervalMin, intervalMin)
 }
 

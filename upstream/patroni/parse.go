@@ -94,6 +94,7 @@ func (v *View) settleTimeline() {
 	if v.Timeline != 0 {
 		return
 	}
+	v.guessed = true
 	for i := range v.Members {
 		v.Timeline = max(v.Timeline, v.Members[i].Timeline)
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	olderPolls     = 3
 	olderIntervals = 2
+	olderMost      = 10 * time.Second // but no longer than this
 )
 
 // run polls until ctx ends.
@@ -38,6 +39,7 @@ func (p *Poller) run(ctx context.Context) {
 
 // begin takes what the next poll is for.
 func (p *Poller) begin(ctx context.Context) (context.Context, *Options, []chan struct{}) {
+	_, held := p.finds.Held()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cut != nil {
@@ -45,6 +47,7 @@ func (p *Poller) begin(ctx context.Context) (context.Context, *Options, []chan s
 	}
 	ctx, p.cut = context.WithCancel(ctx)
 	waiters := p.waiters
+	p.doubt = held || p.hurried
 	if p.hurried {
 		p.pause = hurryGap
 	}
@@ -85,7 +88,7 @@ func (p *Poller) change(was, now *Options, h *hosts, last string) {
 
 // poll makes one poll and tells what it has found.
 func (p *Poller) poll(ctx context.Context, opt *Options, c *client, h *hosts) {
-	q := &question{client: c, hosts: h, inForce: p.inForce, hedge: opt.Hedge}
+	q := &question{client: c, hosts: h, inForce: p.inForce, doubt: p.doubt, hedge: opt.Hedge}
 	best, err := q.ask(ctx)
 	if ctx.Err() != nil {
 		return // it was cut short: its result says nothing
@@ -103,16 +106,12 @@ func (p *Poller) poll(ctx context.Context, opt *Options, c *client, h *hosts) {
 		h.learn(v)
 	}
 	changed := p.inForce == nil || p.inForce.Leader != v.Leader
-	if changed {
-		p.mu.Lock()
-		p.holding = time.Time{} // what was held back for has come
-		p.mu.Unlock()
-	}
 	p.inForce, p.strange = v, best.odd
-	if !opt.Times || changed { // a new leader is told at once: lags can wait
+	wanted := opt.Times && v.Leader != "" // without a leader there is nothing to be behind of
+	if !wanted || changed {               // a new leader is told at once: lags can wait
 		p.tell(v, opt)
 	}
-	if !opt.Times {
+	if !wanted {
 		return
 	}
 	p.places.ask(ctx, c, h, v)
@@ -137,13 +136,14 @@ func (p *Poller) tell(v *View, opt *Options) {
 func (p *Poller) believe(v *View, opt *Options) error {
 	if !older(v, p.inForce) {
 		p.older = 0
+		p.bar(v)
 		return nil
 	}
 	if p.older == 0 {
 		p.since = time.Now()
 	}
 	p.older++
-	if p.older < olderPolls || time.Since(p.since) < olderIntervals*opt.Interval {
+	if p.older < olderPolls || time.Since(p.since) < min(olderMost, olderIntervals*opt.Interval) {
 		return fmt.Errorf("%s: it tells of timeline %d, but %d is known of", v.From, v.Timeline, p.inForce.Timeline)
 	}
 	p.older = 0
@@ -151,6 +151,18 @@ func (p *Poller) believe(v *View, opt *Options) error {
 		zap.String("host", v.From), zap.Uint64("timeline", v.Timeline), zap.Uint64("before", p.inForce.Timeline))
 	p.places = positions{}
 	return nil
+}
+
+// bar is what later views are measured by: a leader's own word. A timeline that others tell of while the leader
+// tells none may be one that somebody has gone astray on, and that no leader will ever be on.
+func (p *Poller) bar(v *View) {
+	switch {
+	case !v.guessed:
+	case p.inForce != nil:
+		v.Timeline = p.inForce.Timeline
+	default:
+		v.Timeline = 0
+	}
 }
 
 // note keeps how a poll went, and says so in the log where that has changed.

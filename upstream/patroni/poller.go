@@ -26,13 +26,13 @@ type Poller struct {
 	waiters []chan struct{}    // of Refresh: closed behind a poll that begins from now on
 	now     bool               // the next poll is due
 	hurried bool               // it is as soon as hurryGap allows
-	holding time.Time          // work is held back until then at most
 	status  upstream.FinderStatus
 
 	inForce *View     // what was told last, without measured lags
 	older   int       // polls in a row that spoke of an older timeline
 	since   time.Time // the first of them
 	began   time.Time
+	doubt   bool          // something speaks for a change
 	pause   time.Duration // until the next poll while there is something to wait for
 	places  positions
 	strange []oddity          // of the answer in force
@@ -42,7 +42,7 @@ type Poller struct {
 // Start begins to poll.
 func (o *Options) Start(c upstream.Finds) upstream.Finder {
 	p := &Poller{finds: c, opt: o, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	p.turn = newTurn(holds{c, p})
+	p.turn = newTurn(c)
 	var ctx context.Context
 	ctx, p.stop = context.WithCancel(context.Background())
 	p.listen(o)

@@ -23,6 +23,8 @@ func (e *ear) Hold(why string, max time.Duration) { e.note(fmt.Sprint("hold ", w
 
 func (e *ear) EndHold() { e.note("end") }
 
+func (e *ear) Held() (why string, held bool) { return "", false }
+
 func (e *ear) note(s string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -53,8 +53,9 @@ type View struct {
 	Members []Member
 	// Leader is the name of the member that holds the leader lock; "" = none does.
 	Leader string
-	// Timeline is the leader's, or the highest that is told of; 0 = none is.
+	// Timeline is the leader's, or, guessed, the highest that is told of; 0 = none is.
 	Timeline uint64
+	guessed  bool
 	Paused   bool
 	// Switchover is one that is announced; nil = none is.
 	Switchover *Switchover
