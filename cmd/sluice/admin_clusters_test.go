@@ -155,6 +155,9 @@ func TestAdminHold(t *testing.T) {
 	api.members(one, two, `, "state": "streaming"`)
 	r := start(t, nil, "--config", file(t, patroniConfig(admin, api.URL)))
 	r.says("sluice is ready")
+	if out, code := sluice(t, "ctl", "--addr", admin, "update"); code != 0 { // the first leader would end a hold
+		t.Fatalf("update: code %d, %s", code, out)
+	}
 	held := func() any { return ctlJSON(t, admin, "clusters", "name")["pg"]["held"] }
 	for _, tt := range []struct {
 		args, out string
