@@ -45,7 +45,8 @@
 // (GET /patroni): the lag is then what the leader has and the replica has not replayed, and its time the
 // lesser of two bounds: since the last transaction that it has replayed was committed, and since the leader
 // was where the replica is now. The second keeps a quiet night, or one long transaction, from looking like
-// lag; it needs no clock but ours. A member that does not answer is judged by what it has told last.
+// lag; it needs no clock but ours. A member that does not answer is judged by what it has told last, for some
+// seconds; then its lag is what Patroni tells of it, and its age grows.
 //
 // # When
 //

@@ -13,6 +13,9 @@ const (
 	positionsWait = 500 * time.Millisecond
 	// positionsOpen bounds the requests for positions that are under way at one time.
 	positionsOpen = 32
+	// positionKeep is how long a position counts that was not heard again. What Patroni tells of all members is
+	// better then: it is loop_wait old, 10 s unless configured.
+	positionKeep = 10 * time.Second
 	// headsMax is how many of the leader's positions are remembered. With one for each poll of some seconds
 	// that is minutes.
 	headsMax = 128
@@ -125,7 +128,7 @@ func (p *positions) measured(v *View, now time.Time) *View {
 	for i := range w.Members {
 		m := &w.Members[i]
 		if at, ok := p.members[m.Name]; ok && !m.Role.leads() && at.replayed.Known {
-			m.Lag, m.Age = p.lag(&at, m.Lag), p.age(&at, now)
+			m.Lag, m.Age = p.lag(&at, m.Lag, now), p.age(&at, now)
 		}
 	}
 	return &w
@@ -139,25 +142,39 @@ func (p *positions) latest() (h head, ok bool) {
 	return p.heads[len(p.heads)-1], true
 }
 
-// lag is what a replica has not replayed. Without the leader's position it is what Patroni has told, or what
-// was received and not replayed, if that is more.
-func (p *positions) lag(at *position, told Lag) Lag {
-	if last, ok := p.latest(); ok {
-		return Lag{last.bytes - min(last.bytes, at.replayed.Bytes), true}
+// lag is what a replica has not replayed of what there is: on the leader, or on the replica itself, which may
+// have received more than the leader had when it was heard last. Of what is too old to count Patroni's own word
+// takes the place, if it has one.
+func (p *positions) lag(at *position, told Lag, now time.Time) Lag {
+	if told.Known && now.Sub(at.at) > positionKeep {
+		return told
 	}
-	if at.received.Known && at.received.Bytes > at.replayed.Bytes {
-		told.Bytes = max(told.Bytes, at.received.Bytes-at.replayed.Bytes)
+	there := at.replayed.Bytes
+	if at.received.Known {
+		there = max(there, at.received.Bytes)
 	}
-	return told
+	last, ok := p.latest()
+	if ok {
+		there = max(there, last.bytes)
+	}
+	lag := Lag{there - at.replayed.Bytes, true}
+	switch {
+	case !ok && !told.Known && lag.Bytes == 0:
+		return told // what else there is nobody knows
+	case told.Known && (!ok || now.Sub(last.at) > positionKeep):
+		lag.Bytes = max(lag.Bytes, told.Bytes)
+	}
+	return lag
 }
 
-// age is how old what a replica shows is. When it has replayed all there is, that is no age at all. Else two
+// age is how old what a replica shows is. When it has just replayed all there is, that is no age at all. Else two
 // things are known, each of which is no less than the age: when the last transaction was made that it has
 // replayed, which is long ago where few are made; and when the leader was at a place that it has passed.
 func (p *positions) age(at *position, now time.Time) Age {
 	last, known := p.latest()
 	idle := at.received.Bytes <= at.replayed.Bytes // nothing that it has received waits
-	if idle && (known || at.received.Known) && at.replayed.Bytes >= last.bytes {
+	fresh := now.Sub(at.at) <= positionKeep
+	if fresh && idle && (known || at.received.Known) && at.replayed.Bytes >= last.bytes {
 		return Age{0, true}
 	}
 	age := Age{}

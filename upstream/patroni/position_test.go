@@ -63,7 +63,15 @@ func TestMeasured(t *testing.T) {
 		{"it is silent: its place stays", 13, 500, nil, Lag{7, true}, Lag{200, true}, 6},
 		{"it is ahead of what the leader has said before", 16, 500, &replica{600, 600, 15}, Lag{}, Lag{0, true}, 0},
 		{"the leader is silent, all is replayed", 19, -1, &replica{700, 700, 15}, Lag{}, Lag{0, true}, 0},
-		{"the leader is silent, the replica does not replay", 22, -1, &replica{900, 700, 19}, Lag{}, Lag{0, true}, 3},
+		{"the leader is silent, the replica does not replay", 22, -1, &replica{900, 700, 19}, Lag{}, Lag{200, true}, 3},
+		{"nor much later, when Patroni knows better", 30, -1, &replica{990, 700, 19}, Lag{340, true}, Lag{340, true}, 11},
+		{"or does not", 33, -1, &replica{1000, 700, 19}, Lag{40, true}, Lag{300, true}, 14},
+		{"both are silent: what was heard counts", 42, -1, nil, Lag{7, true}, Lag{300, true}, 23},
+		{"but not for ever", 44, -1, nil, Lag{7, true}, Lag{7, true}, 25},
+		{"unless there is nothing else", 45, -1, nil, Lag{}, Lag{300, true}, 26},
+		{"all is well", 50, 2000, &replica{2000, 2000, 49}, Lag{}, Lag{0, true}, 0},
+		{"as far as was heard", 59, -1, nil, Lag{}, Lag{0, true}, 0},
+		{"which is long ago", 63, -1, nil, Lag{}, Lag{0, true}, 13},
 	}
 	p := positions{}
 	for _, step := range steps {
@@ -89,14 +97,15 @@ func TestMeasured(t *testing.T) {
 	// A new leader's way is another one; then what the replica itself has counts, and what Patroni tells.
 	v := &View{Leader: "n", Members: []Member{{Name: "n", Role: Leader}, {Name: "r", Role: Replica, Lag: Lag{40, true}}}}
 	p.keep(v, map[string]position{})
-	if got := p.measured(v, at(25)).Members[1]; got.Lag != (Lag{200, true}) || got.Age != (Age{6 * time.Second, true}) {
+	p.members["r"] = position{received: Lag{900, true}, replayed: Lag{700, true}, commit: at(60), at: at(63)}
+	if got := p.measured(v, at(66)).Members[1]; got.Lag != (Lag{200, true}) || got.Age != (Age{6 * time.Second, true}) {
 		t.Errorf("with a new leader: lag %v, age %v", got.Lag, got.Age)
 	}
 	if len(p.members) != 1 || len(p.heads) != 0 {
 		t.Errorf("the old one is not forgotten: %v %v", p.members, p.heads)
 	}
 	for i := range headsMax + 5 {
-		p.keep(v, map[string]position{"n": {written: Lag{uint64(i), true}, at: at(float64(30 + i))}})
+		p.keep(v, map[string]position{"n": {written: Lag{uint64(i), true}, at: at(float64(70 + i))}})
 	}
 	if len(p.heads) != headsMax || p.heads[headsMax-1].bytes != headsMax+4 || p.heads[0].bytes != 5 {
 		t.Errorf("%d places of the leader are kept", len(p.heads))

@@ -45,6 +45,7 @@ type turn struct {
 
 	mu     sync.Mutex
 	view   said  // what the last poll has said
+	paused bool  // of it: nothing that is scheduled happens
 	etcd   *said // what etcd says; nil = it is not heard
 	timer  *time.Timer
 	closed bool
@@ -67,7 +68,7 @@ func newTurn(finds upstream.Finds) *turn { return &turn{finds: finds} }
 func (t *turn) polled(v *View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.view = said{v.Leader, v.Switchover}
+	t.view, t.paused = said{v.Leader, v.Switchover}, v.Paused
 	t.consider()
 }
 
@@ -120,6 +121,9 @@ func (t *turn) consider() {
 	// the one behind, the hold would be of a former leader.
 	in, ok := source.asked.due(source.leader, now)
 	if !ok || source.leader != t.view.leader || t.last.leader == source.leader && t.last.asked.same(source.asked) {
+		return
+	}
+	if t.paused && !source.asked.At.IsZero() {
 		return
 	}
 	if in > 0 {

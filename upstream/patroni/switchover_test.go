@@ -211,3 +211,22 @@ func TestTurnClosed(t *testing.T) {
 		e.wants(t)
 	})
 }
+
+// TestTurnPaused: while Patroni is paused it does nothing that is scheduled, but what is asked for at once.
+func TestTurnPaused(t *testing.T) {
+	inTurn(t, func(u *turn, e *ear) {
+		s := &Switchover{From: "a", To: "b", At: time.Now().Add(time.Minute)}
+		u.polled(&View{Leader: "a", Paused: true, Switchover: s})
+		time.Sleep(time.Minute)
+		u.told(said{"a", s})
+		u.polled(&View{Leader: "a", Paused: true, Switchover: s})
+		e.wants(t)
+		u.polled(&View{Leader: "a", Switchover: s}) // it goes on, and is late
+		e.wants(t, heldA)
+		u.told(said{leader: "a"})
+		e.wants(t, "end")
+		u.polled(&View{Leader: "a", Paused: true})
+		u.told(said{"a", &Switchover{From: "a", To: "b"}})
+		e.wants(t, heldA)
+	})
+}
