@@ -178,7 +178,8 @@ func (w *writer) pipeline(id int64) error {
 }
 
 // testPatroniCrash kills the leader's PostgreSQL under load. With a patience of 0 Patroni has a replica
-// take over at once, with a longer one it starts the server anew, which leads again.
+// take over at once, with a longer one it starts the server anew, which leads again. In the latter case it
+// is the postmaster alone that is killed, and what it has started ends by itself.
 func testPatroniCrash(t *testing.T, patience int) {
 	c := debian(t)
 	p := partsOf(t, c)
@@ -223,7 +224,11 @@ func testPatroniCrash(t *testing.T, patience int) {
 		})
 	}
 	more(500)
-	if err := p.leader.KillServer(); err != nil {
+	kill := p.leader.KillServer
+	if patience > 0 {
+		kill = p.leader.KillPostgres
+	}
+	if err := kill(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {

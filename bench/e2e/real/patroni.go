@@ -211,7 +211,7 @@ func (c *Patroni) Close() error {
 		}
 	}
 	for _, n := range c.Nodes {
-		n.killServer()
+		_ = n.KillServer() // it may have none
 	}
 	if c.Etcd != nil {
 		errs = append(errs, c.Etcd.Stop())

@@ -167,9 +167,6 @@ func (n *Node) KillServer() error {
 	return err
 }
 
-// killServer is KillServer for a node that may have none.
-func (n *Node) killServer() { _ = n.KillServer() }
-
 // postmaster is the process id of the node's PostgreSQL.
 func (n *Node) postmaster() (int, error) {
 	text, err := os.ReadFile(filepath.Join(n.dataDir(), "postmaster.pid"))
