@@ -242,7 +242,7 @@ func testPatroniCrash(t *testing.T, patience int) {
 		return nil
 	})
 	more(500)
-	if err := c.WaitReady(); err != nil {
+	if err := c.Mend(); err != nil {
 		t.Error(err)
 	}
 	more(100)

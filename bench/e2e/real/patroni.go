@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -150,8 +151,10 @@ func (c *Patroni) populate() error {
 
 // WaitReady waits until there are a leader, a replica that must have each write, and a third node, all
 // with nothing to catch up.
-func (c *Patroni) WaitReady() error {
-	err := Eventually(comeUp, func() error {
+func (c *Patroni) WaitReady() error { return c.readyWithin(comeUp) }
+
+func (c *Patroni) readyWithin(patience time.Duration) error {
+	err := Eventually(patience, func() error {
 		members, err := c.Members()
 		if err != nil {
 			return err
@@ -271,7 +274,12 @@ func (n *Node) Query(sql string, into ...any) error {
 	return conn.QueryRow(ctx, sql).Scan(into...)
 }
 
-// Mend starts what has ended of the cluster and waits until it is well.
+// recovers is how long nodes get to come back by themselves.
+const recovers = 30 * time.Second
+
+// Mend starts what has ended of the cluster and waits until it is well. A replica that had more WAL than the
+// one that took over can't follow it, and not each version of Patroni sees that: such a one is copied anew,
+// as an operator would have it done.
 func (c *Patroni) Mend() error {
 	for _, n := range c.Nodes {
 		select {
@@ -280,6 +288,21 @@ func (c *Patroni) Mend() error {
 				return err
 			}
 		default:
+		}
+	}
+	if c.readyWithin(recovers) == nil {
+		return nil
+	}
+	leader, err := c.Leader()
+	if err != nil {
+		return err
+	}
+	for _, n := range c.Nodes {
+		var follows bool
+		if n != leader && (n.Query("select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'", &follows) != nil || !follows) {
+			if _, err := n.Ask(http.MethodPost, "/reinitialize", []byte(`{"force": true}`)); err != nil {
+				return err
+			}
 		}
 	}
 	return c.WaitReady()
