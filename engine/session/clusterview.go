@@ -13,7 +13,8 @@ import (
 // clusterView is what was known of a cluster when it was looked at last.
 type clusterView struct {
 	backends map[*upstream.Backend]upstream.Spec
-	held     bool
+	// held is since when (engine.Nano) work on the leader is held back; 0 = it is not.
+	held int64
 	// leader is the backend that led last, and since the moment (engine.Nano) at which it was seen not to
 	// do so any more; 0 while it does.
 	leader *upstream.Backend
@@ -33,16 +34,16 @@ type clusterChange struct {
 	left   bool                // backends have gone
 	turned []*upstream.Backend // that have begun or ceased to lead: their servers are other ones to a client
 	fence  *fence
-	events int // lines that were logged
+	events int // what has changed about the members, one line of the log each
 }
 
 // look finds out what has changed in a cluster, and logs it. It is the topology goroutine's alone.
 func (v *clusterView) look(c *upstream.Cluster, log *zap.Logger) (ch clusterChange) {
+	all := log.With(zap.String("cluster", c.Name()))
 	found := c.Options().Discovery != nil
-	if !found { // what is configured is known already
+	if log = all; !found { // what is configured is known already
 		log = zap.NewNop()
 	}
-	log = log.With(zap.String("cluster", c.Name()))
 	now := make(map[*upstream.Backend]upstream.Spec, len(v.backends))
 	for _, b := range c.Backends() {
 		spec := b.Spec()
@@ -58,13 +59,27 @@ func (v *clusterView) look(c *upstream.Cluster, log *zap.Logger) (ch clusterChan
 		}
 	}
 	v.backends = now
-	_, held := c.Held()
-	ch.fits = ch.fits || held != v.held
-	v.held = held
 	if found {
 		v.lead(c.Backends(), &ch, log)
 	}
+	v.hold(c, &ch, all)
 	return ch
+}
+
+// hold takes note of whether work on the leader is held back for the next one.
+func (v *clusterView) hold(c *upstream.Cluster, ch *clusterChange, log *zap.Logger) {
+	why, held := c.Held()
+	if held == (v.held != 0) {
+		return
+	}
+	ch.fits = true
+	if held {
+		v.held = engine.Nano()
+		log.Info("new work on the leader is held back", zap.String("why", why))
+		return
+	}
+	log.Info("new work on the leader is not held back any more", zap.Duration("lasted", asDuration(engine.Nano()-v.held)))
+	v.held = 0
 }
 
 // compare takes note of what has changed about one backend.
@@ -128,15 +143,11 @@ func (v *clusterView) lead(list []*upstream.Backend, ch *clusterChange, log *zap
 			ch.fence, ch.fits = &fence{old, v.since}, true
 		}
 		ch.events++
-		log.Info("the cluster has another leader", zap.String("leader", leader.Addr()), zap.String("was", addrOf(old)))
+		if old == nil {
+			log.Info("the cluster has a leader", zap.String("leader", leader.Addr()))
+		} else {
+			log.Info("the cluster has another leader", zap.String("leader", leader.Addr()), zap.String("was", old.Addr()))
+		}
 		v.leader, v.since = leader, 0
 	}
-}
-
-// addrOf is a backend's address, "" if there is none.
-func addrOf(b *upstream.Backend) string {
-	if b == nil {
-		return ""
-	}
-	return b.Addr()
 }
