@@ -24,8 +24,9 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// RetryTimeout is how long after the first attempt for a client another one may begin.
 	RetryTimeout time.Duration
-	// FailoverTimeout is how long a client that shares server connections waits while no backend is fit for
-	// it, if that is longer than RetryTimeout. FailoverClients may do so at one time; 0 = no limit.
+	// FailoverTimeout is how long a client waits while no backend is fit for it, if that is longer than
+	// RetryTimeout: one that shares server connections, and with a Discovery any other as it logs in.
+	// FailoverClients of the former may do so at one time; 0 = no limit.
 	FailoverTimeout time.Duration
 	FailoverClients int
 	// Discovery finds the backends; nil: they are those in Backends.
