@@ -14,6 +14,7 @@ import (
 	runtimemetrics "runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,8 @@ type admin struct {
 	ln       net.Listener
 	srv      *http.Server
 	stopping atomic.Bool // a signal has come; health says so before sessions are asked to leave
+	// switching has the clusters (*upstream.Cluster) for which Patroni is being asked for a switchover.
+	switching sync.Map
 }
 
 // startAdmin listens at addr and serves. Health answers 503 until the proxy has its first setup.

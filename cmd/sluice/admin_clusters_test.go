@@ -275,6 +275,28 @@ func TestAdminSwitchover(t *testing.T) {
 	if why := held(); why != nil {
 		t.Errorf("held behind it: %v", why)
 	}
+	// Somebody else's request, or one that fails while there is a hold, ends none.
+	begun, goOn, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	change = func(*http.Request) { close(begun); <-goOn; api.members(one, two, `, "state": "streaming"`) }
+	go func() { defer close(over); order("pg", "SWITCHOVER "+one, 0) }()
+	<-begun
+	order("pg", "a switchover of this cluster is under way", 1)
+	if held() == nil {
+		t.Error("not held while the first one is under way")
+	}
+	close(goOn)
+	<-over
+	if out, code := sluice(t, "ctl", "--addr", admin, "hold", "pg"); code != 0 {
+		t.Fatalf("hold: code %d, %s", code, out)
+	}
+	change = func(*http.Request) { panic(http.ErrAbortHandler) }
+	order("pg", "no switchover", 1)
+	if held() == nil {
+		t.Error("a hold of the operator's was ended")
+	}
+	if out, code := sluice(t, "ctl", "--addr", admin, "resume", "--cluster", "pg"); code != 0 {
+		t.Fatalf("resume: code %d, %s", code, out)
+	}
 	change = func(*http.Request) {} // it says so, but it has not
 	order("pg", "the new leader is not known yet", 1)
 	if held() == nil {

@@ -4,15 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"sluice/upstream"
 	"sluice/upstream/patroni"
 )
-
-// switchHold is how long new work is held back at most for a switchover that was asked for here: the time that
-// Patroni may take to say that it is done, and some more.
-const switchHold = 2 * time.Minute
 
 // switchover has Patroni make another member the leader: new work waits from before it hears of it until the
 // new leader is known, so that nothing is lost but transactions that are longer than its way.
@@ -39,10 +34,18 @@ func (a *admin) switchover(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("there is no member %q", candidate))
 		return
 	}
-	c.Hold("the admin side asked for a switchover", switchHold)
+	if _, under := a.switching.LoadOrStore(c, true); under {
+		refuse(w, http.StatusConflict, "a switchover of this cluster is under way, as it was asked for here")
+		return
+	}
+	defer a.switching.Delete(c)
+	_, held := c.Held() // somebody else's hold is not ended here
+	c.Hold("the admin side asked for a switchover", holdDefault)
 	ctx := context.WithoutCancel(r.Context()) // who asks may go, and Patroni goes on: so does the hold
 	if err := api.Switchover(ctx, leader.Spec().Name, candidate); err != nil {
-		c.EndHold()
+		if !held {
+			c.EndHold()
+		}
 		refuse(w, http.StatusBadGateway, "no switchover: "+err.Error())
 		return
 	}

@@ -33,7 +33,8 @@ func newClient(opt *Options) *client {
 		user: opt.User, password: opt.Password, timeout: opt.Timeout,
 		http: http.Client{
 			Transport: &http.Transport{
-				DialContext:            (&net.Dialer{KeepAlive: -1}).DialContext,
+				DialContext:            (&net.Dialer{KeepAlive: -1, Timeout: opt.Timeout}).DialContext,
+				TLSHandshakeTimeout:    opt.Timeout,
 				TLSClientConfig:        tlsConfig,
 				DisableKeepAlives:      true, // Patroni speaks HTTP/1.0: each answer ends its connection
 				DisableCompression:     true,

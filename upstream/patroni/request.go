@@ -41,7 +41,8 @@ func (o *Options) Switchover(ctx context.Context, from, to string) error {
 	return err
 }
 
-// unreached tells that a request has certainly not been made, as there was no connection.
+// unreached tells that a request has certainly not been made, as there was no connection. Options.Timeout is all
+// the time that a connect has.
 func unreached(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"

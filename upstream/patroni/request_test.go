@@ -3,8 +3,10 @@ package patroni
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -61,5 +63,46 @@ func TestSwitchoverRequest(t *testing.T) {
 	opt.Hosts = []string{gone.URL}
 	if err := opt.Switchover(t.Context(), "one", ""); err == nil || !unreached(err) {
 		t.Errorf("with nobody there: %v", err)
+	}
+}
+
+// blackHole is a URL at which connects get no answer at all, as at a machine that is gone: a queue of
+// connections that is full.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := raw.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 0) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	for range 10 {
+		c, err := net.DialTimeout("tcp", ln.Addr().String(), 300*time.Millisecond)
+		if err != nil {
+			return "http://" + ln.Addr().String()
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	t.Fatal("its queue does not fill")
+	return ""
+}
+
+// TestSwitchoverByAnother: a machine that is gone does not keep the others from being asked.
+func TestSwitchoverByAnother(t *testing.T) {
+	there := startFake(t)
+	there.does(func(http.ResponseWriter, *http.Request) {})
+	opt := &Options{Hosts: []string{blackHole(t), there.URL}, Timeout: 100 * time.Millisecond}
+	begin := time.Now()
+	if err := opt.Switchover(t.Context(), "one", ""); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > patience {
+		t.Errorf("it took %v", took)
 	}
 }
