@@ -71,7 +71,7 @@ func hostOf(u *url.URL) (string, error) {
 	ip, err := netip.ParseAddr(host)
 	switch {
 	case err == nil:
-		host = ip.Unmap().String()
+		host = strings.Replace(ip.Unmap().String(), "%", "%25", 1) // a zone, https://www.rfc-editor.org/rfc/rfc6874
 	case !isHostName(host):
 		return "", fmt.Errorf("%q is neither an IP address nor a host name", host)
 	}

@@ -68,6 +68,7 @@ func TestValues(t *testing.T) {
 		{new(BaseURL), "http://10.0.0.1:8008", "http://10.0.0.1:8008"},
 		{new(BaseURL), "HTTP://Node-1.Example.:8008//", "http://node-1.example.:8008"},
 		{new(BaseURL), "https://a", "https://a"},
+		{new(BaseURL), "http://[FE80::1%25lo]:8008", "http://[fe80::1%25lo]:8008"},
 		{new(BaseURL), "https://a:443/", "https://a"},
 		{new(BaseURL), "http://a:443", "http://a:443"},
 		{new(BaseURL), "http://a:080", "http://a"},

@@ -115,6 +115,7 @@ func TestConvertProblems(t *testing.T) {
 		{"roles", hosts + "    ports: {p: {listen: \"127.0.0.1:1\", host_port: 1, roles: [master, Leader]}}\n", `f:4: cluster "c": port "p": roles: "master" is not one of leader, sync, async, any`},
 		{"port 0", hosts + "    ports: {p: {listen: \"127.0.0.1:1\", host_port: 0, roles: [any]}}\n", `f:4: cluster "c": port "p": host_port: 0 is not in 1 to 65535`},
 		{"port of letters", hosts + "    ports: {p: {listen: \"127.0.0.1:1\", host_port: x, roles: [any]}}\n", "f:4: cluster \"c\": port \"p\": host_port: is no whole number from 0 up\n" + `f:4: cluster "c": port "p": host_port: 0 is not in 1 to 65535`},
+		{"port with a 0 in front", hosts + "    ports: {p: {listen: \"127.0.0.1:1\", host_port: 05432, roles: [any]}}\n", "f:4: cluster \"c\": port \"p\": host_port: is no whole number from 0 up\n" + `f:4: cluster "c": port "p": host_port: 0 is not in 1 to 65535`},
 		{"negative lag", hosts + port + "        max_lag_in_bytes: -1\n", `f:9: cluster "c": port "p": max_lag_in_bytes: is no whole number from 0 up`},
 		{"lag with a unit", hosts + port + "        max_lag_in_bytes: 1MB\n", `f:9: cluster "c": port "p": max_lag_in_bytes: is no whole number from 0 up`},
 		{"key twice", hosts + port + "        host_port: 1\n", `f:9: cluster "c": port "p": "host_port" is there twice`},

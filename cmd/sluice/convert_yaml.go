@@ -75,14 +75,17 @@ func (r *proxyReader) mayText(at string, n *yaml.Node) given[string] {
 	return r.text(at, n)
 }
 
-// number reads a whole number that is not negative.
+// number reads a whole number that is not negative. A 0 in front makes it octal in YAML 1.1, and no number to
+// patroni_proxy.
 func (r *proxyReader) number(at string, n *yaml.Node) given[uint64] {
 	v := given[uint64]{line: n.Line}
-	if m := meant(n); m.Kind != yaml.ScalarNode || m.Tag != "!!int" || m.Decode(&v.v) != nil {
+	if m := meant(n); m.Kind != yaml.ScalarNode || m.Tag != "!!int" || isOldOctal(m.Value) || m.Decode(&v.v) != nil {
 		r.problem(n.Line, "%s: is no whole number from 0 up", at)
 	}
 	return v
 }
+
+func isOldOctal(s string) bool { return len(s) > 1 && s[0] == '0' && s[1] >= '0' && s[1] <= '9' }
 
 // list reads a sequence of strings.
 func (r *proxyReader) list(at string, n *yaml.Node) []given[string] {

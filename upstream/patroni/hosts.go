@@ -11,7 +11,7 @@ import (
 const learnedMax = 32
 
 // baseOf turns a URL of Patroni's API into the form in which two are compared: without a path that Patroni
-// answers itself, without a slash at the end. Members give the URL of their GET /patroni as api_url.
+// answers itself, without a slash at the end, without the scheme's own port. Members give the URL of their GET /patroni as api_url.
 func baseOf(text string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
 	switch {
@@ -23,8 +23,13 @@ func baseOf(text string) (string, error) {
 		return "", errors.New("it has more to it than a host and a path")
 	}
 	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/patroni")
-	return u.Scheme + "://" + strings.ToLower(u.Host) + strings.TrimRight(path, "/"), nil
+	host := strings.Replace(strings.ToLower(u.Host), "%", "%25", 1) // an IPv6 zone
+	host = strings.TrimSuffix(host, ownPort[u.Scheme])
+	return u.Scheme + "://" + host + strings.TrimRight(path, "/"), nil
 }
+
+// ownPort is the port that a scheme means where none is given.
+var ownPort = map[string]string{"http": ":80", "https": ":443"}
 
 // hosts are the places that can be asked.
 type hosts struct {

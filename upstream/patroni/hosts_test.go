@@ -16,12 +16,17 @@ func TestBase(t *testing.T) {
 		{"https://[fd00::1]:8008/patroni/", "https://[fd00::1]:8008"},
 		{"https://gate/pg/main/", "https://gate/pg/main"},
 		{"https://gate/pg/main/patroni", "https://gate/pg/main"},
+		{"http://[fe80::1%25lo]:8008/patroni", "http://[fe80::1%25lo]:8008"},
+		{"http://a:80/patroni", "http://a"}, {"https://[::80]:443", "https://[::80]"}, {"http://a:443", "http://a:443"},
 		{"", ""}, {"10.0.0.1:8008", ""}, {"ftp://a", ""}, {"http://", ""}, {"http://:8008", ""}, {"http://a b", ""},
 		{"http://u:p@a", ""}, {"http://a/?x=1", ""}, {"http://a/#x", ""}, {"http://a:port", ""}, {"http://[::1", ""},
 	}
 	for _, test := range tests {
 		if got, err := baseOf(test.text); got != test.want || (err != nil) != (test.want == "") {
 			t.Errorf("%q: %q, %v; want %q", test.text, got, err, test.want)
+		}
+		if again, err := baseOf(test.want); test.want != "" && (again != test.want || err != nil) {
+			t.Errorf("%q is not its own base: %q, %v", test.want, again, err)
 		}
 	}
 }

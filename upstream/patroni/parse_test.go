@@ -322,6 +322,7 @@ func TestStates(t *testing.T) {
 	}{
 		{Leader, "running", nil, true}, {Leader, "stopping", usualStates, false}, {Leader, "starting", []string{"starting"}, true},
 		{Replica, "running", []string{"streaming"}, false}, {Replica, "in archive recovery", []string{"in archive recovery"}, true},
+		{Replica, "streaming", []string{"Streaming"}, true},
 		{StandbyLeader, "running", nil, true}, {StandbyLeader, "streaming", usualStates, true}, {Replica, "", []string{"running"}, false},
 	}
 	for _, test := range tests {

@@ -253,4 +253,7 @@ func TestOnCluster(t *testing.T) {
 	if s, ok := c.Discovered(); !ok || s.Polls < 3 {
 		t.Errorf("status %+v", s)
 	}
+	c.Hold("an operator asked for it", time.Hour)
+	say(Leader, Replica, 3)
+	eventually(t, "the end of the hold, though polls are an hour apart", func() bool { _, held := c.Held(); return !held })
 }

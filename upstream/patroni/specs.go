@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sluice/router"
 	"sluice/upstream"
@@ -64,7 +65,8 @@ func spec(m *Member, opt *Options) upstream.Spec {
 // out says why a member takes no sessions, or "".
 func out(m *Member, states []string) string {
 	switch {
-	case m.Role.leads() && m.State == running, slices.Contains(states, m.State):
+	case m.Role.leads() && m.State == running,
+		slices.ContainsFunc(states, func(s string) bool { return strings.EqualFold(s, m.State) }):
 		return ""
 	case m.State == "":
 		return "Patroni tells no state of it"
