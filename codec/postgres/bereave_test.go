@@ -269,6 +269,98 @@ func TestBereave(t *testing.T) {
 			s: 1 2 C(COMMIT)
 			lost 2
 			c? 1 2 C(COMMIT) UNKNOWN Z(I)`},
+		{"ROLLBACK and BEGIN were answered: the new block is lost", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c? C(BEGIN) Z(T)
+			c: P(;rollback)B()E()P(;begin)B()E()P(;insert)B()E()S
+			s: 1 2 C(ROLLBACK) 1 2 C(BEGIN)
+			c? 1 2 C(ROLLBACK) 1 2 C(BEGIN)
+			lost 2
+			c? UNKNOWN Z(E)
+			intx=true`},
+		{"BEGIN and ROLLBACK were answered: no block is open", `
+			keep
+			c: P(;begin)B()E()P(;rollback)B()E()P(;insert)B()E()S
+			s: 1 2 C(BEGIN) 1 2 C(ROLLBACK)
+			lost 2
+			c? 1 2 C(BEGIN) 1 2 C(ROLLBACK) UNKNOWN Z(I)
+			intx=false`},
+		{"COMMIT and BEGIN were answered: the new block is lost", `
+			keep
+			c: P(;commit)B()E()P(;begin)B()E()P(;insert)B()E()S
+			s: 1 2 C(COMMIT) 1 2 C(BEGIN)
+			lost 2
+			c? 1 2 C(COMMIT) 1 2 C(BEGIN) UNKNOWN Z(E)
+			intx=true`},
+		{"what ran before BEGIN in its batch may have committed by itself", `
+			keep
+			c: P(;vacuum)B()E()P(;begin)B()E()P(;insert)B()E()S
+			s: 1 2 C(VACUUM) 1 2 C(BEGIN)
+			lost 2
+			c? 1 2 C(VACUUM) 1 2 C(BEGIN) UNKNOWN Z(E)`},
+		{"portals with names: what runs is not what was bound last", `
+			keep
+			c: P(a;begin)B(x;a)P(b;insert)B(y;b)E(y)S
+			lost 2
+			bereaved=true
+			c? UNKNOWN Z(E)`},
+		{"portals with names, in a block", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c? C(BEGIN) Z(T)
+			c: P(;select 1)B(x;)E(x)P(;select 2)B(y;)E(y)S
+			lost 2
+			c? LOST Z(E)`},
+		{"COMMIT PREPARED in a lost block is refused, and not its end", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c? C(BEGIN) Z(T)
+			c: Q(insert)
+			lost 2
+			c? LOST Z(E)
+			c: Q(commit prepared 'a')
+			s? Q(FAIL)
+			s: C(BEGIN) E(3B001;no) Z(E)
+			s? Q(commit prepared 'a')
+			s: E(25P02;aborted) Z(E)
+			c? E(25P02;aborted) Z(E)
+			intx=true`},
+		{"COMMIT PREPARED where the loss is not known yet", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c? C(BEGIN) Z(T)
+			lost 2
+			c: Q(commit prepared 'a')
+			c? LOST Z(E)
+			intx=true`},
+		{"a function whose body has an END of its own ends no block", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c? C(BEGIN) Z(T)
+			c: Q(create function f() returns int begin atomic select 1; end)
+			lost 2
+			c? UNKNOWN Z(E)
+			intx=true`},
+		{"a text that can't be read, but for its BEGIN", `
+			keep
+			c: Q(begin; insert '\\'; commit)
+			lost 2
+			c? UNKNOWN Z(E)
+			intx=true`},
+		{"the loss is told behind a ROLLBACK that is answered", `
+			keep
+			c: Q(begin)
+			s: C(BEGIN) Z(T)
+			c? C(BEGIN) Z(T)
+			c: Q(rollback)Q(begin; insert)Q(rollback)
+			lost 2
+			c? C(ROLLBACK) Z(I) LOST Z(E) C(ROLLBACK) Z(I)`},
 		{"an error was told, ReadyForQuery was not", `
 			keep
 			c: P(;insert)B()E()S

@@ -20,13 +20,16 @@ const (
 	courseEnds                      // it may commit, and no block of before is open behind it
 	courseRolls                     // it is a ROLLBACK of the whole block, and nothing else
 	courseRuns                      // there are plain statements, or several of any kind
-	courseUnread                    // it can't be read: it may be anything
+	courseUnread                    // it can't be read: it may be anything; with courseOpens: it began with that
 )
 
 // courseOf reads a text.
 func courseOf(text []byte) course {
 	if !mayTurn(text) {
 		return 0
+	}
+	if bytes.IndexByte(text, '\v') >= 0 {
+		return courseUnread // white space from PostgreSQL 16 on, an error before
 	}
 	s := sqlScanner{text: text}
 	all := course(0)
@@ -40,10 +43,12 @@ func courseOf(text []byte) course {
 		}
 		one, t := s.course(t)
 		for t.kind != tokenEnd && t.kind != tokenSemicolon && t.kind != tokenUnsure {
-			t = s.next()
+			if t = s.next(); s.is(t, "atomic") { // BEGIN ATOMIC … END, the body of a function
+				return courseUnread | all&courseOpens
+			}
 		}
 		if t.kind == tokenUnsure && (one != 0 || !first || bytes.IndexByte(text, ';') >= 0) {
-			return courseUnread
+			return courseUnread | (all|one)&courseOpens
 		}
 		all = all.then(one, first)
 		if t.kind == tokenEnd || t.kind == tokenUnsure {
@@ -51,6 +56,20 @@ func courseOf(text []byte) course {
 		}
 	}
 }
+
+// courseOfFront reads the front of a text, of which there is more.
+func courseOfFront(text []byte) course {
+	s := sqlScanner{text: text}
+	t := s.next()
+	for t.kind == tokenSemicolon {
+		t = s.next()
+	}
+	one, _ := s.course(t)
+	return courseUnread | one&courseOpens
+}
+
+// minFront is how many bytes of a long Query are looked at for that.
+const minFront = 128
 
 // mayTurn says no to almost all texts at a glance: those of one statement whose first letter speaks
 // against it.
@@ -82,6 +101,10 @@ func (c course) then(one course, first bool) course {
 		return courseRuns
 	case first:
 		return one
+	case one&courseUnread != 0:
+		return courseUnread | c&courseOpens
+	case c&courseUnread != 0:
+		return c | one&courseOpens
 	case c == courseRolls:
 		c = courseEnds // what stands behind a ROLLBACK has a transaction of its own
 	}
@@ -93,6 +116,19 @@ func (c course) then(one course, first bool) course {
 		c = (c|courseEnds)&^courseOpens | one&courseOpens
 	}
 	return c | courseRuns
+}
+
+// behind returns the course of statements that were run one by one in a batch, with one more at their end.
+func (c course) behind(one course) course {
+	switch {
+	case one == 0:
+		one = courseRuns
+	case one&(courseEnds|courseRolls) != 0:
+		c &^= courseOpens
+	case one&courseOpens != 0 && c&courseRuns != 0 && c&courseOpens == 0:
+		one |= courseUnread // what has run before may have committed by itself, as CREATE DATABASE does
+	}
+	return c | one
 }
 
 // course reads the first words of the statement that begins with t. It returns the token behind them.
@@ -129,8 +165,8 @@ func (s *sqlScanner) ending(c course) (course, token) {
 		return c, t
 	case s.is(t, "to") && c == courseRolls: // a savepoint
 		return 0, s.next()
-	case !s.is(t, "and"): // PREPARED, or what is no SQL
-		return courseEnds, t
+	case !s.is(t, "and"): // PREPARED, which no block allows, or what is no SQL
+		return courseUnread, t
 	}
 	if t = s.next(); s.is(t, "no") {
 		return c, s.next()
@@ -154,7 +190,7 @@ func (b *block) run(c course) {
 	b.failed = false
 	switch {
 	case c&courseUnread != 0:
-		b.maybe = true
+		b.maybe, b.open = true, b.open || c&courseOpens != 0
 	case c&courseEnds != 0:
 		b.maybe = b.maybe || !failed || c != courseEnds // COMMIT rolls a failed transaction back
 		b.open, b.firm = c&courseOpens != 0, false
@@ -178,6 +214,7 @@ func (b *block) ended() {
 }
 
 // courseBound notes what is bound to a portal: a statement of that name, which is n if the client has it.
+// Portals with names are not told apart: what is bound to one of them may be run by another.
 func (g *guest) courseBound(portal bool, name []byte, n *named) {
 	c := courseUnread
 	switch st := g.unnamed.st; {
@@ -186,9 +223,10 @@ func (g *guest) courseBound(portal bool, name []byte, n *named) {
 	case len(name) == 0 && st != nil:
 		c = st.course
 	}
-	if portal {
-		g.namedPortals |= c
-	} else {
+	switch {
+	case portal && c&^courseRuns != 0:
+		g.namedPortals |= courseUnread | c&courseOpens
+	case !portal:
 		g.unnamedPortal = c
 	}
 }

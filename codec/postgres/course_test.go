@@ -34,7 +34,10 @@ func TestCourse(t *testing.T) {
 		"end transaction":                              ends,
 		"commit and no chain":                          ends,
 		"commit and chain":                             ends | opens,
-		"commit prepared 'a'":                          ends,
+		"commit prepared 'a'":                          unread,
+		"commit prepare":                               unread,
+		"begin; commit prepared 'a'":                   opens | unread,
+		"insert; commit prepared 'a'":                  unread,
 		"prepare transaction 'a'":                      ends,
 		"prepare a as select 1":                        runs,
 		"commit; insert":                               ends | runs,
@@ -44,7 +47,7 @@ func TestCourse(t *testing.T) {
 		"rollback work":                                rolls,
 		"rollback and no chain":                        rolls,
 		"rollback and chain":                           ends | opens,
-		"rollback prepared 'a'":                        ends,
+		"rollback prepared 'a'":                        unread,
 		"rollback to a":                                runs,
 		"rollback work to savepoint a":                 runs,
 		"rollback; insert":                             ends | runs,
@@ -53,11 +56,16 @@ func TestCourse(t *testing.T) {
 		"savepoint a":                                  0,
 		"release a":                                    runs,
 		"insert into t values ('\\'); commit":          unread,
-		"begin /*":                                     unread,
+		"begin; insert into t values ('\\'); commit":   opens | unread,
+		"begin /*":                                     opens | unread,
+		"\vcommit":                                     unread,
+		"insert;\vcommit":                              unread,
+		"prepare\vtransaction 'a'":                     unread,
 		"/* commit":                                    runs,
 		"call p()":                                     runs,
 		"do $$ begin commit; end $$":                   runs,
-		"create function f() returns int begin atomic select 1; end": ends | runs,
+		"create function f() returns int begin atomic select 1; end":        unread,
+		"begin; create function f() returns int begin atomic select 1; end": opens | unread,
 	} {
 		if got := courseOf([]byte(text)); got != want {
 			t.Errorf("%q: %b, want %b", text, got, want)
@@ -83,6 +91,8 @@ func TestBlock(t *testing.T) {
 		{open, "insert|update", true, false},
 		{open, "begin|insert", true, false},
 		{open, "commit", false, true},
+		{open, "commit/*", true, true},
+		{block{}, "begin/*", true, true},
 		{open, "insert commit", false, true},
 		{open, "rollback", false, false},
 		{open, "rollback|insert", false, true},
@@ -100,6 +110,21 @@ func TestBlock(t *testing.T) {
 		}
 		if b.open != x.open || b.maybe != x.maybe {
 			t.Errorf("%+v, %s: %+v", x.from, x.batches, b)
+		}
+	}
+}
+
+// TestCourseOfLongQuery loses a Query that is too long to be read: it may be anything, but for its front.
+func TestCourseOfLongQuery(t *testing.T) {
+	for front, want := range map[string]byte{"insert ": 'I', "/**/ begin; insert ": 'E', "start transaction;": 'E', "commit": 'I'} {
+		for _, cut := range []int{headerSize, headerSize + 1, headerSize + 6, minFront - 1, minFront, maxQueryHead} {
+			p := newPlay(t, 0)
+			p.cfg.KeepOnLoss = true
+			p.run("")
+			m := message('Q', front+strings.Repeat("x", maxQueryHead)+"\x00")
+			p.send("", m[:cut])
+			p.send("", m[cut:])
+			p.run("lost 2\nbereaved=true\n" + lossWords("c? UNKNOWN Z("+string(want)+")"))
 		}
 	}
 }

@@ -270,6 +270,9 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 	if !r.whole() && r.total <= maxQueryHead && !g.cfg.Lasting {
 		return r.total, 0, nil
 	}
+	if len(r.m) < minFront && g.cfg.KeepOnLoss && !r.whole() {
+		return minFront, 0, nil
+	}
 	text := r.m[headerSize:]
 	if r.whole() && len(text) > 0 {
 		text = text[:len(text)-1]
@@ -323,11 +326,14 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 		g.hold, g.heldBy = !g.group && (v.back || v.drops), g.host.sent
 	}
 	if g.cfg.KeepOnLoss {
-		if d.Mark = byte(courseUnread); r.whole() {
-			c := courseOf(text)
+		c := course(0)
+		if r.whole() {
+			c = courseOf(text)
 			g.host.keepQuery(r.m, c)
-			d.Mark = byte(c)
+		} else {
+			c = courseOfFront(text[:min(len(text), minFront)])
 		}
+		d.Mark = byte(c)
 	}
 	return 0, codec.NeedBytes, g.pass(text, d)
 }

@@ -342,9 +342,7 @@ func (h *host) complete(typ byte, d *debt, t *codec.Turn) {
 	}
 	if d.Code == oweExecute {
 		if d.Act == codec.OwedForward {
-			if h.past |= course(d.Mark); d.Mark == 0 {
-				h.past |= courseRuns
-			}
+			h.past = h.past.behind(course(d.Mark))
 		}
 		h.pop(t)
 	}

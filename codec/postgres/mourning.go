@@ -11,6 +11,7 @@ type mourning struct {
 	why   *regret
 	open  bool // a batch has begun that is not at its end
 	spoke bool // the client was told something
+	knows bool // it was told why, or has heard of another error
 }
 
 // tell tells the client all that it is owed.
@@ -55,7 +56,7 @@ func (m *mourning) begin() {
 		m.block.open = m.block.open && h.past&courseUnread != 0 || h.past&courseOpens != 0
 		m.block.firm = false
 	} else if h.past&courseRolls != 0 {
-		m.block.open, m.block.firm = false, false
+		m.block.open, m.block.firm = h.past&courseOpens != 0, false
 	} else if h.past&courseOpens != 0 && !open {
 		m.block = block{open: true, firm: true, fresh: true}
 	}
@@ -96,6 +97,7 @@ func (m *mourning) answer(d *debt) {
 	code := kindOf(d.Code)
 	switch {
 	case front && h.erred: // and the client was told
+		m.knows = true
 	case d.Code == oweQuery && course(d.Mark) == courseRolls && m.why.cond == codec.TxLost:
 		if !front || !h.replied {
 			m.t.Client.End(appendComplete(m.t.Client.Begin(), "ROLLBACK"))
@@ -137,7 +139,9 @@ func (b *block) status() byte {
 // appendError appends the error for a batch: for the first one, and where more is not known, the loss
 // itself; for those behind it, what a server says in a failed transaction.
 func (m *mourning) appendError(dst []byte) []byte {
-	if m.spoke && m.why.cond == codec.TxLost && m.block.open {
+	knows := m.knows
+	m.knows = true
+	if knows && m.why.cond == codec.TxLost && m.block.open {
 		return appendReport(dst, msgError, "ERROR", "25P02",
 			"current transaction is aborted, commands ignored until end of transaction block", "", "")
 	}
