@@ -21,7 +21,7 @@ type asker struct {
 // ask asks one backend after the other until one answers.
 func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known bool, err error) {
 	if c := q.takeIdle(k.database); c != nil {
-		if s, known, err = c.conn.lookUp(ctx, q.opt.Query, k.name); err == nil {
+		if s, known, err = q.lookUp(ctx, c, k.name); err == nil {
 			q.putIdle(c)
 			return s, known, nil
 		}
@@ -42,7 +42,7 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 		tried = append(tried, b)
 		var c *asker
 		if c, err = q.open(ctx, b, k.database); err == nil {
-			if s, known, err = c.conn.lookUp(ctx, q.opt.Query, k.name); err == nil {
+			if s, known, err = q.lookUp(ctx, c, k.name); err == nil {
 				q.putIdle(c)
 				return s, known, nil
 			}
@@ -53,6 +53,7 @@ func (q *AuthQuery) ask(ctx context.Context, k question) (s codec.Secret, known 
 		}
 		if !isSaid(err) {
 			b.Suspect()
+			q.cluster.Hurry()
 		}
 	}
 	return s, false, err
@@ -64,15 +65,32 @@ const askPause = 100 * time.Millisecond
 // pause waits a while after no server could be asked, and tells whether to try again: as long as a session
 // would, unless it is for want of such a server at all.
 func (q *AuthQuery) pause(ctx context.Context, begun time.Time, why string) bool {
-	if time.Since(begun) >= q.cluster.Options().RetryTimeout || why == "no backends" || why == "role" {
+	opt := q.cluster.Options()
+	left := lookTime(opt) - time.Since(begun)
+	if left <= 0 || opt.Discovery == nil && (why == "no backends" || why == "role") {
 		return false
 	}
 	select {
-	case <-time.After(askPause):
+	case <-time.After(min(askPause, left)):
 		return true
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// lookTime is how long a server is waited for: where backends are found, for a new leader too.
+func lookTime(opt *Options) time.Duration {
+	if opt.Discovery != nil {
+		return max(opt.RetryTimeout, opt.FailoverTimeout)
+	}
+	return opt.RetryTimeout
+}
+
+// lookUp asks on a connection, and not for longer than askTimeout.
+func (q *AuthQuery) lookUp(ctx context.Context, a *asker, name string) (s codec.Secret, known bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return a.conn.lookUp(ctx, q.opt.Query, name)
 }
 
 // lasting tells errors that no time will change: a server has said so, or how it is set up.
@@ -96,7 +114,7 @@ func (q *AuthQuery) takeIdle(database string) *asker {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, a := range q.idle {
-		if a.database == database && !a.backend.Gone() && a.backend.Health() != Down &&
+		if a.database == database && a.backend.Fits(q.want) == "" && a.backend.Health() != Down &&
 			a.secured == q.cluster.TLSChanges() && a.expiry.Stop() {
 			q.idle = slices.Delete(q.idle, i, i+1)
 			return a

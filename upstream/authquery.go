@@ -27,7 +27,7 @@ type AuthQueryOptions struct {
 const (
 	askMax     = 2                // queries at a time: a flood of logins is not to become one of connections
 	askWaiting = 1024             // more that wait for their turn
-	askTimeout = 10 * time.Second // of one query, with its turn
+	askTimeout = 10 * time.Second // of one query; with its turn, and with a wait for a leader if that is no longer
 	askIdle    = 30 * time.Second // after which a connection that was not used is closed
 	askNameMax = 255              // bytes of a name; servers cut them behind 63
 	askAnswers = 10_000           // that are kept
@@ -228,7 +228,11 @@ func (q *AuthQuery) Stale(name, database string) {
 
 // find asks for a user when it is its turn, and tells those who wait.
 func (q *AuthQuery) find(k question, a *answer) {
-	ctx, cancel := context.WithTimeout(q.ctx, askTimeout)
+	limit := askTimeout
+	if opt := q.cluster.Options(); opt.Discovery != nil {
+		limit = max(limit, lookTime(opt)) // while there is no leader
+	}
+	ctx, cancel := context.WithTimeout(q.ctx, limit)
 	defer cancel()
 	a.err = context.DeadlineExceeded
 	select {

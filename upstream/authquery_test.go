@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -345,5 +346,50 @@ func TestAuthQueryFailures(t *testing.T) {
 	}
 	if _, _, err := slow.Ask(t.Context(), "b", "shop"); err == nil {
 		t.Error("after Close: no error")
+	}
+}
+
+// TestAuthQueryWaitsForALeader: while no server fits that may be asked, one is waited for where a discovery may
+// find it, and a server that does not fit any more is asked no longer.
+func TestAuthQueryWaitsForALeader(t *testing.T) {
+	a, b := startFakePG(t), startFakePG(t)
+	a.answer, b.answer = users(map[string]string{"old": "x"}), users(map[string]string{"old": "y", "new": "z"})
+	d := &fakeDiscovery{}
+	opt := options()
+	opt.Protocol, opt.Discovery = unprobed{}, d
+	opt.ConnectTimeout, opt.RetryTimeout, opt.FailoverTimeout = patience, 0, patience
+	c := newCluster(t, opt)
+	want := router.Want{Roles: router.Roles(0).With(router.Leader)}
+	q := NewAuthQuery(c, want, AuthQueryOptions{Query: "select $1", User: "asker", Password: "geheim"}, zap.NewNop())
+	t.Cleanup(q.Close)
+	view := func(leads, follows *fakePG) {
+		d.finder.to.Found([]Spec{{Addr: follows.addr(), Role: router.Async}, {Addr: leads.addr()}})
+	}
+	view(a, b)
+	if s, known, err := q.Ask(t.Context(), "old", "shop"); err != nil || !known || s.Password != "x" {
+		t.Fatalf("at the first leader: %q, %v, %v", s.Password, known, err)
+	}
+	view(b, a)
+	if s, known, err := q.Ask(t.Context(), "old", "shop"); err != nil || !known || s.Password != "y" {
+		t.Errorf("at the next leader: %q, %v, %v", s.Password, known, err)
+	}
+	d.finder.to.Found([]Spec{{Addr: a.addr(), Role: router.Async}, {Addr: b.addr(), Role: router.Async}})
+	told := make(chan error, 1)
+	go func() {
+		_, known, err := q.Ask(t.Context(), "new", "shop")
+		if err == nil && !known {
+			err = errors.New("it is not known")
+		}
+		told <- err
+	}()
+	eventually(t, "it is being asked for", func() bool { return len(q.turns) == 1 })
+	select {
+	case err := <-told:
+		t.Fatalf("while there is no leader: %v", err)
+	case <-time.After(3 * askPause): // it would have given up at once
+	}
+	view(b, a)
+	if err := <-told; err != nil {
+		t.Errorf("with a leader: %v", err)
 	}
 }
