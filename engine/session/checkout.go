@@ -11,7 +11,8 @@ import (
 func (s *Session) checkout(need codec.Need, rest []byte) *serverConn {
 	sh := s.sh
 	if need == codec.NeedSame {
-		if last := sh.last; last != nil && sh.lastHome == sh.home && s.placed() &&
+		// A hold is no reason to forsake it: what the client asks for would be gone behind that.
+		if last := sh.last; last != nil && sh.lastHome == sh.home && s.backend.Fits(s.want()) == "" &&
 			sh.home.part.GetSame(&last.Entry, sh.lastUses) {
 			last.join(s)
 			return last

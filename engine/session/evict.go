@@ -36,7 +36,7 @@ func (s *Session) post() (at post, ok bool) {
 // former leader, if another one has just taken over.
 func (s *Session) review(f *fence) {
 	if s.stage == stageLogin {
-		s.redial()
+		s.reviewLogin()
 		return
 	}
 	at, ok := s.post()
@@ -53,6 +53,19 @@ func (s *Session) review(f *fence) {
 		s.stay()
 	default:
 		s.evict(at, why)
+	}
+}
+
+// reviewLogin has a login follow the change: it is not kept by a backend that does not fit any more, and may be
+// about to hang, unless the client has been told something of that.
+func (s *Session) reviewLogin() {
+	switch {
+	case s.sh == nil && s.backend != nil && !s.in.told && s.backend.Fits(s.want()) != "":
+		s.retry(errUnfit)
+	case s.sh == nil:
+		s.redial()
+	case s.sh.at != nil && s.backend.Fits(s.want()) != "":
+		s.loseServer(errUnfit)
 	}
 }
 
@@ -129,6 +142,30 @@ func (s *Session) cutOff(b *upstream.Backend, why string) {
 		s.leaving = &e
 	}
 	s.leave(Forced)
+}
+
+// fence cuts the loop off from a former leader, but for what a session has at hand, which review sees to, and what
+// the pools close: nothing more is sent there, and nobody waits for what it says.
+func (on *loopState) fence(b *upstream.Backend) {
+	var asked []*gauge
+	for spec, h := range on.homes {
+		if spec.backend != b {
+			continue
+		}
+		for sc := range h.conns {
+			switch sc.state {
+			case connLeaving, connChecking, connHeld, connLocating:
+				sc.cut()
+			}
+		}
+		if h.where != nil {
+			asked = append(asked, h.where)
+		}
+	}
+	for _, g := range asked { // who waits makes new homes
+		g.h.part.Cancel(&g.waiter)
+		g.fail()
+	}
 }
 
 // countEviction counts one by its reason.

@@ -47,6 +47,7 @@ type fakePG struct {
 	turned   atomic.Bool            // it takes no writes any more
 	commits  atomic.Int64           // times that it was asked to commit
 	condemns atomic.Int64           // the next so many of these are answered by a FATAL
+	unasked  atomic.Bool            // it answers no question for a session's settings
 	log      fakeLog
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
@@ -194,6 +195,9 @@ func (f *fakePG) serve(c net.Conn) {
 			if f.condemns.Add(-1) >= 0 {
 				_, _ = c.Write(message('E', "SFATAL\x00VFATAL\x00C57P01\x00Mgone\x00\x00"))
 				return
+			}
+			if f.unasked.Load() {
+				continue
 			}
 		case strings.HasPrefix(body, "BEGIN;ROLLBACK TO"): // fails
 			status = "E"

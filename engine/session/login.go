@@ -338,7 +338,11 @@ func (s *Session) loginExpired() {
 		s.end(outcomeOf(in.refusal.Cond), nil, in.cause)
 		return
 	}
-	s.refuse(LoginTimeout, codec.Error{Cond: codec.LoginTimeout, Text: "the login took too long"}, nil)
+	text := "the login took too long"
+	if s.in.dial.pauses || s.sh != nil && s.sh.retry != nil && s.sh.retry.seeking {
+		text += ": no server is available"
+	}
+	s.refuse(LoginTimeout, codec.Error{Cond: codec.LoginTimeout, Text: text}, nil)
 }
 
 // refuse ends a login with an error of Sluice's own. A client that would not understand it yet is given

@@ -63,6 +63,9 @@ func (s *Session) bereaved(sc *serverConn, cause error) bool {
 	sh.pin, s.deep = "", false
 	s.endUnit()
 	if len(again) == 0 {
+		if r := sh.retry; r != nil {
+			r.lostAt, r.faults, r.err = 0, 0, nil // of units before
+		}
 		s.resume()
 		return true
 	}

@@ -76,9 +76,11 @@ func (s *Session) waitFailed(err error) {
 	}
 	switch {
 	case isNotYet(err), errors.Is(err, pool.ErrWait) && sh.home.spec.notYet.Load(),
-		!errors.Is(err, pool.ErrDisabled) && r.faults == 0 && s.forsaken():
+		!errors.Is(err, pool.ErrDisabled) && r.faults == 0 && (s.forsaken() || s.isLost(err)):
 		sh.failed = true
 		s.seek(err, pauseBehind(err), s.againLater)
+	case errors.Is(err, pool.ErrDropped) && s.hasProspects():
+		s.again()
 	case errors.Is(err, pool.ErrWait):
 		s.endWaiting(codec.Error{Cond: codec.PoolWait, Text: "no server connection became free in time"}, err)
 	case errors.Is(err, pool.ErrDisabled), s.retryLeft() <= 0, r.faults >= max(len(s.cluster.Backends()), 1):
@@ -87,6 +89,16 @@ func (s *Session) waitFailed(err error) {
 		sh.failed = true // another backend may do better
 		s.pause(retryPause, s.againLater)
 	}
+}
+
+// isLost tells whether an attempt has failed since the server can't be reached, where a discovery may find another
+// one: it may be the last to know that this one has gone.
+func (s *Session) isLost(err error) bool {
+	if s.cluster.Options().Discovery == nil || errors.Is(err, pool.ErrWait) || errors.Is(err, pool.ErrDropped) {
+		return false
+	}
+	var own codec.Error
+	return !errors.As(err, &own)
 }
 
 // pauseBehind is the time after an attempt that has failed until the next one.

@@ -125,6 +125,11 @@ func (t *topology) settle() {
 		return
 	}
 	t.forgive()
+	for _, f := range fences {
+		for _, on := range t.p.loops {
+			on.loop.Run(func() { on.around(func() { on.fence(f.backend) }) })
+		}
+	}
 	t.visit(func(s *Session) {
 		if everyone || concerned[s.cluster] {
 			s.review(fences[s.cluster])
@@ -226,10 +231,23 @@ func (t *topology) forgive() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for at := range t.due {
-		if set := at.fe.set.Load(); set.cluster == at.backend.Cluster() && at.backend.Fits(set.want()) == "" {
+		if set := at.fe.set.Load(); set.cluster == at.backend.Cluster() && set.uses(at.backend) {
 			delete(t.due, at)
 		}
 	}
+}
+
+// uses tells whether the backend is fit for some of the listener's work: what only reads may go elsewhere.
+func (set *Settings) uses(b *upstream.Backend) bool {
+	want := set.want()
+	if b.Fits(want) == "" {
+		return true
+	}
+	if set.Sharing == nil || set.Sharing.ReadRoles == 0 {
+		return false
+	}
+	want.Roles = set.Sharing.ReadRoles
+	return b.Fits(want) == ""
 }
 
 // expire ends by force what should have left by now.
