@@ -32,8 +32,9 @@ type question struct {
 	ctx     context.Context
 	left    []string // hosts not asked yet
 	answers chan told
-	turns   int // hosts asked
-	open    int // of them, those that still owe an answer
+	turns   int                  // hosts asked
+	since   map[string]time.Time // when those were asked that have not answered
+	open    int                  // of them, those that still owe an answer
 	best    *told
 	errs    []string
 }
@@ -47,6 +48,8 @@ func (q *question) ask(ctx context.Context) (*told, error) {
 	defer cancel() // of those that are not waited for any more
 	q.ctx, q.left = ctx, q.hosts.order(q.inForce)
 	q.answers = make(chan told, len(q.left)) // nobody has to be there to take them
+	q.since = make(map[string]time.Time, len(q.left))
+	defer q.noteSilent()
 	next := time.NewTimer(q.hedge)
 	defer next.Stop()
 	var settle <-chan time.Time
@@ -95,7 +98,17 @@ func (q *question) askNext() {
 	q.left = q.left[1:]
 	q.turns++
 	q.open++
+	q.since[host] = time.Now()
 	go func() { q.answers <- q.client.cluster(q.ctx, host, turn) }()
+}
+
+// noteSilent has those that were given up asked later the next time.
+func (q *question) noteSilent() {
+	for host, at := range q.since {
+		if time.Since(at) >= q.hedge {
+			q.hosts.silent[host] = time.Now()
+		}
+	}
 }
 
 // cluster asks one host for its view.
@@ -121,10 +134,13 @@ func (c *client) cluster(ctx context.Context, host string, turn int) told {
 
 // take compares an answer with the best so far. It returns true if there is no doubt left.
 func (q *question) take(a *told) (sure bool) {
+	delete(q.since, a.host)
 	if a.err != nil {
+		q.hosts.silent[a.host] = time.Now()
 		q.errs = append(q.errs, a.err.Error())
 		return false
 	}
+	delete(q.hosts.silent, a.host)
 	leader, known := q.hosts.leaderOf(a.view)
 	a.own = known && leader == a.host
 	if q.best == nil || a.fresher(q.best, q.inForce) {

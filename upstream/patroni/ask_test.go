@@ -3,6 +3,7 @@ package patroni
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -106,6 +107,43 @@ func TestTimeout(t *testing.T) {
 	if s := p.Status(); !s.Stale || !strings.Contains(s.LastError, "no answer within 20ms") || !s.At.IsZero() {
 		t.Errorf("status %+v", s)
 	}
+}
+
+// TestDrip: hosts that send for ever, byte by byte, are cut off after Timeout, and leave nothing behind.
+func TestDrip(t *testing.T) {
+	a, b := startFake(t), startFake(t)
+	for _, f := range []*fake{a, b} {
+		f.does(func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				fmt.Fprint(w, " ")
+				w.(http.Flusher).Flush()
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	opt := usual(a, b)
+	opt.Timeout, opt.Hedge, opt.Times = 30*time.Millisecond, 5*time.Millisecond, true
+	p := startPoller(t, opt)
+	before := runtime.NumGoroutine()
+	for range 10 {
+		p.refreshed(t, "dripping", "?")
+	}
+	if s := p.Status(); !s.Stale || !strings.Contains(s.LastError, "no answer within 30ms") {
+		t.Errorf("status %+v", s)
+	}
+	eventually(t, "nothing is left of ten polls", func() bool { return runtime.NumGoroutine() <= before+4 })
+	good := member("1", Leader, 1, a.URL)
+	drip := a.serve
+	a.does(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cluster" {
+			fmt.Fprint(w, answerOf(good))
+			return
+		}
+		drip(w, r)
+	})
+	p.refreshed(t, "as only the position drips", "1")
+	p.Close()
+	expectNoGoroutine(t)
 }
 
 // TestOlderTimeline: an answer that speaks of an older timeline is refused, until nothing else was heard for

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -77,10 +78,13 @@ func (c *client) get(ctx context.Context, url string) ([]byte, error) {
 	return body, nil
 }
 
-// explain says it plainly if the time is over.
+// explain says it plainly if the time is over, and leaves out the address, which whoever tells of it names.
 func (c *client) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", c.timeout)
+	}
+	if addressed := (*url.Error)(nil); errors.As(err, &addressed) {
+		return addressed.Err
 	}
 	return err
 }

@@ -195,3 +195,15 @@ func TestHeadersMax(t *testing.T) {
 	p := startPoller(t, usual(f))
 	p.refreshed(t, "with long headers", "?")
 }
+
+// TestFailureNamesTheHostOnce: an operator reads whom it was about and what has happened, once each.
+func TestFailureNamesTheHostOnce(t *testing.T) {
+	f := startFake(t)
+	opt := usual(f)
+	c := newClient(opt)
+	f.Close()
+	a := c.cluster(t.Context(), f.URL, 0)
+	if a.err == nil || strings.Count(a.err.Error(), "http://") != 1 || !strings.HasSuffix(a.err.Error(), "connection refused") {
+		t.Errorf("it says %v", a.err)
+	}
+}

@@ -13,8 +13,8 @@
 // # One poll
 //
 // GET /cluster makes the Patroni asked read its store (etcd, Consul…) anew, so any host will do. Asked first
-// is the leader's own API, then who has answered last, then the others. The next host is asked when one
-// fails, or takes longer than Options.Hedge. An answer is taken at once if its leader is the one in force, or if
+// is the leader's own API, then who has answered last, then the others, and at the end those that have not
+// answered in time of late. The next host is asked when one fails, or takes longer than Options.Hedge. An answer is taken at once if its leader is the one in force, or if
 // the leader named in it has given it and either none led before, or its timeline is a new one. Any other change
 // of leader, and that there is none, needs a second word, for which Options.Hedge is the time: the new leader is
 // asked itself, if it may be. Then the answer with the highest timeline is taken, of several such one of the

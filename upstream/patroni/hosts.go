@@ -5,10 +5,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // learnedMax bounds how many hosts are known from members' api_url, besides those that are configured.
 const learnedMax = 32
+
+// silentFor is how long a host that has not answered in time is asked after all others. It is what an api_url
+// that can't be reached from here costs: one wait in so long, and not one in each poll.
+const silentFor = 30 * time.Second
 
 // baseOf turns a URL of Patroni's API into the form in which two are compared: without a path that Patroni
 // answers itself, without a slash at the end, without the scheme's own port. Members give the URL of their GET /patroni as api_url.
@@ -36,13 +41,14 @@ type hosts struct {
 	configured []string
 	secure     bool // all that are configured have https
 	learned    []string
-	last       string // has answered last
+	last       string               // has answered last
+	silent     map[string]time.Time // when they did not answer, or not within Options.Hedge
 }
 
 // newHosts takes the configured hosts in. One that can't be read stays as it is: a request to it will say
 // what is wrong.
 func newHosts(list []string) hosts {
-	h := hosts{secure: true}
+	h := hosts{secure: true, silent: map[string]time.Time{}}
 	for _, text := range list {
 		base, err := baseOf(text)
 		if err != nil {
@@ -88,8 +94,13 @@ func (h *hosts) knows(base string) bool {
 }
 
 // order returns the hosts in the order in which they are asked: the leader's own, the one that has answered
-// last, those that are configured, those that were learned.
+// last, those that are configured, those that were learned; behind them those that were silent.
 func (h *hosts) order(v *View) (list []string) {
+	for base, at := range h.silent {
+		if time.Since(at) >= silentFor {
+			delete(h.silent, base)
+		}
+	}
 	add := func(base string) {
 		if h.knows(base) && !slices.Contains(list, base) {
 			list = append(list, base)
@@ -105,7 +116,9 @@ func (h *hosts) order(v *View) (list []string) {
 	for _, base := range h.learned {
 		add(base)
 	}
-	return list
+	spoke := func(base string) bool { return h.silent[base].IsZero() }
+	quiet := slices.DeleteFunc(slices.Clone(list), spoke)
+	return append(slices.DeleteFunc(list, func(base string) bool { return !spoke(base) }), quiet...)
 }
 
 // leaderOf returns where the view's leader can be asked.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestBase: the forms of a URL that mean one host.
@@ -28,6 +29,37 @@ func TestBase(t *testing.T) {
 		if again, err := baseOf(test.want); test.want != "" && (again != test.want || err != nil) {
 			t.Errorf("%q is not its own base: %q, %v", test.want, again, err)
 		}
+	}
+}
+
+// TestSilentHosts: a leader's api_url that does not answer is not waited for in each poll, and neither is a
+// configured host; but both are asked where nobody else is left, and again after a while.
+func TestSilentHosts(t *testing.T) {
+	a, away, dead := startFake(t), startFake(t), startFake(t)
+	away.hangs()
+	dead.hangs()
+	a.says(member("1", Leader, 1, away.URL))
+	opt := usual(dead, a)
+	opt.Hedge = 20 * time.Millisecond
+	p := startPoller(t, opt)
+	eventually(t, "the first look", func() bool { return p.leader() == "1" })
+	for range 5 {
+		p.refreshed(t, "again", "1")
+	}
+	if away.asked.Load() > 1 || dead.asked.Load() > 1 {
+		t.Errorf("the silent ones were asked %d and %d times", away.asked.Load(), dead.asked.Load())
+	}
+	a.stop()
+	dead.says(member("1", Leader, 1, away.URL))
+	p.refreshed(t, "as only one is left", "1")
+	if s := p.Status(); s.Stale || s.From != dead.URL {
+		t.Errorf("status %+v", s)
+	}
+
+	h := newHosts([]string{"http://a", "http://b", "http://c"})
+	h.silent["http://a"], h.silent["http://b"] = time.Now(), time.Now().Add(-silentFor)
+	if got := h.order(nil); !slices.Equal(got, []string{"http://b", "http://c", "http://a"}) {
+		t.Errorf("the order is %q", got)
 	}
 }
 

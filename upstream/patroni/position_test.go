@@ -41,7 +41,8 @@ func TestParsePosition(t *testing.T) {
 	}
 }
 
-// TestMeasured follows a leader and a replica over some polls. Times are seconds.
+// TestMeasured follows a leader and a replica over some polls, a quiet night among them (pitfall 52). Times are
+// seconds.
 func TestMeasured(t *testing.T) {
 	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }

@@ -32,7 +32,7 @@ func TestSwitchoverRequest(t *testing.T) {
 		_, _ = io.WriteString(w, words)
 	})
 	second.does(func(http.ResponseWriter, *http.Request) { t.Error("the second host was asked as well") })
-	opt := &Options{Hosts: []string{gone.URL, first.URL, second.URL}, Timeout: time.Millisecond, User: "u", Password: "p"}
+	opt := &Options{Hosts: []string{gone.URL, first.URL, second.URL}, Timeout: patience, User: "u", Password: "p"}
 
 	if err := opt.Switchover(t.Context(), "one", "two"); err != nil {
 		t.Fatal(err)
