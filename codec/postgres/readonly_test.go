@@ -148,6 +148,21 @@ func TestReadOnlyUnnamed(t *testing.T) {
 	}
 }
 
+// TestPitfall50ReadsByTheirText: that a statement looks like a read sends it nowhere. Only the client's word
+// does, that its transaction is to write nothing.
+func TestPitfall50ReadsByTheirText(t *testing.T) {
+	for _, sql := range []string{"select 1", "select a from b for update", "select a from b for share", "select nextval('s')", "select f()",
+		"select a into c from b", "with x as (insert into a values (1) returning b) select b from x", "explain analyze insert into a values (1)",
+		"copy (select 1) to stdout", "do 'begin end'", "call p()", "table a", "show all"} {
+		for _, sent := range []string{"Q(" + sql + ")", "P(;" + sql + ") B D(P) E S", "Q(BEGIN; " + sql + "; COMMIT)"} {
+			p := wire(t, codec.Client, sent)
+			if _, reads := readsAt(t, nil, p, len(p)); reads {
+				t.Errorf("%s: it would be done at a replica", sent)
+			}
+		}
+	}
+}
+
 func TestReadOnlyNever(t *testing.T) {
 	p := wire(t, codec.Client, "Q(BEGIN READ ONLY)")
 	for name, g := range map[string]*guest{
