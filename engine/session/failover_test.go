@@ -500,7 +500,7 @@ func TestRolesOfAPoolChange(t *testing.T) {
 }
 
 // TestTurnedServersAreIntroducedAnew: what a server has said at a login before its role changed is told to no
-// client after that.
+// client after that (pitfall 45).
 func TestTurnedServersAreIntroducedAnew(t *testing.T) {
 	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
 	s, f := startCluster(t, func(s *Setup) { s.Frontends[0].Roles = router.AnyRole }, a)

@@ -79,7 +79,7 @@ func TestLossInABlock(t *testing.T) {
 }
 
 // TestLossInAStatement: nobody knows what became of a statement without a block; a client that waits has nothing
-// to do with it.
+// to do with it (pitfall 42).
 func TestLossInAStatement(t *testing.T) {
 	onLosses(t, func(t *testing.T, s *stand, db *fakePG, goes func()) {
 		c, other := login(t, s.addr("in")), login(t, s.addr("in"))

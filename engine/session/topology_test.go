@@ -222,7 +222,7 @@ func TestEvictedByForce(t *testing.T) {
 }
 
 // TestOldLeaderIsFenced: as soon as another one leads nobody who may write stays at the old one, whatever is at
-// work there.
+// work there (pitfall 46).
 func TestOldLeaderIsFenced(t *testing.T) {
 	f, a, b := &fakeFinder{}, startFakePG(t, "db-a"), startFakePG(t, "db-b")
 	s := startProxy(t, discovered(f, func(s *Setup) {

@@ -208,7 +208,8 @@ func TestUnmovable(t *testing.T) {
 	}
 }
 
-// TestConnectsBound opens no more at a time than Connects, whoever waits.
+// TestConnectsBound opens no more at a time than Connects, whoever waits: a server that comes back is not run
+// over (pitfall 94).
 func TestConnectsBound(t *testing.T) {
 	w, p, all := small(t, 2, 5, Options{Size: 10, Connects: 3})
 	var begun []*conn
