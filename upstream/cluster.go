@@ -25,7 +25,8 @@ type Options struct {
 	// RetryTimeout is how long after the first attempt for a client another one may begin.
 	RetryTimeout time.Duration
 	// FailoverTimeout is how long a client waits while no backend is fit for it, if that is longer than
-	// RetryTimeout: one that shares server connections, and with a Discovery any other as it logs in.
+	// RetryTimeout: one that shares server connections, and with a Discovery any other as it logs in. With a
+	// Discovery that holds too while none that is fit can be reached: it may be the last to know.
 	// FailoverClients of the former may do so at one time; 0 = no limit.
 	FailoverTimeout time.Duration
 	FailoverClients int

@@ -44,7 +44,8 @@
 // event at hand is over (loopState.settle), so that no session runs inside another.
 //
 // While no server connection can be opened, a session that needs one tries again, at another backend if
-// there is one, until the cluster's retry time-out (retry.go).
+// there is one, until the cluster's retry time-out (retry.go); where a discovery may find another backend, until
+// the fail-over time-out if that is longer.
 //
 // Each unit of work begins at a backend that fits: a session whose own does not any more takes another one
 // (sharedhome.go). If none fits or none of those is up, as while a cluster has no leader, and while work on the
