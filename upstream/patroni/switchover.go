@@ -131,7 +131,11 @@ func (t *turn) consider() {
 		return
 	}
 	t.held, t.until, t.last, t.heard = source.leader, now.Add(holdMax), source, t.etcd != nil
-	t.finds.Hold("switchover from "+source.leader, holdMax)
+	why := "switchover from " + source.leader
+	if to := source.asked.To; to != "" {
+		why += " to " + clip(to)
+	}
+	t.finds.Hold(why, holdMax)
 }
 
 // settle forgets a hold that has ended by itself, and ends one whose request has gone while the leader has

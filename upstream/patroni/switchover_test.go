@@ -43,7 +43,10 @@ func (e *ear) wants(t *testing.T, want ...string) {
 	e.heard = nil
 }
 
-const heldA = "hold switchover from a 30s"
+const (
+	heldA    = "hold switchover from a 30s"
+	heldAToB = "hold switchover from a to b 30s"
+)
 
 // inTurn runs test by a clock of its own, with a turn whose last poll has found a leading.
 func inTurn(t *testing.T, test func(*turn, *ear)) {
@@ -62,7 +65,7 @@ func TestTurnOfARequest(t *testing.T) {
 		u.told(said{leader: "a"})
 		e.wants(t)
 		u.told(said{"a", &Switchover{From: "a", To: "b"}})
-		e.wants(t, heldA)
+		e.wants(t, heldAToB)
 		// Neither is it held back for twice, nor does a poll that knows nothing of it end it.
 		u.told(said{"a", &Switchover{From: "a", To: "b"}})
 		u.polled(&View{Leader: "a"})
@@ -72,7 +75,7 @@ func TestTurnOfARequest(t *testing.T) {
 		e.wants(t, "end")
 		// The same is asked for again.
 		u.told(said{"a", &Switchover{From: "a", To: "b"}})
-		e.wants(t, heldA)
+		e.wants(t, heldAToB)
 	})
 }
 
@@ -87,7 +90,7 @@ func TestTurnPasses(t *testing.T) {
 		u.polled(&View{Leader: "b"})
 		e.wants(t) // the cluster ends it, as b leads
 		u.told(said{"b", &Switchover{From: "b", To: "a"}})
-		e.wants(t, "hold switchover from b 30s")
+		e.wants(t, "hold switchover from b to a 30s")
 	})
 }
 
@@ -95,7 +98,7 @@ func TestTurnPasses(t *testing.T) {
 func TestTurnComesBack(t *testing.T) {
 	inTurn(t, func(u *turn, e *ear) {
 		u.told(said{"a", &Switchover{From: "a", To: "b"}})
-		e.wants(t, heldA)
+		e.wants(t, heldAToB)
 		u.told(said{"", &Switchover{From: "a", To: "b"}})
 		u.told(said{})
 		e.wants(t)
@@ -130,7 +133,7 @@ func TestTurnHearsLate(t *testing.T) {
 		u.told(said{"b", &Switchover{From: "b", To: "a"}})
 		e.wants(t)
 		u.polled(&View{Leader: "b"})
-		e.wants(t, "hold switchover from b 30s")
+		e.wants(t, "hold switchover from b to a 30s")
 	})
 }
 
@@ -162,7 +165,7 @@ func TestTurnAtItsTime(t *testing.T) {
 				tell(u, s)
 				e.wants(t)
 				time.Sleep(time.Millisecond)
-				e.wants(t, heldA)
+				e.wants(t, heldAToB)
 				time.Sleep(5 * time.Second)
 				tell(u, s)
 				e.wants(t)
@@ -222,11 +225,11 @@ func TestTurnPaused(t *testing.T) {
 		u.polled(&View{Leader: "a", Paused: true, Switchover: s})
 		e.wants(t)
 		u.polled(&View{Leader: "a", Switchover: s}) // it goes on, and is late
-		e.wants(t, heldA)
+		e.wants(t, heldAToB)
 		u.told(said{leader: "a"})
 		e.wants(t, "end")
 		u.polled(&View{Leader: "a", Paused: true})
 		u.told(said{"a", &Switchover{From: "a", To: "b"}})
-		e.wants(t, heldA)
+		e.wants(t, heldAToB)
 	})
 }
