@@ -172,7 +172,7 @@ func TestWatchSwitchover(t *testing.T) {
 			t.Errorf("watches from %d on, want %d", w.m.from, w.m.revision+1)
 		}
 		w.m.tell(w.m.put("failover", askAB))
-		w.e.wants(t, heldA)
+		w.e.wants(t, heldAToB)
 		w.wantsHurried(t, 0)
 		w.m.tell(w.m.put("leader", "-"))
 		w.wantsHurried(t, 1)
@@ -191,7 +191,7 @@ func TestWatchGivenUp(t *testing.T) {
 	for _, end := range []string{"{}", "-", "", "null"} {
 		watching(t, aLeads, func(t *testing.T, w *watched) {
 			w.m.tell(w.m.put("failover", askAB))
-			w.e.wants(t, heldA)
+			w.e.wants(t, heldAToB)
 			w.m.tell(w.m.put("failover", end))
 			w.e.wants(t, "end")
 		})
