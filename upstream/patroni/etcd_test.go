@@ -207,7 +207,7 @@ func TestWatchBeginsLate(t *testing.T) {
 		}
 		watching(t, before, func(t *testing.T, w *watched) {
 			time.Sleep(etcdCheck + time.Second) // the looks behind the first
-			want := []string{heldA}
+			want := []string{heldAToB}
 			if !counts {
 				want = nil
 			}
