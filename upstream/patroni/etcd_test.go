@@ -214,7 +214,7 @@ func TestWatchBeginsLate(t *testing.T) {
 			w.e.wants(t, want...)
 			if !counts {
 				w.m.tell(w.m.put("failover", `{"member":"b"}`)) // a new one
-				w.e.wants(t, heldA)
+				w.e.wants(t, heldAToB)
 			}
 		})
 	}
