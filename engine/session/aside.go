@@ -3,8 +3,10 @@ package session
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"sluice/codec"
+	"sluice/engine"
 	"sluice/upstream"
 )
 
@@ -20,6 +22,7 @@ type news struct {
 	// Only the loop touches these.
 	from     hubKey                   // where its channels are heard
 	channels map[string]*subscription // those that it listens to
+	lost     int64                    // engine.Nano at which the present place was chosen for those that it had
 }
 
 // subscription is one channel that a session listens to.
@@ -147,8 +150,23 @@ func (s *Session) aside() (err error, done bool) {
 	return nil, true
 }
 
-// listen has the shared listening connection hear a channel.
+// listen has the shared listening connection hear a channel, at a backend that fits. While there is none the
+// session seeks.
 func (s *Session) listen(channel string) {
+	if want := s.want(); s.backend.Fits(want) != "" || s.backend.Health() == upstream.Down {
+		s.on.turn.Flush() // what the client was told comes before what it may be told here
+		why, over := s.rehome(want)
+		if over {
+			return
+		}
+		if why != "" {
+			_, cause := noServer(why)
+			s.seek(cause, retryPause, func() { s.listen(channel) })
+			return
+		}
+	}
+	s.sought(soughtFound)
+	s.sh.since = 0
 	n, hub := s.sh.news, s.p.hubOf(s.sh.home.spec)
 	n.from = s.sh.home.spec.hubKey()
 	go func() {
@@ -171,25 +189,40 @@ func (s *Session) listenElsewhere() {
 	if n == nil || len(n.channels) == 0 || n.from == spec.hubKey() {
 		return
 	}
-	n.from = spec.hubKey()
-	hub := s.p.hubOf(spec)
+	n.from, n.lost = spec.hubKey(), engine.Nano()
 	for channel, old := range n.channels {
-		stop := old.cancel
-		sub := &subscription{stop} // another one: what is under way for the old one comes too late
+		sub := &subscription{old.cancel} // another one: what is under way for the old one comes too late
 		n.channels[channel] = sub
-		go func() {
-			stop()
-			cancel, err := hub.Subscribe(channel, n.take)
-			s.on.loop.Run(func() { s.listensElsewhere(channel, sub, cancel, err) })
-		}()
+		s.listenFor(channel, sub)
 	}
 }
 
+// listenFor has a channel heard where the session's pool is now, in place of where it was.
+func (s *Session) listenFor(channel string, sub *subscription) {
+	n, hub, stop := s.sh.news, s.p.hubOf(s.sh.home.spec), sub.cancel
+	go func() {
+		stop()
+		cancel, err := hub.Subscribe(channel, n.take)
+		s.on.loop.Run(func() { s.listensElsewhere(channel, sub, cancel, err) })
+	}()
+}
+
+// listenPause is the time after which a channel that can't be heard yet is tried again.
+const listenPause = 500 * time.Millisecond
+
 // listensElsewhere takes note of what came of it for one channel. A session that would hear no more ends,
-// for its client could not know.
+// for its client could not know; but a new leader may take its time to become one.
 func (s *Session) listensElsewhere(channel string, sub *subscription, cancel func(), err error) {
 	n := s.sh.news
-	switch {
+	switch opt := s.cluster.Options(); {
+	case err != nil && s.stage == stageRelay && n.channels[channel] == sub && opt.Discovery != nil &&
+		asDuration(engine.Nano()-n.lost) < dialTime(opt):
+		again := &engine.Timer{Fn: func() {
+			if s.stage == stageRelay && n.channels[channel] == sub {
+				s.listenFor(channel, sub)
+			}
+		}}
+		s.on.loop.Arm(again, listenPause)
 	case err != nil && s.stage == stageRelay && n.channels[channel] == sub:
 		s.end(ServerLost, &codec.Error{Cond: codec.BackendLost,
 			Text: "the channels that the session listens to can't be heard any more"}, err)

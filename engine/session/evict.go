@@ -60,7 +60,7 @@ func (s *Session) review(f *fence) {
 // about to hang, unless the client has been told something of that.
 func (s *Session) reviewLogin() {
 	switch {
-	case s.sh == nil && s.backend != nil && !s.in.told && s.backend.Fits(s.want()) != "":
+	case s.sh == nil && s.backend != nil && !s.in.told && s.in.op != codec.OpWork && s.backend.Fits(s.want()) != "":
 		s.retry(errUnfit)
 	case s.sh == nil:
 		s.redial()

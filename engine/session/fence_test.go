@@ -88,8 +88,12 @@ func TestReadsLeaveAFormerLeader(t *testing.T) {
 	a.log.mute.Store(true)
 	c.ask("begin read only")
 	eventually(t, "the leader is asked", func() bool { return s.statesAt(a)[connLocating] == 1 })
+	begun := time.Now()
 	leads(s, f, b, a)
 	c.answer("db-b")
+	if took := time.Since(begun); took > patience/2 {
+		t.Errorf("it took %v: as long as the question may", took)
+	}
 	c.query("commit")
 	c.Close()
 	s.expectCalm()
@@ -201,6 +205,50 @@ func TestReadsMayStayAgain(t *testing.T) {
 		t.Errorf("%d deadlines for one that is not any more", s.deadlines())
 	}
 	c.query("commit")
+	c.Close()
+	s.expectCalm()
+}
+
+// TestListenWhileThereIsNoLeader: who wants to listen waits for a leader, as who wants to work does, and listens
+// where the leader is then.
+func TestListenWhileThereIsNoLeader(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	a.utf8.Store(true)
+	b.utf8.Store(true)
+	s, f := startCluster(t, nil, a, b)
+	c := login(t, s.addr("in"))
+	c.query("select")
+	noLeader(s, f, a, b)
+	c.ask("listen news")
+	s.seeking(1)
+	s.deafen()
+	leads(s, f, b, a)
+	c.answer("LISTEN")
+	if n := b.notify("other", ""); n != 1 {
+		t.Errorf("%d connections listen at the leader", n)
+	}
+	c.Close()
+	s.expectCalm()
+}
+
+// TestChannelsOutliveALeader: a session that listens stays when another server leads, though that takes nobody
+// at first.
+func TestChannelsOutliveALeader(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	a.utf8.Store(true)
+	b.utf8.Store(true)
+	s, f := startCluster(t, nil, a, b)
+	c := login(t, s.addr("in"))
+	c.query("listen news")
+	takeAgain := b.refuseAll()
+	before := b.logins.Load()
+	leads(s, f, b, a)
+	eventually(t, "it was tried again", func() bool { return b.logins.Load() > before+2 })
+	takeAgain()
+	eventually(t, "it is heard", func() bool { return b.notify("news", "new") == 1 })
+	if kind, body := c.next(); kind != 'A' || !strings.HasSuffix(body, "news\x00new\x00") {
+		t.Errorf("got %c %q", kind, body)
+	}
 	c.Close()
 	s.expectCalm()
 }
