@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -20,13 +21,20 @@ type Network struct {
 
 	keeper *exec.Cmd
 	stdin  io.WriteCloser
+	said   strings.Builder   // by the keeper, of what went wrong
+	ended  chan struct{}     // closed when the keeper has ended
+	err    error             // of its end; valid once ended is closed
 	cables map[string]string // the name of the interface on our side, by the address it leads to
 }
 
 // NewNetwork makes a network namespace with a cable to each of the addresses, which are of 127.0.0.0/8, and
 // one more by which we reach it. It takes root.
 func NewNetwork(addrs ...string) (*Network, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("a network namespace is made by root: run the tests as root, or in a container as its root")
+	}
 	n := &Network{keeper: exec.Command("unshare", "--net", "cat"), cables: map[string]string{}}
+	n.keeper.Stderr = &n.said
 	n.keeper.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var err error
 	if n.stdin, err = n.keeper.StdinPipe(); err != nil {
@@ -35,6 +43,11 @@ func NewNetwork(addrs ...string) (*Network, error) {
 	if err := n.keeper.Start(); err != nil {
 		return nil, fmt.Errorf("%w: install Debian's package util-linux", err)
 	}
+	n.ended = make(chan struct{})
+	go func() {
+		n.err = n.keeper.Wait()
+		close(n.ended)
+	}()
 	if err := n.wire(addrs); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -44,6 +57,12 @@ func NewNetwork(addrs ...string) (*Network, error) {
 func (n *Network) wire(addrs []string) error {
 	// The keeper is in its namespace once it has become cat.
 	err := Eventually(comeUp, func() error {
+		select {
+		case <-n.ended:
+			return fmt.Errorf("%w: no network namespace can be made, which takes the right to (CAP_SYS_ADMIN, CAP_NET_ADMIN): %w: %s",
+				ErrNever, n.err, n.said.String())
+		default:
+		}
 		mine, err := exec.Command("readlink", "/proc/self/ns/net").Output()
 		if err != nil {
 			return err
@@ -95,7 +114,8 @@ func (n *Network) Join(addr string) error { return orders(nil, "ip link set "+n.
 // Close takes the namespace away. Who is in it keeps it until it ends.
 func (n *Network) Close() error {
 	n.stdin.Close()
-	return n.keeper.Wait()
+	<-n.ended
+	return n.err
 }
 
 // enter is what a program's path is put behind to have it run in the namespace, as the same process.

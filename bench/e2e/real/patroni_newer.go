@@ -1,6 +1,7 @@
 package real
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -20,10 +21,13 @@ func InstallPatroni(dir, version string) (patroni, control string, err error) {
 	}
 	above := filepath.Dir(dir)
 	if err := run(nil, above, python, "-m", "venv", "--system-site-packages", dir); err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("install Debian's package python3-venv: %w", err)
 	}
 	bin := filepath.Join(dir, "bin")
 	err = run(nil, above, filepath.Join(bin, "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-		"patroni=="+version)
+		"--timeout", "60", "--retries", "8", "patroni=="+version)
+	if err != nil {
+		err = fmt.Errorf("patroni %s comes from the Python package index, which has to be reached: %w", version, err)
+	}
 	return filepath.Join(bin, "patroni"), filepath.Join(bin, "patronictl"), err
 }
