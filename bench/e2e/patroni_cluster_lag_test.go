@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,8 +17,8 @@ import (
 type readers struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
-	asked  atomic.Int64
 	mu     sync.Mutex
+	asked  int
 	on     map[string]int // answers by node
 	errs   []error
 }
@@ -52,8 +51,8 @@ func startReaders(t *testing.T, c *real.Patroni, dsn string, n int) *readers {
 				}
 				r.mu.Lock()
 				r.on[names[addr]]++
+				r.asked++
 				r.mu.Unlock()
-				r.asked.Add(1)
 			}
 		})
 	}
@@ -75,15 +74,15 @@ func (r *readers) fresh(t *testing.T, n int) map[string]int {
 	t.Helper()
 	r.mu.Lock()
 	clear(r.on)
+	from := r.asked
 	r.mu.Unlock()
-	from := r.asked.Load()
 	eventually(t, func() error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.errs != nil {
 			return fmt.Errorf("%w: %w", real.ErrNever, errors.Join(r.errs...))
 		}
-		if got := r.asked.Load() - from; got < int64(n) {
+		if got := r.asked - from; got < n {
 			return fmt.Errorf("%d answers of %d", got, n)
 		}
 		return nil
@@ -115,6 +114,26 @@ func usedAgain(t *testing.T, c *real.Patroni, dsn string, n *real.Node) *pgx.Con
 	return conn
 }
 
+// heardOf waits until s has asked how far n is, and was told that it is where the leader is.
+func heardOf(t *testing.T, s *real.Sluice, n *real.Node) {
+	t.Helper()
+	first, err := s.Metric("sluice_discovery_polls_total")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		polls, err := s.Metric("sluice_discovery_polls_total")
+		if err != nil {
+			return err
+		}
+		lag, err := s.Metric("sluice_backend_lag_bytes", n.Addr)
+		if err == nil && (polls < first+2 || lag > 64<<10) { // the first may have begun before
+			err = fmt.Errorf("%s is %v bytes behind, %v polls later", n.Name, lag, polls-first)
+		}
+		return err
+	})
+}
+
 // testPatroniLag has a replica fall behind: its sessions leave it at the next poll that tells of it, the
 // others notice nothing, and it is used again only when it has caught up.
 func testPatroniLag(t *testing.T) {
@@ -125,13 +144,13 @@ func testPatroniLag(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool, proxy := real.FreeAddr(), real.FreeAddr()
-	limits := []string{roles("sync", "async"), `max-lag = "1MiB"`}
-	startSluice(t, racy(t), patroniCluster(c, nil)+funnel("pool", pool, "pg", append(limits, "pool-size = 10", `drain-timeout = "5m"`)...)+
+	limits := []string{roles("sync", "async"), `max-lag = "1MiB"`, "lag-return = 1"}
+	s := startSluice(t, racy(t), patroniCluster(c, nil)+funnel("pool", pool, "pg", append(limits, "pool-size = 10", `drain-timeout = "5m"`)...)+
 		listener("proxy", proxy, "pg", append(limits, `drain-timeout = "0s"`)...)+users("app"))
 	reaches(t, c, funnelDSN(pool, "app", ""), p.sync.Name, p.async.Name)
 	reaches(t, c, funnelDSN(proxy, "app", ""), p.sync.Name, p.async.Name)
 
-	const rows = 8000
+	const rows = 1600 // of a kilobyte each
 	shared := startReaders(t, c, funnelDSN(pool, "app", ""), 8)
 	stays, leaves := map[*pgx.Conn]bool{}, map[*pgx.Conn]bool{}
 	for range 8 {
@@ -155,13 +174,15 @@ func testPatroniLag(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	// Each piece is applied by the replica that is well before the next is written, or it would lag too.
-	const pieces = 16
+	// Each piece is applied by the replica that is well, and Sluice knows of it, before the next is written, or it
+	// would lag too: Patroni asks its nodes one after the other.
+	const pieces = 4
 	for range pieces {
 		if err := p.leader.Exec("app", fmt.Sprintf("set synchronous_commit = remote_apply; "+
 			"insert into bulk select repeat(md5(n::text), 30) from generate_series(1, %d) n", rows/pieces)); err != nil {
 			t.Fatal(err)
 		}
+		heardOf(t, s, p.sync)
 	}
 	start := time.Now()
 	eventually(t, func() error {

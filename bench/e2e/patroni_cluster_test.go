@@ -286,7 +286,7 @@ func testPatroniQuorum(t *testing.T, c *real.Patroni) {
 	reaches(t, c, funnelDSN(quorum, "app", ""), others...)
 	reaches(t, c, funnelDSN(every, "app", ""), nodeNames(c.Nodes...)...)
 	reaches(t, c, funnelDSN(near, "app", ""), others[1])
-	if strings.Contains(s.Log(), "WARN") {
+	if strings.Contains(s.Log(), "\twarn\t") {
 		t.Errorf("Sluice warns of something:\n%s", tail(s.Log(), 2000))
 	}
 }

@@ -235,13 +235,28 @@ func (c *Patroni) Switchover(from, to *Node) (time.Duration, error) {
 		"--candidate", to.Name, "--force")
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC")
 	out, err := cmd.CombinedOutput()
-	if err == nil && !strings.Contains(string(out), "Successfully switched over") {
+	switch text := string(out); {
+	case err == nil && (strings.Contains(text, "Switchover status unknown") || strings.Contains(text, "falling back to DCS")):
+		// Its time to wait for the end was over: the switchover goes on.
+		err = c.led(to)
+	case err == nil && !strings.Contains(text, "Successfully switched over"):
 		err = errors.New("it does not say that it has")
 	}
 	if err != nil {
 		return 0, fmt.Errorf("patronictl switchover: %w\n%s", err, out)
 	}
 	return time.Since(start), nil
+}
+
+// led waits until n leads.
+func (c *Patroni) led(n *Node) error {
+	return Eventually(comeUp, func() error {
+		leader, err := c.Leader()
+		if err == nil && leader != n {
+			err = fmt.Errorf("%s leads", leader.Name)
+		}
+		return err
+	})
 }
 
 // DSN returns a connection string for the node's PostgreSQL.
@@ -293,17 +308,32 @@ func (c *Patroni) Mend() error {
 	if c.readyWithin(recovers) == nil {
 		return nil
 	}
-	leader, err := c.Leader()
+	var leader *Node
+	err := Eventually(comeUp, func() (err error) {
+		leader, err = c.Leader()
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	for _, n := range c.Nodes {
-		var follows bool
-		if n != leader && (n.Query("select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'", &follows) != nil || !follows) {
-			if _, err := n.Ask(http.MethodPost, "/reinitialize", []byte(`{"force": true}`)); err != nil {
-				return err
-			}
+		if n == leader || n.follows() {
+			continue
+		}
+		// Patroni refuses while there is no leader, or while it is about to do something else.
+		err := Eventually(comeUp, func() error {
+			_, err := n.Ask(http.MethodPost, "/reinitialize", []byte(`{"force": true}`))
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return c.WaitReady()
+}
+
+// follows says whether the node gets its WAL from another.
+func (n *Node) follows() (streams bool) {
+	err := n.Query("select count(*) > 0 from pg_stat_wal_receiver where status = 'streaming'", &streams)
+	return err == nil && streams
 }

@@ -63,9 +63,11 @@ func (n *Node) api() (restapi, ctl table, err error) {
 // dynamic is what all nodes have in common, and Patroni keeps in etcd.
 func (c *Patroni) dynamic() table {
 	dcs := table{
-		"ttl":                     20,
+		// A leader that does not reach etcd for retry_timeout gives its lead up: a machine that stalls for seconds
+		// must not make it. What a loop and two such times take has to fit into ttl.
+		"ttl":                     30,
 		"loop_wait":               2,
-		"retry_timeout":           5,
+		"retry_timeout":           14,
 		"maximum_lag_on_failover": 100 << 20,
 		"synchronous_mode":        true,
 		"postgresql": table{

@@ -117,15 +117,40 @@ func (n *Node) Ask(method, path string, body []byte) ([]byte, error) {
 	return text, err
 }
 
-// Change patches what all nodes have in common: `{"primary_start_timeout": 0}`. They follow within a loop
-// of theirs.
+// Change patches what all nodes have in common: `{"primary_start_timeout": 0}`. It returns when each has read it.
 func (c *Patroni) Change(patch string) error {
 	leader, err := c.Leader()
 	if err != nil {
 		return err
 	}
-	_, err = leader.Ask(http.MethodPatch, "/config", []byte(patch))
-	return err
+	if _, err = leader.Ask(http.MethodPatch, "/config", []byte(patch)); err != nil {
+		return err
+	}
+	changed := time.Now().Unix()
+	return Eventually(comeUp, func() error {
+		for _, n := range c.Nodes {
+			seen, err := n.seen()
+			if err != nil {
+				return err
+			}
+			if seen <= changed {
+				return fmt.Errorf("%s does not know of a change yet", n.Name)
+			}
+		}
+		return nil
+	})
+}
+
+// seen is when the node has last read what is in etcd, in whole seconds.
+func (n *Node) seen() (unix int64, err error) {
+	body, err := n.Ask(http.MethodGet, "/patroni", nil)
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Seen int64 `json:"dcs_last_seen"`
+	}
+	return answer.Seen, json.Unmarshal(body, &answer)
 }
 
 // Start starts the node's Patroni, which starts its PostgreSQL or finds it running. It does not wait.
