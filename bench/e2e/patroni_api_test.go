@@ -29,6 +29,7 @@ func discovers(s *real.Sluice) error {
 
 // TestPatroniTLS asks hosts with https in all ways that are to work, and in some that are not.
 func TestPatroniTLS(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	f := newFakes(t, "one")
 	f.Set(f.member("one", "leader"))
 	open, closed := f.secureHost(tls.NoClientCert), f.secureHost(tls.RequireAndVerifyClientCert)
@@ -113,6 +114,7 @@ func TestPatroniTLSReload(t *testing.T) {
 
 // TestPatroniBasicAuth asks a host that wants a user and a password.
 func TestPatroniBasicAuth(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	f := newFakes(t, "one")
 	f.Set(f.member("one", "leader"))
 	host := f.host(real.FakeAccess{User: "sluice", Password: real.Password})
@@ -193,6 +195,7 @@ func TestPatroniSlowHost(t *testing.T) {
 
 // TestPatroniLearnsHosts has the only host that is configured go: members' own are asked then, if they may be.
 func TestPatroniLearnsHosts(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	for _, learn := range []bool{true, false} {
 		f := newFakes(t, "one", "two")
 		other := f.host(real.FakeAccess{})

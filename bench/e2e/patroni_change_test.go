@@ -35,6 +35,7 @@ func TestPatroniNames(t *testing.T) {
 	f := newFakes(t)
 	f.start("name", "127.0.0.1")
 	f.start("six", "::1")
+	f.Set(f.member("name", "leader"), f.member("six", "replica"))
 	master, replicas := real.FreeAddr(), real.FreeAddr()
 	s := startFake(t, f.config()+listener("master", master, "fake", roles("leader"))+listener("replicas", replicas, "fake", roles("async")))
 	for _, host := range []string{"::1", "[::1]"} {
@@ -242,6 +243,7 @@ func pgSessions(t *testing.T, addr string, names ...string) map[string][]*wire.P
 func wantTold(t *testing.T, c *wire.PG, reason string) {
 	t.Helper()
 	c.Read("$")
+	c.Conn.Close() // or Sluice would wait some seconds for it
 	if c.Fault() != nil || !c.Contains("57P01") || !c.Contains(reason) {
 		t.Errorf("the session saw\n%s", tail(c.String(), 600))
 	}
@@ -400,6 +402,7 @@ clusters:
 
 // TestPatroniHeld has a switchover be asked for in etcd: new work waits until the new leader is there.
 func TestPatroniHeld(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	etcd, err := real.StartEtcd(filepath.Join(t.TempDir(), "etcd"))
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ type readStage struct {
 }
 
 // applyDelay is how far the standby is behind: so far that nobody reads what has just been written.
-const applyDelay = "recovery_min_apply_delay = '50ms'"
+const applyDelay = "recovery_min_apply_delay = '250ms'"
 
 func startReadStage(t *testing.T) *readStage {
 	t.Helper()
