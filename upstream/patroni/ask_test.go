@@ -24,6 +24,9 @@ func TestHedge(t *testing.T) {
 	if s := p.Status(); s.From != good.URL {
 		t.Errorf("status %+v", s)
 	}
+	patient := *opt
+	patient.Hedge = patience // the good one may take its time
+	p.Update(&patient)
 	p.refreshed(t, "again", "1")
 	if slow.asked.Load() > 1 {
 		t.Error("the one that hangs was asked again, before the one that has answered last")
