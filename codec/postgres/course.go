@@ -23,9 +23,9 @@ const (
 	courseUnread                    // it can't be read: it may be anything; with courseOpens: it began with that
 )
 
-// courseOf reads a text.
+// courseOf reads a text. A plain statement is nothing, or courseRuns.
 func courseOf(text []byte) course {
-	if !mayTurn(text) {
+	if !maySet(text) && !mayTurn(text) {
 		return 0
 	}
 	if bytes.IndexByte(text, '\v') >= 0 {
@@ -71,16 +71,9 @@ func courseOfFront(text []byte) course {
 // minFront is how many bytes of a long Query are looked at for that.
 const minFront = 128
 
-// mayTurn says no to almost all texts at a glance: those of one statement whose first letter speaks
-// against it.
+// mayTurn says no at a glance to almost all texts of one statement: to those whose first letter speaks against
+// it. Texts of several are known by maySet.
 func mayTurn(text []byte) bool {
-	if i := bytes.IndexByte(text, ';'); i >= 0 {
-		for _, c := range text[i+1:] {
-			if !isBlank(c) && c != ';' {
-				return true
-			}
-		}
-	}
 	if len(text) < 2 {
 		return false
 	}

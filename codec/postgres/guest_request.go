@@ -327,11 +327,14 @@ func (g *guest) query(r *request) (more int, need codec.Need, err error) {
 	}
 	if g.cfg.KeepOnLoss {
 		c := course(0)
-		if r.whole() {
-			c = courseOf(text)
-			g.host.keepQuery(r.m, c)
-		} else {
+		switch {
+		case !r.whole():
 			c = courseOfFront(text[:min(len(text), minFront)])
+		case set || mayTurn(text) || g.cfg.Lasting: // maySet is not asked again
+			c = courseOf(text)
+		}
+		if r.whole() && (c == courseOpens || g.host.cfg.Part == codec.PartPrimary) {
+			g.host.keepQuery(r.m)
 		}
 		d.Mark = byte(c)
 	}

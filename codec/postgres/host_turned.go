@@ -83,9 +83,9 @@ func (h *host) keptAlone() bool {
 	return true
 }
 
-// keepQuery keeps a Query that may have to be done again.
-func (h *host) keepQuery(m []byte, c course) {
-	if h.tx != codec.TxIdle || h.owed.Len() > 0 || h.guest.group || len(m) > maxRecord || c != courseOpens && h.cfg.Part != codec.PartPrimary {
+// keepQuery keeps a Query that may have to be done again: a BEGIN, or any where the server has to be the primary.
+func (h *host) keepQuery(m []byte) {
+	if h.tx != codec.TxIdle || h.owed.Len() > 0 || h.guest.group || len(m) > maxRecord {
 		return
 	}
 	h.startRecord()
