@@ -706,6 +706,22 @@ func TestBereave(t *testing.T) {
 			c: Q(select 1; insert)
 			s: T D C(SELECT 1) E(25006;read-only) S(default_transaction_read_only;on) Z(I)
 			withheld=false`},
+		{"refused in the midst of a procedure, which may have committed before", `
+			keep
+			part
+			c: Q(call p)
+			s: E(25006;read-only) S(default_transaction_read_only;on) Z(I)
+			withheld=false
+			c? E(25006;read-only) S(default_transaction_read_only;on) Z(I)`},
+		{"refused in the midst of a procedure, extended", `
+			keep
+			part
+			c: P(;call p)B()E()S
+			s: E(25006;read-only)
+			withheld=false
+			c? E(25006;read-only)
+			lost 2
+			bereaved=true`},
 		{"refused by a server of any kind", `
 			keep
 			c: Q(insert)

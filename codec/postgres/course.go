@@ -20,6 +20,7 @@ const (
 	courseEnds                      // it may commit, and no block of before is open behind it
 	courseRolls                     // it is a ROLLBACK of the whole block, and nothing else
 	courseRuns                      // there are plain statements, or several of any kind
+	courseCalls                     // it is a CALL or DO: it may commit in its midst
 	courseUnread                    // it can't be read: it may be anything; with courseOpens: it began with that
 )
 
@@ -82,6 +83,8 @@ func mayTurn(text []byte) bool {
 		return true
 	case 's': // START, not SELECT
 		return text[1]|0x20 == 't'
+	case 'd': // DO, not DELETE
+		return text[1]|0x20 == 'o'
 	default:
 		return !isNameStart(text[0]) // a comment may stand in front
 	}
@@ -90,8 +93,8 @@ func mayTurn(text []byte) bool {
 // then returns the course of a text with one more statement at its end.
 func (c course) then(one course, first bool) course {
 	switch {
-	case first && one == 0:
-		return courseRuns
+	case first && one&^courseCalls == 0:
+		return courseRuns | one
 	case first:
 		return one
 	case one&courseUnread != 0:
@@ -102,7 +105,7 @@ func (c course) then(one course, first bool) course {
 		c = courseEnds // what stands behind a ROLLBACK has a transaction of its own
 	}
 	switch one {
-	case 0:
+	case 0, courseCalls:
 	case courseOpens:
 		c |= courseOpens
 	default:
@@ -134,6 +137,8 @@ func (s *sqlScanner) course(t token) (c course, behind token) {
 			return courseOpens, s.next()
 		}
 		return 0, t
+	case s.is(t, "call"), s.is(t, "do"):
+		return courseCalls, s.next()
 	case s.is(t, "prepare"):
 		if t = s.next(); s.is(t, "transaction") {
 			return courseEnds, s.next()

@@ -24,6 +24,11 @@ func (h *host) turns() bool {
 	if g == nil || h.gone || !h.keptAlone() || !g.survives() || g.unsure || g.suspect&wordSettings != 0 {
 		return false
 	}
+	for i := range h.owed.Len() {
+		if course(h.owed.At(i).Mark)&(courseCalls|courseUnread) != 0 {
+			return false // what it has committed before it was refused is done
+		}
+	}
 	_, own := g.settings.get(readOnlyDefault)
 	was, _ := h.fresh.get(readOnlyDefault)
 	return !own && was != "on"
