@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -169,15 +170,22 @@ func TestLoginInVainSaysWhy(t *testing.T) {
 			}
 		}))
 		f.found(upstream.Spec{Addr: b.addr(), Role: router.Async})
-		c := connect(t, s.addr("in"))
-		kind, body := c.next()
-		for kind == 'R' {
-			kind, body = c.next()
+		told := ""
+		for range 8 { // the time may be over before it waits for a leader, on a machine that stalls
+			c := connect(t, s.addr("in"))
+			kind, body := c.next()
+			for kind == 'R' {
+				kind, body = c.next()
+			}
+			c.Close()
+			if told = fmt.Sprintf("%c %q", kind, body); kind == 'E' && strings.Contains(body, "no server is available") {
+				told = ""
+				break
+			}
 		}
-		if kind != 'E' || !strings.Contains(body, "no server is available") {
-			t.Errorf("%s: the client is told %c %q", mode, kind, body)
+		if told != "" {
+			t.Errorf("%s: the client is told %s", mode, told)
 		}
-		c.Close()
 		s.expectEmpty()
 	}
 }
