@@ -144,7 +144,10 @@ func TestDrip(t *testing.T) {
 		}
 		drip(w, r)
 	})
-	p.refreshed(t, "as only the position drips", "1")
+	eventually(t, "the leader, as only the position drips", func() bool { // 30 ms may be too short for an answer
+		p.Refresh(t.Context())
+		return p.leader() == "1"
+	})
 	p.Close()
 	expectNoGoroutine(t)
 }
