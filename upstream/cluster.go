@@ -67,6 +67,7 @@ type Cluster struct {
 	checkers sync.WaitGroup
 	finder   atomic.Pointer[Finder]
 	held     atomic.Pointer[hold]
+	changes  atomic.Uint64
 
 	tlsChanges atomic.Uint64
 }
@@ -84,6 +85,10 @@ func (c *Cluster) Name() string { return c.name }
 
 // Options are the options in force; not to be changed.
 func (c *Cluster) Options() *Options { return c.opt.Load() }
+
+// Changes counts what has changed of what Fits, Leads and Held say. As long as it is what it was before they were
+// asked, their answers hold.
+func (c *Cluster) Changes() uint64 { return c.changes.Load() }
 
 // Backends are the backends in force; not to be changed.
 func (c *Cluster) Backends() []*Backend { return *c.backends.Load() }
@@ -139,6 +144,7 @@ func (c *Cluster) replace(specs []Spec) (gone []*Backend, changed bool) {
 	}
 	for _, b := range old { // before others get their roles
 		b.gone.Store(true)
+		c.changes.Add(1)
 		b.stop()
 		gone = append(gone, b)
 	}
@@ -168,6 +174,7 @@ func assign(list []*Backend, specs []Spec) (changed bool) {
 			s := byAddr[b.addr]
 			if leads(s.Role) == leading && !b.spec.Load().same(s) {
 				b.spec.Store(s.settled())
+				b.cluster.changes.Add(1)
 				changed = true
 			}
 		}

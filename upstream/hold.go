@@ -28,6 +28,7 @@ func (c *Cluster) hold(why string, max time.Duration) (begun bool) {
 	h := &hold{why: why, leader: c.leader()}
 	h.timer = time.AfterFunc(max, func() { c.endHold(h) })
 	c.held.Store(h)
+	c.changes.Add(1)
 	return true
 }
 
@@ -71,6 +72,7 @@ func (c *Cluster) dropHold(h *hold) bool {
 	if h == nil || !c.held.CompareAndSwap(h, nil) {
 		return false
 	}
+	c.changes.Add(1)
 	h.timer.Stop()
 	return true
 }

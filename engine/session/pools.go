@@ -54,7 +54,8 @@ type home struct {
 	conns  map[*serverConn]struct{}
 	bst    *backendStats
 	opens  uint64
-	where  *gauge // nil: nobody has asked for its server's position
+	placed placing // when a unit was found to be well placed here last
+	where  *gauge  // nil: nobody has asked for its server's position
 	counts poolStats
 }
 

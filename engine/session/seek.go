@@ -32,10 +32,32 @@ func (s *Session) held(b *upstream.Backend, want *router.Want) bool {
 	return held && b.Leads() && want.Roles.Has(router.Leader)
 }
 
+// placing is all on which it depends whether a unit of work may begin at a backend. It is asked for each unit, and
+// the topology hardly ever changes: so a home keeps with what the answer was yes.
+type placing struct {
+	set     *Settings
+	behind  *map[string]bool
+	changes uint64 // of the cluster
+}
+
 // placed tells whether a unit of work may begin at the session's backend, as far as the topology goes.
 func (s *Session) placed() bool {
+	set := s.wishes()
+	now := placing{set, set.lagging.addrs.Load(), s.cluster.Changes()}
+	if s.sh.home.placed == now && !s.sh.away() {
+		return true
+	}
+	return s.placedNow(now)
+}
+
+// placedNow is placed, found anew.
+func (s *Session) placedNow(now placing) bool {
 	want := s.want()
-	return s.backend.Fits(want) == "" && !s.held(s.backend, &want)
+	ok := s.backend.Fits(want) == "" && !s.held(s.backend, &want)
+	if ok && !s.sh.away() && s.sh.home.spec.backend == s.backend {
+		s.sh.home.placed = now
+	}
+	return ok
 }
 
 // forsaken tells that there is no backend for the session's next unit of work.

@@ -7,7 +7,9 @@ func (sc *serverConn) join(s *Session) {
 	sc.joined = on.loop.Now()
 	sc.active, sc.heard, sc.begun = sc.joined, sc.joined, sc.joined
 	s.sh.at = sc
-	s.sought(soughtFound)
+	if s.sh.retry != nil {
+		s.sought(soughtFound)
+	}
 	if e := sc.home.spec.schema.Load(); e != sc.schema {
 		sc.schema = e
 		sc.host.Forget()

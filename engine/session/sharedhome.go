@@ -12,11 +12,10 @@ import (
 // settleHome makes sure that the session's next unit of work can begin at its home. While it can't, there or
 // at another backend, the session seeks. It tells whether the unit can begin.
 func (s *Session) settleHome() bool {
-	b, want := s.backend, s.want()
-	if b.Health() != upstream.Down && !s.sh.failed && s.sh.home.spec.usable(s.on.loop.Now()) &&
-		b.Fits(want) == "" && !s.held(b, &want) {
+	if s.backend.Health() != upstream.Down && !s.sh.failed && s.sh.home.spec.usable(s.on.loop.Now()) && s.placed() {
 		return true
 	}
+	want := s.want()
 	s.sh.failed = false
 	s.on.turn.Flush() // what the client was told comes before what it may be told here
 	switch why, over := s.rehome(want); {
@@ -67,13 +66,18 @@ func (s *Session) rehome(want router.Want) (why string, over bool) {
 	return "", false
 }
 
-// want is what the session asks the router for: its listener's present wishes, unless that leads elsewhere.
-func (s *Session) want() router.Want {
-	set := s.set
-	if present := s.fe.set.Load(); present.cluster == s.cluster {
-		set = present
+// wishes are the settings by which the session's backend is chosen: its listener's present ones, unless those
+// lead elsewhere.
+func (s *Session) wishes() *Settings {
+	if set := s.fe.set.Load(); set.cluster == s.cluster {
+		return set
 	}
-	w := set.want()
+	return s.set
+}
+
+// want is what the session asks the router for.
+func (s *Session) want() router.Want {
+	w := s.wishes().want()
 	if s.sh != nil && s.sh.away() {
 		w.Roles = s.sharing().ReadRoles
 	}
