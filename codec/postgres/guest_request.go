@@ -214,10 +214,11 @@ func (g *guest) enterGroup(text []byte) {
 
 // begun tells of a command that has begun.
 func (g *guest) begun(k codec.Kind, text []byte) {
-	if g.watch != nil && !g.loss.repeats {
+	if g.loss.repeats {
+		g.loss.repeats = false
+	} else if g.watch != nil {
 		g.watch.OnCommand(k, text)
 	}
-	g.loss.repeats = false
 }
 
 // leaveGroup notes a command that has its ReadyForQuery without a Sync. It returns the flag of its
