@@ -20,10 +20,10 @@ import (
 
 // loss is what a guest has to remember of a host that it has lost.
 type loss struct {
-	any      bool    // one of the next three
+	untold   *regret // what the client is yet to be told
+	any      bool    // that, or one of the next two
 	block    bool    // the client is in a failed transaction, which its next host has to be put in
 	skipping bool    // up to the client's Sync nothing that it sends is acted on
-	untold   *regret // what the client is yet to be told
 	replied  bool    // the answer to the group that is open has begun
 	repeats  bool    // the next command is one that was begun before: nobody is told again
 }

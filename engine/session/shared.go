@@ -16,12 +16,12 @@ type shared struct {
 	last     *serverConn   // the one before, and how often it had been used then
 	lastUses uint64
 	lastHome *home
-	worked   bool     // there was a unit of work
 	reads    *reading // nil: none has said that it only reads
 
 	waiter  pool.Waiter
 	need    codec.Need // what the bytes in held wait for; NeedBytes: nothing
 	held    []byte     // bytes of the client that have not been used
+	worked  bool       // there was a unit of work
 	paused  bool       // the client is not read since held is full
 	since   int64      // engine.Nano at which the present wait began; 0: none
 	retry   *retrying  // nil unless it has been in trouble
