@@ -165,10 +165,10 @@ const (
 	CommandNotNow                // a command that makes no sense at present: 1105/HY000, 55000
 	CommandCancelled             // a command that its user has cancelled: 1317/70100, 57014
 	NoSuchDatabase               // a command names a database that nobody knows: 1049/42000, 3D000
+	NoSuchThing                  // a command names something else that there is not: 1094/HY000, 42704
 	WrongPart                    // a server is not what it has to be (Part), or takes nobody at present: 1105/HY000, 57P03
 	TxLost                       // a transaction was rolled back, as its server has gone: 1213/40001, 40001
 	TxUnknown                    // the server has gone, and nobody can tell whether the transaction was committed: 1105/08S01, 40003
-	NoSuchThing                  // a command names something else that there is not: 1094/HY000, 42704
 )
 
 // Error is a condition with the words for it. Text is what the client's user reads: lower case, no

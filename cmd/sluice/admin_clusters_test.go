@@ -258,13 +258,13 @@ func TestAdminSwitchover(t *testing.T) {
 	}
 	var asked atomic.Pointer[string]
 	var during atomic.Value
-	change := func(r *http.Request) {
+	change := func(do func(*http.Request)) { api.change.Store(&do) }
+	change(func(r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked.Store(new(string(body)))
 		during.Store(fmt.Sprint(held()))
 		api.members(two, one, `, "state": "streaming"`)
-	}
-	api.change.Store(&change)
+	})
 	order("pg --candidate two", "SWITCHOVER "+two+"\n", 0)
 	if text := asked.Load(); text == nil || *text != `{"candidate":"two","leader":"one"}` {
 		t.Errorf("Patroni was asked for %v", text)
@@ -277,7 +277,7 @@ func TestAdminSwitchover(t *testing.T) {
 	}
 	// Somebody else's request, or one that fails while there is a hold, ends none.
 	begun, goOn, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	change = func(*http.Request) { close(begun); <-goOn; api.members(one, two, `, "state": "streaming"`) }
+	change(func(*http.Request) { close(begun); <-goOn; api.members(one, two, `, "state": "streaming"`) })
 	go func() { defer close(over); order("pg", "SWITCHOVER "+one, 0) }()
 	<-begun
 	order("pg", "a switchover of this cluster is under way", 1)
@@ -289,7 +289,7 @@ func TestAdminSwitchover(t *testing.T) {
 	if out, code := sluice(t, "ctl", "--addr", admin, "hold", "pg"); code != 0 {
 		t.Fatalf("hold: code %d, %s", code, out)
 	}
-	change = func(*http.Request) { panic(http.ErrAbortHandler) }
+	change(func(*http.Request) { panic(http.ErrAbortHandler) })
 	order("pg", "no switchover", 1)
 	if held() == nil {
 		t.Error("a hold of the operator's was ended")
@@ -297,7 +297,7 @@ func TestAdminSwitchover(t *testing.T) {
 	if out, code := sluice(t, "ctl", "--addr", admin, "resume", "--cluster", "pg"); code != 0 {
 		t.Fatalf("resume: code %d, %s", code, out)
 	}
-	change = func(*http.Request) {} // it says so, but it has not
+	change(func(*http.Request) {}) // it says so, but it has not
 	order("pg", "the new leader is not known yet", 1)
 	if held() == nil {
 		t.Error("not held while the new leader is not known")
