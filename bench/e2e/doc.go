@@ -20,6 +20,7 @@
 // leader: real ones (patroni_cluster) and a Patroni in name only (patroni_suite). Below it, package real
 // starts servers and package wire speaks the protocols byte by byte.
 //
-// On two cores that do nothing else the whole takes about eight minutes, with -parallel 6; a machine that is
-// ten times slower needs -timeout 80m. Of the eight, TestNoCrosstalk takes one, or what -crosstalk says.
+// On two cores that do little else the whole takes about fifteen minutes, with -parallel 6; a machine that is
+// ten times slower needs -timeout 80m. TestNoCrosstalk takes one of them, or what -crosstalk says, and
+// TestPatroniDebian three, beside others.
 package e2e
