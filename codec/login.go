@@ -16,12 +16,13 @@ const (
 	OpClose               // write what is left for the client, then close both connections; Refusal says why
 	OpIdentify            // Gate: find out what is known of User and Database, then call Identified
 	OpWelcome             // Gate: the client has proved who it is; prepare its session, then call Welcomed (or Refuse)
+	OpStandBy             // Move: logged in at the new server as far as that goes; call Ask when the session is Askable
 )
 
 // String returns the op's name without its prefix.
 func (o Op) String() string {
 	return [...]string{"More", "Dial", "Retry", "ClientTLS", "ServerTLS", "Work", "Ready", "Cancel", "Close",
-		"Identify", "Welcome"}[o]
+		"Identify", "Welcome", "StandBy"}[o]
 }
 
 // LoginConfig is what a Login has to know of the two sides. It is shared by many logins and not
@@ -33,6 +34,9 @@ type LoginConfig struct {
 	// called once per backend tried, before the greeting goes to the client (MySQL only). May be
 	// nil: ids pass unchanged.
 	VisibleID func(server uint32) uint32
+	// Move, if not nil, has the Login keep what it takes to move the session later: its Follower is a Mover,
+	// where the protocol has such a thing.
+	Move *MoveOptions
 }
 
 // Login carries one connection phase between a client and a server that authenticates it: a machine

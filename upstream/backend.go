@@ -18,7 +18,8 @@ type Spec struct {
 	State     string // as the discovery spells it
 	Out       string // why it takes no sessions; "" = it takes some
 	NoBalance bool   // it takes no sessions but those that want the leader
-	Tags      map[string]string
+	Tags      map[string]string // or labels
+	Status    string            // host:port of its HTTP status port (TiDB); "" = it has none
 	Lag       router.Lag
 	Timeline  uint64 // 0 = not known
 
@@ -52,6 +53,7 @@ type Backend struct {
 	spec     atomic.Pointer[Spec]
 	health   atomic.Uint32
 	sessions atomic.Int64
+	outgoing atomic.Int64 // of them those that are being moved away
 	gone     atomic.Bool
 
 	checks   atomic.Uint64 // made
@@ -115,6 +117,15 @@ func (b *Backend) LastError() string {
 	}
 	return ""
 }
+
+// Join counts a session in that is being moved to the backend; Release counts it out.
+func (b *Backend) Join() { b.sessions.Add(1) }
+
+// Outgoing is the number of sessions that are being moved away; they are still among Sessions.
+func (b *Backend) Outgoing() int { return int(b.outgoing.Load()) }
+
+// Parting counts a session, by 1, that is being moved away, and by -1 no more, whatever came of it.
+func (b *Backend) Parting(by int) { b.outgoing.Add(int64(by)) }
 
 // Release gives back what Pick took: one session has left the backend.
 func (b *Backend) Release() { b.sessions.Add(-1) }
