@@ -14,10 +14,10 @@ type Spec struct {
 	Zone string
 
 	// What a discovery says besides; zero for a backend that is configured.
-	Name      string // the member's
-	State     string // as the discovery spells it
-	Out       string // why it takes no sessions; "" = it takes some
-	NoBalance bool   // it takes no sessions but those that want the leader
+	Name      string            // the member's
+	State     string            // as the discovery spells it
+	Out       string            // why it takes no sessions; "" = it takes some
+	NoBalance bool              // it takes no sessions but those that want the leader
 	Tags      map[string]string // or labels
 	Status    string            // host:port of its HTTP status port (TiDB); "" = it has none
 	Lag       router.Lag
