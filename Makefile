@@ -1,19 +1,22 @@
 # What there is to make. The Go files are the source of truth for versions: go.mod for the program,
-# bench/go.mod for its tests against real servers, its benchmarks and its tools.
+# bench/go.mod for its tests against real servers, its benchmarks and its tools, bench/tidb/go.mod for TiDB.
 
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME  ?= 60s
 BENCHTIME ?= 200ms
 
-.PHONY: build test deps lint unit real demo bench bench-quick bench-ideas guard guard-update microbench fuzz clean
+.PHONY: build test deps tidb lint unit real demo bench bench-quick bench-ideas guard guard-update microbench fuzz clean
 
 build: ## the program: bin/sluice
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 
-test: deps lint unit real ## all that has to hold
+test: deps tidb lint unit real ## all that has to hold
 
 deps: ## the servers and clients that the tests talk to
 	.ci/deps
+
+tidb: ## the TiDB server that the tests run, built once and kept in the user's cache: about 9 minutes on two cores
+	cd bench && go run ./cmd/tidb
 
 lint: bin/staticcheck ## form, vet and staticcheck, in both modules
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
@@ -30,7 +33,7 @@ unit: ## the program's own tests, with the race detector; those that do less und
 	go test -race -timeout 60m ./...
 	go test -timeout 30m ./codec/mysql ./codec/postgres ./upstream/pool
 
-real: ## against PostgreSQL, MariaDB and their clients
+real: tidb ## against PostgreSQL, MariaDB, TiDB and their clients
 	.ci/real
 
 demo: build ## 20 seconds of Sluice at work, no database needed

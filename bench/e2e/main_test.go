@@ -18,6 +18,8 @@ var stage struct {
 	ca  *real.Authority
 	// Two certificates for the same names. The servers show the first.
 	cert, otherCert real.Pair
+	// signing is what all instances of TiDB sign the tokens of sessions with.
+	signing real.Pair
 }
 
 func TestMain(m *testing.M) {
@@ -49,6 +51,9 @@ func runAll(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	if stage.otherCert, err = stage.ca.Issue("two", "localhost"); err != nil {
+		return 1, err
+	}
+	if stage.signing, err = real.SelfSigned(stage.dir, "signing", "tokens"); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, stopServers()) }()
@@ -110,6 +115,11 @@ func stopServers() error {
 	for i := range mariadbServers {
 		if m := mariadbServers[i].value; m != nil {
 			errs = append(errs, m.Stop())
+		}
+	}
+	for i := range tidbCluster {
+		if d := tidbCluster[i].value; d != nil {
+			errs = append(errs, d.Kill())
 		}
 	}
 	for _, p := range []*patroniStage{&debianPatroni, &newerPatroni} {

@@ -83,7 +83,33 @@ func (a *Authority) Issue(file, name string) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	p := Pair{CertFile: filepath.Join(a.dir, file+".crt"), KeyFile: filepath.Join(a.dir, file+".key")}
+	return keep(a.dir, file, der, key)
+}
+
+// SelfSigned makes a certificate that nobody vouches for, as those with which TiDB signs the tokens of sessions. TiDB
+// takes the sort of its signature, which is RSA here, for that of its key.
+func SelfSigned(dir, file, name string) (Pair, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return Pair{}, err
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		return Pair{}, err
+	}
+	return keep(dir, file, der, key)
+}
+
+// keep writes a certificate and its key into dir.
+func keep(dir, file string, der []byte, key *rsa.PrivateKey) (p Pair, err error) {
+	p = Pair{CertFile: filepath.Join(dir, file+".crt"), KeyFile: filepath.Join(dir, file+".key")}
 	if err := writePEM(p.CertFile, "CERTIFICATE", der, 0o644); err != nil {
 		return Pair{}, err
 	}

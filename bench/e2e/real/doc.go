@@ -1,5 +1,5 @@
-// Package real starts the programs that the end-to-end tests run against: PostgreSQL and MariaDB
-// servers with TLS and a set of users, clusters of three nodes that Patroni and etcd run, and Sluice
+// Package real starts the programs that the end-to-end tests run against: PostgreSQL, MariaDB
+// and TiDB servers with TLS and a set of users, clusters of three nodes that Patroni and etcd run, and Sluice
 // itself, all on loopback ports in one temporary folder. It also holds what stands between them in
 // tests: a relay that cuts a stream into pieces, and a network namespace whose cables can be cut; and
 // what stands for a Patroni and its servers where no real ones are needed (FakePatroni, LineServer).
