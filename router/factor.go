@@ -11,6 +11,8 @@ type factor struct {
 var factors = [...]factor{
 	{"role", byRole},
 	{"state", byState},
+	{"shutdown", byShutdown},
+	{"drained", byDrain},
 	{"tags", byTags},
 	{"lag", byLag},
 	{"health", byHealth},
@@ -21,13 +23,19 @@ var factors = [...]factor{
 
 // fitting is how many of the factors, from the first, say whether a backend is fit for a session, and not how
 // it does at the moment.
-const fitting = 4
+const fitting = 6
 
 // byRole rejects a backend in a role that was not asked for.
 func byRole(b *Backend, w Want) (int, bool) { return 0, w.Roles.Has(b.Role) }
 
 // byState rejects a backend of which its discovery says that it takes no sessions.
 func byState(b *Backend, _ Want) (int, bool) { return 0, !b.Out }
+
+// byShutdown rejects a backend whose server is about to stop: it serves still, but not for long.
+func byShutdown(b *Backend, _ Want) (int, bool) { return 0, !b.Closing }
+
+// byDrain rejects a backend that is to be emptied.
+func byDrain(b *Backend, _ Want) (int, bool) { return 0, !b.Drained }
 
 // byTags rejects a backend that lacks a tag which it must have, or has one which it must not. One that is not
 // to be balanced to takes sessions as the leader only, of which there is no other.

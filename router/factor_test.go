@@ -11,6 +11,8 @@ func TestFactors(t *testing.T) {
 	with := func(b Backend, change func(*Backend)) Backend { change(&b); return b }
 	out := func(b *Backend) { b.Out = true }
 	noBalance := func(b *Backend) { b.NoBalance = true }
+	closing := func(b *Backend) { b.Closing = true }
+	drained := func(b *Backend) { b.Drained = true }
 	fast := func(b *Backend) { b.Tags = map[string]string{"disk": "fast"} }
 	blank := func(b *Backend) { b.Tags = map[string]string{"disk": ""} }
 	near := func(b *Backend) { b.Zone, b.Sessions = "here", 100 }
@@ -25,6 +27,11 @@ func TestFactors(t *testing.T) {
 	}{
 		{"out by its state", []Backend{with(async, out)}, Want{}, -1, "state"},
 		{"even as leader", []Backend{with(leader, out)}, Want{}, -1, "state"},
+		{"its server stops", []Backend{with(async, closing), leader}, Want{}, 1, "only one"},
+		{"its server stops, and no other", []Backend{with(async, closing)}, Want{}, -1, "shutdown"},
+		{"drained", []Backend{with(leader, drained), async}, Want{}, 1, "only one"},
+		{"drained, and no other", []Backend{with(leader, drained)}, Want{}, -1, "drained"},
+		{"a stop is heard before a drain", []Backend{with(with(leader, drained), closing)}, Want{}, -1, "shutdown"},
 		{"not balanced to", []Backend{with(async, noBalance), leader}, Want{}, 1, "only one"},
 		{"not balanced to, and no other", []Backend{with(async, noBalance)}, Want{}, -1, "tags"},
 		{"not balanced to, but the leader", []Backend{with(leader, noBalance)},
@@ -71,11 +78,13 @@ func TestFits(t *testing.T) {
 	want := Want{Roles: Roles(0).With(Async), Behind: map[string]bool{"b": true}, Tags: []TagRule{{Name: "x", Value: "1"}}}
 	x := map[string]string{"x": "1"}
 	for why, b := range map[string]Backend{
-		"":      {Addr: "a", Role: Async, Tags: x, Tried: true, Sessions: 9},
-		"role":  {Addr: "a", Role: Sync, Tags: x, Healthy: true},
-		"state": {Addr: "a", Role: Async, Tags: x, Healthy: true, Out: true},
-		"tags":  {Addr: "a", Role: Async, Healthy: true},
-		"lag":   {Addr: "b", Role: Async, Tags: x, Healthy: true},
+		"":         {Addr: "a", Role: Async, Tags: x, Tried: true, Sessions: 9},
+		"role":     {Addr: "a", Role: Sync, Tags: x, Healthy: true},
+		"state":    {Addr: "a", Role: Async, Tags: x, Healthy: true, Out: true},
+		"tags":     {Addr: "a", Role: Async, Healthy: true},
+		"shutdown": {Addr: "a", Role: Async, Tags: x, Healthy: true, Closing: true},
+		"drained":  {Addr: "a", Role: Async, Tags: x, Healthy: true, Drained: true},
+		"lag":      {Addr: "b", Role: Async, Tags: x, Healthy: true},
 	} {
 		if got := Fits(&b, want); got != why {
 			t.Errorf("Fits(%+v) = %q, want %q", b, got, why)

@@ -62,6 +62,8 @@ type Backend struct {
 	Role      Role
 	Zone      string
 	Out       bool // its discovery says that it takes no sessions at all
+	Closing   bool // its server is about to stop
+	Drained   bool // it is to be emptied, by order
 	NoBalance bool // it takes no sessions but those that want the leader
 	Tags      map[string]string
 	Healthy   bool // passed its health checks, or was not checked yet

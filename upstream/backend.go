@@ -55,6 +55,8 @@ type Backend struct {
 	sessions atomic.Int64
 	outgoing atomic.Int64 // of them those that are being moved away
 	gone     atomic.Bool
+	drained  atomic.Pointer[string] // why it is to be emptied, by order; see Drain
+	listed   atomic.Bool            // it stands in Options.OutOfService
 
 	checks   atomic.Uint64 // made
 	failures atomic.Uint64 // of them failed
@@ -95,7 +97,19 @@ func (b *Backend) Fits(w router.Want) (why string) {
 	if b.Gone() {
 		return "gone"
 	}
-	return router.Fits(&b.spec.Load().routed, w)
+	if b.drained.Load() == nil && !b.listed.Load() {
+		return router.Fits(&b.spec.Load().routed, w) // nearly always, and without a copy
+	}
+	one := b.routed()
+	one.Drained = one.Drained || b.cluster.Elsewhere(w, b)
+	return router.Fits(&one, w)
+}
+
+// routed is what the router judges, but for health and sessions, as it is now.
+func (b *Backend) routed() router.Backend {
+	one := b.spec.Load().routed
+	one.Drained = b.drained.Load() != nil
+	return one
 }
 
 // Health is the state that the checks have found.

@@ -32,6 +32,9 @@ type Options struct {
 	FailoverClients int
 	// Discovery finds the backends; nil: they are those in Backends.
 	Discovery Discovery
+	// OutOfService are backends that take no sessions and are emptied, as long as another one fits that is up: by
+	// address, by host, or by the first label of the host's name, as a pod has it.
+	OutOfService []string
 	// Changed, if given, is called when backends have come or gone, or a role, a state, a lag, the health or
 	// the hold has changed. It is called from any goroutine, without locks, and must not block. Update and
 	// Close do not call it.
@@ -68,13 +71,14 @@ type Cluster struct {
 	finder   atomic.Pointer[Finder]
 	held     atomic.Pointer[hold]
 	changes  atomic.Uint64
+	drains   map[string]string // under mu: why backends are to be emptied, by address; they may have gone
 
 	tlsChanges atomic.Uint64
 }
 
 // NewCluster makes a cluster and begins to check its backends.
 func NewCluster(opt Options, log *zap.Logger) *Cluster {
-	c := &Cluster{name: opt.Name, log: log}
+	c := &Cluster{name: opt.Name, log: log, drains: map[string]string{}}
 	c.backends.Store(&[]*Backend{})
 	c.Update(opt)
 	return c
@@ -113,6 +117,7 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 		}
 		c.endHoldByLeader()
 	}
+	c.list()
 	c.mu.Unlock()
 	if opt.Discovery != nil {
 		c.discover(opt.Discovery)
@@ -137,6 +142,7 @@ func (c *Cluster) replace(specs []Spec) (gone []*Backend, changed bool) {
 		b := old[s.Addr]
 		if b == nil {
 			b = newBackend(c, s)
+			c.recall(b)
 			added = append(added, b)
 		}
 		delete(old, s.Addr)
@@ -150,6 +156,9 @@ func (c *Cluster) replace(specs []Spec) (gone []*Backend, changed bool) {
 	}
 	changed = assign(list, specs) || len(added)+len(gone) > 0
 	c.backends.Store(&list)
+	if c.list() {
+		changed = true
+	}
 	for _, b := range added {
 		c.checkers.Add(1)
 		go func() {
@@ -202,13 +211,22 @@ func (c *Cluster) Close() []*Backend {
 func (c *Cluster) Pick(want router.Want, tried []*Backend) (*Backend, string) {
 	list := c.Backends()
 	var space [8]router.Backend
-	seen := space[:0]
+	seen, listed := space[:0], false
 	for _, b := range list {
-		one := b.spec.Load().routed
+		one := b.routed()
 		one.Healthy, one.Tried, one.Sessions = b.Health() != Down, contains(tried, b), b.Sessions()
+		if b.listed.Load() && !one.Drained {
+			one.Drained, listed = true, true
+		}
 		seen = append(seen, one)
 	}
 	choice := router.Pick(seen, want, rand.Uint64())
+	if choice.Index < 0 && listed { // none would be left
+		for i, b := range list {
+			seen[i].Drained = b.drained.Load() != nil
+		}
+		choice = router.Pick(seen, want, rand.Uint64())
+	}
 	if choice.Index < 0 {
 		return nil, choice.Reason
 	}

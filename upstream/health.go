@@ -85,6 +85,9 @@ func (c *Cluster) judge(b *Backend, err error, row int) int {
 	}
 	b.health.Store(uint32(is))
 	b.changed.Store(time.Now().UnixNano())
+	if len(c.Options().OutOfService) > 0 {
+		c.changes.Add(1) // whether they are out depends on who else is up
+	}
 	switch {
 	case is == Down:
 		c.log.Warn("backend is down", zap.String("cluster", c.name), zap.String("backend", b.addr), zap.Error(err))
