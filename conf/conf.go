@@ -79,10 +79,10 @@ type Cluster struct {
 	// does.
 	RetryTimeout Duration `toml:"retry-timeout" range:"0s..1h"`
 	// FailoverTimeout is how long a client waits while no backend is fit for it, if that is longer than
-	// RetryTimeout. With static backends it is for clients that share server connections: at a login nothing
-	// would change.
+	// RetryTimeout. With static backends it is for clients that share server connections, and for sessions
+	// that outlive their server: at a login nothing would change.
 	FailoverTimeout Duration `toml:"failover-timeout" range:"0s..1h"`
-	// FailoverClients limits those clients that share which wait so at one time; 0 = no limit.
+	// FailoverClients limits those which wait so at one time, but for logins; 0 = no limit.
 	FailoverClients int `toml:"failover-clients" range:"0..10000000"`
 	// Keepalive is the idle time after which TCP probes a server connection; 0 = never.
 	Keepalive Duration `toml:"keepalive" range:"0|1s..9h"`
@@ -94,6 +94,7 @@ type Cluster struct {
 	Health               Health    `toml:"health"`
 	TLS                  ServerTLS `toml:"tls"`
 	Control              Control   `toml:"control"`
+	Migrate              Migrate   `toml:"migrate"`
 	Patroni              Patroni   `toml:"patroni" only:"patroni"`
 }
 

@@ -34,6 +34,13 @@ func DefaultCluster() Cluster {
 			Fall:     3,
 		},
 		TLS: ServerTLS{Mode: "disable"},
+		Migrate: Migrate{
+			Enabled:     true,
+			HoldTimeout: Duration(3 * time.Second),
+			RetryAfter:  Duration(3 * time.Second),
+			KeepState:   Duration(time.Second),
+			StateMax:    1 << 20,
+		},
 		Patroni: Patroni{
 			Interval:   Duration(3 * time.Second),
 			Timeout:    Duration(2 * time.Second),

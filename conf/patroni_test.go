@@ -101,7 +101,7 @@ func TestDiscoveryProblems(t *testing.T) {
 				"f:7:1: cluster.patroni.learn-hosts: has no use with discovery \"static\"\n" +
 				`f:8:5: cluster.patroni.tls.ca: has no use with discovery "static"`},
 		{"roles of backends", "protocol = \"postgres\"\nbackends = [{addr = \"a:1\", role = \"Standby-Leader\"}, {addr = \"b:1\", role = \"QUORUM\"}]", ""},
-		{"waiting for a leader, with nobody who does", "protocol = \"postgres\"\nbackends = [{addr = \"a:1\"}]\nfailover-timeout = \"1m\"\nfailover-clients = 5",
+		{"waiting for a leader, with nobody who does", "protocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\nfailover-timeout = \"1m\"\nfailover-clients = 5",
 			"f:5:1: cluster.failover-timeout: has no use: no listener with mode \"fifo\" or \"funnel\" leads here\n" +
 				`f:6:1: cluster.failover-clients: has no use: no listener with mode "fifo" or "funnel" leads here`},
 	} {

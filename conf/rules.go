@@ -52,6 +52,7 @@ func (k *checker) cluster(path string, c *Cluster, names map[string]bool) {
 	}
 	k.tls(join(path, "tls"), c.TLS.Mode, c.Protocol, c.TLS.Cert, c.TLS.Key, c.TLS.CA)
 	k.discovery(path, c)
+	k.migrate(join(path, "migrate"), c)
 }
 
 func (k *checker) backends(path string, c *Cluster) {

@@ -7,9 +7,10 @@ import (
 )
 
 // verifierForm is a secret as PostgreSQL stores it,
-// https://www.postgresql.org/docs/17/catalog-pg-authid.html.
+// https://www.postgresql.org/docs/17/catalog-pg-authid.html, or as MySQL does for mysql_native_password,
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_authentication_methods_native_password_authentication.html.
 var verifierForm = regexp.MustCompile(
-	`^(SCRAM-SHA-256\$[1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=|md5[0-9a-fA-F]{32})$`)
+	`^(SCRAM-SHA-256\$[1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=|md5[0-9a-fA-F]{32}|\*[0-9a-fA-F]{40})$`)
 
 // users checks who may log in.
 func (k *checker) users(c *Config) {
@@ -22,7 +23,7 @@ func (k *checker) users(c *Config) {
 		}
 		// Stars stand where a configuration was shown.
 		if v := string(u.Verifier); v != "" && v != stars && !verifierForm.MatchString(v) {
-			k.problem(join(at, "verifier"), `is neither "SCRAM-SHA-256$<iterations>:<salt>$<key>:<key>" nor "md5" and 32 hexadecimal digits`)
+			k.problem(join(at, "verifier"), `is neither "SCRAM-SHA-256$<iterations>:<salt>$<key>:<key>" nor "md5" and 32 hexadecimal digits nor "*" and 40`)
 		}
 	}
 }
@@ -30,17 +31,21 @@ func (k *checker) users(c *Config) {
 // unshared refuses what concerns shared server connections where there are none.
 func (k *checker) unshared(c *Config) {
 	leadsTo := map[string]bool{}
+	logsIn := false // Sluice does, with a user's secret
 	for i := range c.Listener {
 		if l := &c.Listener[i]; l.Shares() {
 			leadsTo[l.Cluster] = true
 		}
 	}
+	for i := range c.Cluster {
+		logsIn = logsIn || c.Cluster[i].Moves() || leadsTo[c.Cluster[i].Name]
+	}
 	bad := slices.ContainsFunc(c.Listener, func(l Listener) bool { return l.Mode != "proxy" && !l.Shares() })
 	if bad {
 		return // which is known to be wrong, and might have been one that shares
 	}
-	if len(c.User) > 0 && len(leadsTo) == 0 {
-		k.problem("user.0", `has no use: no listener has mode "fifo" or "funnel"`)
+	if len(c.User) > 0 && !logsIn {
+		k.problem("user.0", `has no use: no listener has mode "fifo" or "funnel", and no sessions move`)
 	}
 	none := DefaultCluster()
 	for i, cl := range c.Cluster {
@@ -49,8 +54,8 @@ func (k *checker) unshared(c *Config) {
 			set bool
 		}{
 			{"max-server-connections", cl.MaxServerConnections != none.MaxServerConnections},
-			{"failover-timeout", cl.FailoverTimeout != none.FailoverTimeout && cl.Discovery == "static"},
-			{"failover-clients", cl.FailoverClients != none.FailoverClients},
+			{"failover-timeout", cl.FailoverTimeout != none.FailoverTimeout && cl.Discovery == "static" && !cl.Moves()},
+			{"failover-clients", cl.FailoverClients != none.FailoverClients && !cl.Moves()},
 		} {
 			if limit.set && !leadsTo[cl.Name] {
 				k.problem(join(join("cluster", strconv.Itoa(i)), limit.key),

@@ -49,6 +49,8 @@ type Options struct {
 	MaxServerConnections int
 	// ControlUser may end other users' work on the backends (MySQL's KILL); "" = nobody.
 	ControlUser, ControlPassword string
+	// Migrate is about sessions that have a server connection of their own.
+	Migrate MigrateOptions
 }
 
 // HealthOptions say how backends are checked.

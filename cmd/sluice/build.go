@@ -73,6 +73,7 @@ func setupOf(c *conf.Config, log *zap.Logger) (session.Setup, error) {
 		if err != nil {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
+		opt.Migrate = migrateOf(&c.Cluster[i], c.User)
 		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.Listener, log); err != nil {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}

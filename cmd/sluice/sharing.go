@@ -111,7 +111,9 @@ func accessOf(l *conf.Listener, users []conf.User) (*access.Table, error) {
 		return nil, err
 	}
 	for i := range users {
-		opt.Users = append(opt.Users, userOf(&users[i])) // the last of a name counts
+		if !ofMySQL(&users[i]) {
+			opt.Users = append(opt.Users, userOf(&users[i])) // the last of a name counts
+		}
 	}
 	for _, u := range opt.Users {
 		if v := u.Secret.Verifier; v != "" && postgres.CheckVerifier(v) != nil {
