@@ -13,6 +13,7 @@ import (
 // clusterView is what was known of a cluster when it was looked at last.
 type clusterView struct {
 	backends map[*upstream.Backend]upstream.Spec
+	emptied  map[*upstream.Backend]emptying // of them those that are
 	// held is since when (engine.Nano) work on the leader is held back; 0 = it is not.
 	held int64
 	// leader is the backend that led last, and since the moment (engine.Nano) at which it was seen not to
@@ -59,6 +60,7 @@ func (v *clusterView) look(c *upstream.Cluster, log *zap.Logger) (ch clusterChan
 		}
 	}
 	v.backends = now
+	v.empty(c, &ch, all)
 	if found {
 		v.lead(c.Backends(), &ch, log)
 	}

@@ -10,7 +10,7 @@ import (
 
 // evictions are why sessions are asked to leave a backend, or cut off from it: labels in the metrics. All but
 // the last are a router's reason, or "gone".
-var evictions = [...]string{"role", "state", "tags", "lag", "gone", "fenced"}
+var evictions = [...]string{"role", "state", "shutdown", "drained", "tags", "lag", "gone", "fenced"}
 
 // fenced is the last of evictions: the backend has led, and another one leads now.
 const fenced = "fenced"
@@ -45,7 +45,7 @@ func (s *Session) review(f *fence) {
 		return
 	}
 	want := s.want()
-	why := at.backend.Fits(want)
+	why := s.unfit(at.backend)
 	switch {
 	case f != nil && at.backend == f.backend && want.Roles.Has(router.Leader) && (why != "" || s.since() < f.since):
 		s.cutOff(at.backend, fenced)
@@ -109,7 +109,7 @@ func (s *Session) overstays(over map[post]bool) {
 	if !ok || !over[at] {
 		return
 	}
-	if why := at.backend.Fits(s.want()); why != "" {
+	if why := s.unfit(at.backend); why != "" {
 		s.cutOff(at.backend, why)
 	}
 }
@@ -193,6 +193,10 @@ func evicted(b *upstream.Backend, why string, want router.Want) codec.Error {
 		if state := b.Spec().State; plain(state) {
 			text = "its state is " + state
 		}
+	case "shutdown":
+		text = "it is shutting down"
+	case "drained":
+		text = "it is being drained"
 	case "tags":
 		text = "its tags do not allow it any more"
 	case "lag":

@@ -231,7 +231,8 @@ func (t *topology) forgive() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for at := range t.due {
-		if set := at.fe.set.Load(); set.cluster == at.backend.Cluster() && set.uses(at.backend) {
+		if set := at.fe.set.Load(); set.cluster == at.backend.Cluster() &&
+			(set.uses(at.backend) || set.leftBehind(at.backend)) {
 			delete(t.due, at)
 		}
 	}

@@ -1,0 +1,68 @@
+package session
+
+import (
+	"maps"
+
+	"go.uber.org/zap"
+
+	"sluice/upstream"
+)
+
+// emptying is why a backend is to be emptied, and whether the checks find each backend of its cluster down: who
+// stays at one that is emptied depends on who else is up.
+type emptying struct {
+	why string
+	up  string // the addresses of those that are not down
+}
+
+// empty takes note of which backends are to be emptied. Their sessions are looked at when that changes, and when
+// another backend comes up, or down.
+func (v *clusterView) empty(c *upstream.Cluster, ch *clusterChange, log *zap.Logger) {
+	now := map[*upstream.Backend]emptying{}
+	up := ""
+	for _, b := range c.Backends() {
+		if b.Health() != upstream.Down {
+			up += b.Addr() + " "
+		}
+	}
+	for _, b := range c.Backends() {
+		if why, drained := b.Drained(); drained {
+			now[b] = emptying{why, up}
+		}
+	}
+	if maps.Equal(now, v.emptied) {
+		return
+	}
+	ch.fits = true
+	for b, e := range now {
+		if was, known := v.emptied[b]; !known || was.why != e.why {
+			ch.events++
+			log.Info("a backend is emptied", zap.String("backend", b.Addr()), zap.String("why", e.why),
+				zap.Int("sessions", b.Sessions()))
+		}
+	}
+	for b := range v.emptied {
+		if _, still := now[b]; !still {
+			ch.events++
+			log.Info("a backend is not emptied any more", zap.String("backend", b.Addr()))
+		}
+	}
+	v.emptied = now
+}
+
+// unfit returns why the session may not stay at a backend, as Fits does; "" if it may. At one that is only to be
+// emptied it may stay as long as there is no other one for it: to be cut off would do nobody any good.
+func (s *Session) unfit(b *upstream.Backend) (why string) {
+	want := s.want()
+	if why = b.Fits(want); why == "drained" && !s.cluster.Elsewhere(want, b) {
+		return ""
+	}
+	return why
+}
+
+// leftBehind tells whether the listener's sessions stay at a backend though it is to be emptied, as there is no other
+// one for them.
+func (set *Settings) leftBehind(b *upstream.Backend) bool {
+	want := set.want()
+	return b.Fits(want) == "drained" && !set.cluster.Elsewhere(want, b)
+}
