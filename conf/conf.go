@@ -9,6 +9,8 @@ type Config struct {
 	Cluster  []Cluster  `toml:"cluster"`
 	Listener []Listener `toml:"listener"`
 	User     []User     `toml:"user"`
+	// Namespace are the tenants, in the order in which they are looked through.
+	Namespace []Namespace `toml:"namespace"`
 
 	at map[string]position // where each value came from, by its path ("listener.0.tls.mode")
 }
@@ -89,6 +91,8 @@ type Cluster struct {
 	// TCPUserTimeout is how long sent bytes may stay unacknowledged by a backend before the kernel
 	// gives the connection up; 0 = the kernel's own limit.
 	TCPUserTimeout Duration `toml:"tcp-user-timeout" range:"0|100ms..24h"`
+	// ProxyProtocol says how backends are told whose a connection is: "v2" is a PROXY header of that version.
+	ProxyProtocol string `toml:"proxy-protocol" oneof:"off v2"`
 	// MaxServerConnections limits the connections of all pools to one backend; 0 = no limit.
 	MaxServerConnections int       `toml:"max-server-connections" range:"0..1000000"`
 	Health               Health    `toml:"health"`

@@ -26,6 +26,7 @@ func DefaultCluster() Cluster {
 		RetryTimeout:    Duration(10 * time.Second),
 		FailoverTimeout: Duration(30 * time.Second),
 		FailoverClients: 10000,
+		ProxyProtocol:   "off",
 		Keepalive:       Duration(time.Minute),
 		Health: Health{
 			Interval: Duration(3 * time.Second),
@@ -61,13 +62,15 @@ func DefaultBackend() Backend { return Backend{Role: "leader"} }
 // Config.Check.
 func DefaultListener() Listener {
 	return Listener{
-		Mode:         "proxy",
-		LagReturn:    50,
-		LagUnknown:   "refuse",
-		DrainTimeout: Duration(30 * time.Second),
-		LoginTimeout: Duration(30 * time.Second),
-		Keepalive:    Duration(time.Minute),
-		TLS:          ClientTLS{Mode: "disable", MinVersion: "1.2"},
+		Mode: "proxy",
+
+		ProxyProtocol: "off",
+		LagReturn:     50,
+		LagUnknown:    "refuse",
+		DrainTimeout:  Duration(30 * time.Second),
+		LoginTimeout:  Duration(30 * time.Second),
+		Keepalive:     Duration(time.Minute),
+		TLS:           ClientTLS{Mode: "disable", MinVersion: "1.2"},
 
 		Unit:             "transaction",
 		PoolSize:         20,

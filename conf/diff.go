@@ -45,6 +45,8 @@ type Changes struct {
 	Backends  map[string]Diffs // of clusters that are in both, by the cluster's name; by address
 	Listeners Diffs            // by name
 	Users     Diffs            // by name
+	// Namespaces are by name; that their order is another one changes those that have moved.
+	Namespaces Diffs
 }
 
 // Diffs says how a set of named things has changed. Each list is sorted.
@@ -67,7 +69,7 @@ func (d Diffs) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) 
 // Empty tells that nothing differs.
 func (c Changes) Empty() bool {
 	return len(c.Settings)+len(c.Fixed)+len(c.Backends) == 0 && c.Clusters.Empty() &&
-		c.Listeners.Empty() && c.Users.Empty()
+		c.Listeners.Empty() && c.Users.Empty() && c.Namespaces.Empty()
 }
 
 // Diff compares two configurations that have been checked. A cluster or listener with another name is
@@ -88,6 +90,7 @@ func Diff(old, new *Config) Changes {
 	ch.Clusters = diff(old.Cluster, new.Cluster, func(c Cluster) string { return c.Name })
 	ch.Listeners = diff(old.Listener, new.Listener, func(l Listener) string { return l.Name })
 	ch.Users = diff(old.User, new.User, func(u User) string { return u.Name })
+	ch.Namespaces = diffNamespaces(old.Namespace, new.Namespace)
 	for _, was := range old.Cluster {
 		for _, is := range new.Cluster {
 			if was.Name != is.Name {
@@ -182,6 +185,7 @@ func (c Changes) String() string {
 	}
 	c.Listeners.say("listeners", say)
 	c.Users.say("users", say)
+	c.Namespaces.say("namespaces", say)
 	return strings.Join(parts, "; ")
 }
 

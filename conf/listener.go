@@ -4,7 +4,13 @@ package conf
 type Listener struct {
 	Name string `toml:"name" name:"need"`
 	// Listen is the address; port 0 = any free one.
-	Listen string `toml:"listen" addr:"listen"`
+	Listen string `toml:"listen"`
+	// Ports are those at which it listens, in place of that of Listen.
+	Ports PortRange `toml:"ports"`
+	// ProxyProtocol says whether clients may, or must, come through proxies that name them by a PROXY
+	// header; ProxyFrom are the networks of those that are believed.
+	ProxyProtocol string `toml:"proxy-protocol" oneof:"off accept require"`
+	ProxyFrom     []CIDR `toml:"proxy-from"`
 	// Cluster is the name of the cluster that it leads to.
 	Cluster string `toml:"cluster"`
 	// Mode is how clients share server connections: not at all, all of them one, or many a few.

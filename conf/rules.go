@@ -16,6 +16,7 @@ func (k *checker) rules(c *Config) {
 	for i := range c.Listener {
 		k.listener(join("listener", strconv.Itoa(i)), &c.Listener[i], c, names)
 	}
+	k.namespaces(c)
 	k.users(c)
 	k.unshared(c)
 	k.addresses(c)
@@ -95,13 +96,7 @@ func (k *checker) certAndKey(path, cert, key string) {
 
 func (k *checker) listener(path string, l *Listener, c *Config, names map[string]bool) {
 	k.unique(join(path, "name"), l.Name, names)
-	at, err := parseAddr(l.Listen, false)
-	if l.Listen == "" {
-		k.problem(join(path, "listen"), "is missing")
-	}
-	if err == nil && l.IPv6Only && at.host != "" && !at.ip.Is6() {
-		k.problem(join(path, "ipv6-only"), "%q is not an IPv6 address", l.Listen)
-	}
+	k.listenAt(path, l)
 	protocol, discovery := "", ""
 	if cl := k.clusterOf(join(path, "cluster"), l, c); cl != nil {
 		protocol, discovery = cl.Protocol, cl.Discovery
@@ -142,26 +137,35 @@ func (k *checker) clusterOf(path string, l *Listener, c *Config) *Cluster {
 func (k *checker) addresses(c *Config) {
 	type socket struct {
 		at     addr
+		ports  PortRange // none: any free one
 		v6Only bool
 		words  string
 	}
 	var open []socket
-	add := func(path, words, listen string, v6Only bool) {
+	add := func(path, words, listen string, ports PortRange, v6Only bool) {
 		at, err := parseAddr(listen, false)
 		if err != nil {
 			return // said already
 		}
+		if at.port != 0 {
+			ports = PortRange{at.port, at.port}
+		}
 		for _, other := range open {
-			if at.conflicts(other.at, v6Only, other.v6Only) {
+			if !ports.overlaps(other.ports) {
+				continue
+			}
+			one, two := at, other.at
+			one.port, two.port = ports.First, ports.First
+			if one.conflicts(two, v6Only, other.v6Only) {
 				k.problem(path, "%q is taken by %s", listen, other.words)
 				return
 			}
 		}
-		open = append(open, socket{at, v6Only, words})
+		open = append(open, socket{at, ports, v6Only, words})
 	}
-	add("admin.listen", "admin.listen, "+strconv.Quote(c.Admin.Listen), c.Admin.Listen, false)
+	add("admin.listen", "admin.listen, "+strconv.Quote(c.Admin.Listen), c.Admin.Listen, PortRange{}, false)
 	for i, l := range c.Listener {
 		words := "listener " + strconv.Quote(l.Name) + ", " + strconv.Quote(l.Listen)
-		add(join(join("listener", strconv.Itoa(i)), "listen"), words, l.Listen, l.IPv6Only)
+		add(join(join("listener", strconv.Itoa(i)), "listen"), words, l.Listen, l.Ports, l.IPv6Only)
 	}
 }

@@ -34,7 +34,9 @@ func (k *checker) unshared(c *Config) {
 	logsIn := false // Sluice does, with a user's secret
 	for i := range c.Listener {
 		if l := &c.Listener[i]; l.Shares() {
-			leadsTo[l.Cluster] = true
+			for _, name := range c.ClustersOf(l) {
+				leadsTo[name] = true
+			}
 		}
 	}
 	for i := range c.Cluster {
