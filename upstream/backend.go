@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"sluice/router"
@@ -20,6 +21,7 @@ type Spec struct {
 	NoBalance bool              // it takes no sessions but those that want the leader
 	Tags      map[string]string // or labels
 	Status    string            // host:port of its HTTP status port (TiDB); "" = it has none
+	Leaving   bool              // it is about to stop, by what the discovery knows
 	Lag       router.Lag
 	Timeline  uint64 // 0 = not known
 
@@ -30,7 +32,7 @@ type Spec struct {
 // unit of work.
 func (s Spec) settled() *Spec {
 	s.routed = router.Backend{Addr: s.Addr, Role: s.Role, Zone: s.Zone, Out: s.Out != "",
-		NoBalance: s.NoBalance, Tags: s.Tags, Healthy: true}
+		NoBalance: s.NoBalance, Closing: s.Leaving, Tags: s.Tags, Healthy: true}
 	return &s
 }
 
@@ -57,19 +59,28 @@ type Backend struct {
 	gone     atomic.Bool
 	drained  atomic.Pointer[string] // why it is to be emptied, by order; see Drain
 	listed   atomic.Bool            // it stands in Options.OutOfService
+	closing  atomic.Bool            // its server is about to stop, as its status port says
+	unsigned atomic.Bool            // see CanSign
+	version  atomic.Pointer[string] // as its status port says
 
 	checks   atomic.Uint64 // made
 	failures atomic.Uint64 // of them failed
 	lastErr  atomic.Pointer[string]
 	changed  atomic.Int64 // when health changed last, Unix nanoseconds
+	verdict  sync.Mutex   // of opinions, and of health's changes
+	opinions [ways]Health // each its own
 
-	kick chan struct{}   // asks for a check at once
-	ctx  context.Context // of the checks; ends when the backend has gone
-	stop context.CancelFunc
+	reading  sync.Mutex // of changes to readings
+	readings atomic.Pointer[[]router.Reading]
+
+	kick       chan struct{}   // asks for a check at once
+	kickStatus chan struct{}   // and for a look at the status port
+	ctx        context.Context // of the checks; ends when the backend has gone
+	stop       context.CancelFunc
 }
 
 func newBackend(c *Cluster, s Spec) *Backend {
-	b := &Backend{cluster: c, addr: s.Addr, kick: make(chan struct{}, 1)}
+	b := &Backend{cluster: c, addr: s.Addr, kick: make(chan struct{}, 1), kickStatus: make(chan struct{}, 1)}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.spec.Store(s.settled())
 	return b
@@ -97,11 +108,11 @@ func (b *Backend) Fits(w router.Want) (why string) {
 	if b.Gone() {
 		return "gone"
 	}
-	if b.drained.Load() == nil && !b.listed.Load() {
+	if b.drained.Load() == nil && !b.listed.Load() && !b.closing.Load() {
 		return router.Fits(&b.spec.Load().routed, w) // nearly always, and without a copy
 	}
 	one := b.routed()
-	one.Drained = one.Drained || b.cluster.Elsewhere(w, b)
+	one.Drained = one.Drained || b.listed.Load() && b.cluster.Elsewhere(w, b)
 	return router.Fits(&one, w)
 }
 
@@ -109,6 +120,7 @@ func (b *Backend) Fits(w router.Want) (why string) {
 func (b *Backend) routed() router.Backend {
 	one := b.spec.Load().routed
 	one.Drained = b.drained.Load() != nil
+	one.Closing = one.Closing || b.closing.Load()
 	return one
 }
 
@@ -147,8 +159,14 @@ func (b *Backend) Release() { b.sessions.Add(-1) }
 // Suspect asks for a health check at once, or as soon as checkGap allows: a session could not connect,
 // or lost its connection.
 func (b *Backend) Suspect() {
+	ask(b.kick)
+	ask(b.kickStatus)
+}
+
+// ask asks for something that may be asked for already.
+func ask(c chan struct{}) {
 	select {
-	case b.kick <- struct{}{}:
-	default: // one is asked for already
+	case c <- struct{}{}:
+	default:
 	}
 }

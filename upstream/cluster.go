@@ -32,6 +32,12 @@ type Options struct {
 	FailoverClients int
 	// Discovery finds the backends; nil: they are those in Backends.
 	Discovery Discovery
+	// Peers says that the backends are equal: all of them take writes, and none leads the others.
+	Peers bool
+	// Status is for backends with a status port (Spec.Status); nil: it is not asked.
+	Status *StatusOptions
+	// Metering reads the backends' figures; nil: nothing does.
+	Metering Metering
 	// OutOfService are backends that take no sessions and are emptied, as long as another one fits that is up: by
 	// address, by host, or by the first label of the host's name, as a pod has it.
 	OutOfService []string
@@ -76,6 +82,7 @@ type Cluster struct {
 	drains   map[string]string // under mu: why backends are to be emptied, by address; they may have gone
 
 	tlsChanges atomic.Uint64
+	meter      Meter // under apply; nil: no figures are read
 }
 
 // NewCluster makes a cluster and begins to check its backends.
@@ -124,6 +131,7 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	if opt.Discovery != nil {
 		c.discover(opt.Discovery)
 	}
+	c.meterBy(opt.Metering)
 	return gone
 }
 
@@ -137,7 +145,7 @@ func (c *Cluster) replace(specs []Spec) (gone []*Backend, changed bool) {
 	in := make(map[string]bool, len(specs))
 	var added []*Backend
 	for _, s := range specs {
-		if in[s.Addr] {
+		if in[s.Addr] || s.Leaving && (old[s.Addr] == nil || old[s.Addr].Sessions() <= 0) {
 			continue
 		}
 		in[s.Addr] = true
@@ -166,6 +174,14 @@ func (c *Cluster) replace(specs []Spec) (gone []*Backend, changed bool) {
 		go func() {
 			defer c.checkers.Done()
 			c.check(b)
+		}()
+		if c.Options().Status == nil {
+			continue
+		}
+		c.checkers.Add(1)
+		go func() {
+			defer c.checkers.Done()
+			c.watchStatus(b)
 		}()
 	}
 	return gone, changed
@@ -199,6 +215,7 @@ func (c *Cluster) Close() []*Backend {
 	c.apply.Lock()
 	defer c.apply.Unlock()
 	c.discover(nil)
+	c.meterBy(nil)
 	c.mu.Lock()
 	c.closed = true
 	c.dropHold(c.held.Load())

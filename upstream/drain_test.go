@@ -165,15 +165,14 @@ func TestOutOfServiceFollowsHealth(t *testing.T) {
 	other := c.Backends()[1]
 	eventually(t, "both have been checked", func() bool { return other.Health() == Down && c.Backends()[0].Health() == Down })
 	changes, tellings := c.Changes(), told()
-	other.health.Store(uint32(Unknown))
-	c.judge(other, nil, 0)
+	c.conclude(other, byGreeting, Up, nil)
 	if c.Changes() == changes || told() == tellings {
 		t.Errorf("%d changes, told %d times", c.Changes()-changes, told()-tellings)
 	}
 	if got := fits(c); !slices.Equal(got, []string{"127.0.0.2:1"}) {
 		t.Errorf("fit: %v", got)
 	}
-	c.judge(other, errNotAccepted, opt.Health.Fall)
+	c.judge(other, byGreeting, errNotAccepted, opt.Health.Fall)
 	if got := fits(c); len(got) != 2 {
 		t.Errorf("with the other one down fit: %v", got)
 	}

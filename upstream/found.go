@@ -41,8 +41,11 @@ func (c *Cluster) Refresh(ctx context.Context) {
 }
 
 // Hurry asks for a look soon: something speaks for a change that is not known yet. It does not block and
-// may be called as often as there is a reason.
+// may be called as often as there is a reason. The status ports are looked at soon too.
 func (c *Cluster) Hurry() {
+	for _, b := range c.Backends() {
+		ask(b.kickStatus)
+	}
 	if f := c.finder.Load(); f != nil {
 		(*f).Hurry()
 	}
@@ -76,7 +79,7 @@ func (c *Cluster) discover(d Discovery) {
 // same tells whether nothing has changed between two Specs of one address.
 func (s *Spec) same(o *Spec) bool {
 	return s.Role == o.Role && s.Zone == o.Zone && s.Name == o.Name && s.State == o.State && s.Out == o.Out &&
-		s.NoBalance == o.NoBalance && s.Lag == o.Lag && s.Timeline == o.Timeline && maps.Equal(s.Tags, o.Tags)
+		s.NoBalance == o.NoBalance && s.Status == o.Status && s.Leaving == o.Leaving && s.Lag == o.Lag && s.Timeline == o.Timeline && maps.Equal(s.Tags, o.Tags)
 }
 
 // leads tells whether a backend in this role has the leader's lock.

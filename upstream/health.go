@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cloudwego/netpoll"
-	"go.uber.org/zap"
 
 	"sluice/codec"
 )
@@ -35,17 +34,17 @@ func (c *Cluster) check(b *Backend) {
 		if b.ctx.Err() != nil {
 			return // and the result is that of a check cut short
 		}
-		row = c.judge(b, err, row)
+		row = c.judge(b, byGreeting, err, row)
 		spread := 1 + jitter*(2*rand.Float64()-1)
-		if !b.rest(time.Duration(float64(opt.Health.Interval) * spread)) {
+		if !b.rest(time.Duration(float64(opt.Health.Interval)*spread), b.kick) {
 			return
 		}
 	}
 }
 
-// rest waits until the next check is due: after d, or, once checkGap is over, when it is asked for. It
+// rest waits until the next check is due: after d, or, once checkGap is over, when it is asked for by kick. It
 // returns false if the backend has gone meanwhile.
-func (b *Backend) rest(d time.Duration) bool {
+func (b *Backend) rest(d time.Duration, kick <-chan struct{}) bool {
 	gap := min(d, checkGap)
 	timer := time.NewTimer(gap)
 	defer timer.Stop()
@@ -58,47 +57,10 @@ func (b *Backend) rest(d time.Duration) bool {
 	select {
 	case <-b.ctx.Done():
 		return false
-	case <-b.kick:
+	case <-kick:
 	case <-timer.C:
 	}
 	return true
-}
-
-// judge takes the result of one check into b's state and returns the new length of the row.
-func (c *Cluster) judge(b *Backend, err error, row int) int {
-	b.checks.Add(1)
-	opt := c.Options().Health
-	is, need := Up, opt.Rise
-	if err != nil {
-		is, need = Down, opt.Fall
-		b.failures.Add(1)
-		text := err.Error()
-		b.lastErr.Store(&text)
-	}
-	was := b.Health()
-	if was == is {
-		return 0
-	}
-	row++
-	if was != Unknown && row < need {
-		return row
-	}
-	b.health.Store(uint32(is))
-	b.changed.Store(time.Now().UnixNano())
-	if len(c.Options().OutOfService) > 0 {
-		c.changes.Add(1) // whether they are out depends on who else is up
-	}
-	switch {
-	case is == Down:
-		c.log.Warn("backend is down", zap.String("cluster", c.name), zap.String("backend", b.addr), zap.Error(err))
-	case was == Down:
-		c.log.Info("backend is up again", zap.String("cluster", c.name), zap.String("backend", b.addr))
-	}
-	if is == Down {
-		c.Hurry() // it may not be in its part any more
-	}
-	c.tellChanged()
-	return 0
 }
 
 // Changed is when the backend's health changed last; zero if never.

@@ -49,7 +49,7 @@ func TestJudge(t *testing.T) {
 				if mark == '-' {
 					err = errors.New("no")
 				}
-				row = c.judge(b, err, row)
+				row = c.judge(b, byGreeting, err, row)
 			}
 			if b.Health() != tt.want {
 				t.Errorf("after %q: %v, want %v", tt.checks, b.Health(), tt.want)

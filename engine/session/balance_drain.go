@@ -26,7 +26,11 @@ func (v *clusterView) empty(c *upstream.Cluster, ch *clusterChange, log *zap.Log
 		}
 	}
 	for _, b := range c.Backends() {
-		if why, drained := b.Drained(); drained {
+		why, emptied := b.Drained()
+		if b.Closing() {
+			why, emptied = "its server is about to stop", true
+		}
+		if emptied {
 			now[b] = emptying{why, up}
 		}
 	}
@@ -54,15 +58,18 @@ func (v *clusterView) empty(c *upstream.Cluster, ch *clusterChange, log *zap.Log
 // emptied it may stay as long as there is no other one for it: to be cut off would do nobody any good.
 func (s *Session) unfit(b *upstream.Backend) (why string) {
 	want := s.want()
-	if why = b.Fits(want); why == "drained" && !s.cluster.Elsewhere(want, b) {
+	if why = b.Fits(want); emptied(why) && !s.cluster.Elsewhere(want, b) {
 		return ""
 	}
 	return why
 }
 
+// emptied tells whether that is why a backend serves nobody any more that still could for a while.
+func emptied(why string) bool { return why == "drained" || why == "shutdown" }
+
 // leftBehind tells whether the listener's sessions stay at a backend though it is to be emptied, as there is no other
 // one for them.
 func (set *Settings) leftBehind(b *upstream.Backend) bool {
 	want := set.want()
-	return b.Fits(want) == "drained" && !set.cluster.Elsewhere(want, b)
+	return emptied(b.Fits(want)) && !set.cluster.Elsewhere(want, b)
 }

@@ -61,7 +61,7 @@ func (v *clusterView) look(c *upstream.Cluster, log *zap.Logger) (ch clusterChan
 	}
 	v.backends = now
 	v.empty(c, &ch, all)
-	if found {
+	if found && !c.Options().Peers {
 		v.lead(c.Backends(), &ch, log)
 	}
 	v.hold(c, &ch, all)
