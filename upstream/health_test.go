@@ -41,6 +41,7 @@ func TestJudge(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Cluster{log: zap.NewNop()}
+			c.backends.Store(&[]*Backend{})
 			c.opt.Store(&Options{Health: HealthOptions{Rise: 2, Fall: 3}})
 			b := newBackend(c, Spec{Addr: "127.0.0.1:1"})
 			row := 0
