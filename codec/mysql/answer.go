@@ -156,6 +156,9 @@ func (f *Follower) result(b []byte) error {
 	if !ok {
 		return errAnswer
 	}
+	if f.mover != nil {
+		f.mover.result(b)
+	}
 	f.ended(status)
 	return nil
 }
@@ -180,6 +183,9 @@ func (f *Follower) stmtAnswer(b []byte) error {
 	f.prepared = binary.LittleEndian.Uint32(b[1:])
 	if f.owed.head().hidden {
 		f.open.set(f.prepared, openHidden)
+	}
+	if f.mover != nil {
+		f.mover.preparedOK(f.owed.head())
 	}
 	columns, params := binary.LittleEndian.Uint16(b[5:]), binary.LittleEndian.Uint16(b[7:])
 	if f.facts.caps&capOptionalMetadata != 0 && len(b) > 12 && b[12] == 0 {

@@ -103,11 +103,15 @@ func (l *Login) serverAuth(b []byte) codec.Op {
 		code = b[0]
 	}
 	more := len(b) == 2 && code == 0x01
+	if more && b[1] == sha2Full && l.seen != nil {
+		l.seen.full = true
+	}
 	switch {
 	case code == 0xfe, code == 0x02 && l.greeting.caps&l.response.caps&capMultiFactor != 0:
 		if op := l.switchPlugin(b[1:]); op != codec.OpMore {
 			return op
 		}
+		l.seen.switched(a.plugin, a.salt, code == 0x02)
 	case a.stage == stageServerKey:
 		if code != 0x01 {
 			return l.fail("the server did not send its public key")
@@ -154,6 +158,7 @@ func (l *Login) onClient(b []byte) codec.Op {
 	if l.pending != nil {
 		return l.tell(*l.pending)
 	}
+	l.seen.client(b, l.clientTLS)
 	a := &l.auth
 	request := byte(sha2RequestKey)
 	if a.plugin == sha256Plain {

@@ -10,6 +10,7 @@ const (
 	capProtocol41       = 1 << 9
 	capSSL              = 1 << 11
 	capSecureConnection = 1 << 15
+	capMultiStatements  = 1 << 16
 	capPluginAuth       = 1 << 19
 	capConnectAttrs     = 1 << 20
 	capPluginAuthLenenc = 1 << 21

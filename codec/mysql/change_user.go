@@ -101,10 +101,15 @@ func changeUserPlugin(b []byte, caps uint32, whole bool) (plugin string, auth []
 	return "", nil, false
 }
 
+// clearPlugin sends the password as it is.
+//
+// https://dev.mysql.com/doc/refman/8.0/en/cleartext-pluggable-authentication.html
+const clearPlugin = "mysql_clear_password"
+
 // clearPlugins are the plugins whose client sends the password, or what is as good as one, readable to
 // who can read the connection. sha256_password does so where it sees TLS.
 var clearPlugins = [...]string{
-	"mysql_clear_password",
+	clearPlugin,
 	"dialog",
 	"sha256_password",
 	"authentication_openid_connect_client",

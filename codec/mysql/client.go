@@ -33,6 +33,9 @@ func (f *Follower) client(p []byte) error {
 			if f.change != nil {
 				*f.change = append(*f.change, before[:len(before)-len(p)]...)
 			}
+			if f.mover != nil && f.mover.gathering {
+				f.mover.gather(before[:len(before)-len(p)])
+			}
 		}
 		if !s.begun && (int(s.nhead) >= f.headNeed() || s.ended()) {
 			s.begun = true
@@ -105,6 +108,9 @@ func (f *Follower) clientHeader(seq uint8, first bool) error {
 // clientEnd is called behind each message of the client.
 func (f *Follower) clientEnd() {
 	s := &f.cli
+	if f.mover != nil {
+		f.mover.gathering = false
+	}
 	if f.infile && s.total == 0 {
 		f.infile = false // the empty packet behind the file
 	}
@@ -127,6 +133,8 @@ func (f *Follower) headNeed() int {
 		return 1 + 2 + wordLen
 	case s.head[0] == comQuery, s.head[0] == comStmtPrepare:
 		return 1 + wordLen
+	case s.head[0] == comSetOption:
+		return 1 + 2
 	}
 	return 1
 }
@@ -172,6 +180,9 @@ func (f *Follower) begin(head, at []byte) error {
 	case b != 0x02: // COM_INIT_DB's name is shown as text, too
 		text = nil
 	}
+	if f.mover != nil {
+		f.mover.begun(&c, head, at, text, len(at) > 0 && f.cli.ended())
+	}
 	if !f.owed.push(c) {
 		return errTooMuchOwed
 	}
@@ -196,7 +207,7 @@ func (f *Follower) settle() {
 		case comQuit:
 			f.quit = true
 		case comStmtClose:
-			f.open.clear(f.statement(c.stmt), openCursor|openLongData|openHidden)
+			f.open.clear(f.statement(c.stmt), openCursor|openLongData|openHidden|openTouches)
 		case comStmtLongData:
 			f.open.set(f.statement(c.stmt), openLongData)
 		}

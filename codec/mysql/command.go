@@ -22,7 +22,9 @@ const (
 const (
 	comQuit           = 0x01
 	comQuery          = 0x03
+	comStatistics     = 0x09
 	comProcessKill    = 0x0c
+	comPing           = 0x0e
 	comChangeUser     = 0x11
 	comRegisterSlave  = 0x15
 	comStmtPrepare    = 0x16
@@ -30,6 +32,7 @@ const (
 	comStmtLongData   = 0x18
 	comStmtClose      = 0x19
 	comStmtReset      = 0x1a
+	comSetOption      = 0x1b
 	comStmtFetch      = 0x1c
 	comResetConn      = 0x1f
 	comBulkExecute    = 0xfa
@@ -57,12 +60,12 @@ var commands = [...]command{
 	0x06:              {name: "drop_db"},
 	0x07:              {name: "refresh"},
 	0x08:              {name: "shutdown"},
-	0x09:              {name: "statistics", reply: replyText},
+	comStatistics:     {name: "statistics", reply: replyText},
 	0x0a:              {name: "process_info", reply: replyQuery},
 	0x0b:              {name: "connect"},
 	comProcessKill:    {name: "process_kill"},
 	0x0d:              {name: "debug"},
-	0x0e:              {name: "ping"},
+	comPing:           {name: "ping"},
 	0x0f:              {name: "time"},
 	0x10:              {name: "delayed_insert"},
 	comChangeUser:     {name: "change_user", reply: replyAuth},
@@ -75,7 +78,7 @@ var commands = [...]command{
 	comStmtLongData:   {name: "stmt_send_long_data", reply: replyNone, stmt: true},
 	comStmtClose:      {name: "stmt_close", reply: replyNone, stmt: true},
 	comStmtReset:      {name: "stmt_reset", stmt: true},
-	0x1b:              {name: "set_option"},
+	comSetOption:      {name: "set_option"},
 	comStmtFetch:      {name: "stmt_fetch", reply: replyRows, stmt: true},
 	0x1d:              {name: "daemon"},
 	0x1e:              {name: "binlog_dump_gtid", reply: replyEvents},

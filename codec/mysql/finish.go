@@ -11,6 +11,9 @@ func (f *Follower) finish(failed bool) {
 		f.fatal = false
 		f.done(c)
 	}
+	if f.mover != nil {
+		f.mover.ended(c, failed)
+	}
 	if f.watch != nil {
 		f.watch.OnDone(c.kind, failed)
 	}

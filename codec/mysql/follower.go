@@ -35,6 +35,7 @@ const (
 // its head is there: a server may refuse a command that is still being sent.
 type Follower struct {
 	watch codec.Watcher
+	mover *Mover       // nil where the session is not to be moved
 	z     *compression // nil in a session that is not compressed
 	owed  owedQueue
 	open  openStatements

@@ -19,6 +19,7 @@ type greeting struct {
 	ext    uint32 // MariaDB's extended flags, 0 from other servers
 	salt   []byte // shares memory with nothing
 	plugin string
+	kind   serverKind
 	at     int // offset of what follows the version: id, salt, flags
 }
 
@@ -43,6 +44,7 @@ func parseGreeting(b []byte) (g greeting, ok bool) {
 	if version < 0 || len(b) < g.at+greetingSalt2 {
 		return g, false
 	}
+	g.kind = kindOfServer(b[1:version])
 	f := b[g.at:]
 	g.id = binary.LittleEndian.Uint32(f[greetingID:])
 	g.caps = uint32(binary.LittleEndian.Uint16(f[greetingCapsLow:])) |

@@ -69,6 +69,7 @@ type Login struct {
 	clientTLS bool
 	serverTLS bool // TLS with the server is up or will be
 	auth      auth
+	seen      *observed // what is taken down so that the session can be moved; nil if that is not wanted
 	status    uint16
 }
 
@@ -252,6 +253,7 @@ func (l *Login) onResponse(b []byte) codec.Op {
 		return l.fail("the client's response is malformed")
 	}
 	l.response = r
+	l.observe()
 	return l.begin()
 }
 

@@ -64,16 +64,20 @@ func (l *Login) Target() codec.Key { return codec.Key{} }
 // Refusal says why the login ended.
 func (l *Login) Refusal() error { return l.refusal }
 
-// Follower returns the follower for the session.
+// Follower returns the follower for the session: a *Mover if the session may be moved.
 func (l *Login) Follower(w codec.Watcher) codec.Follower {
-	return newFollower(facts{
+	x := facts{
 		key:       l.greeting.id,
 		caps:      l.greeting.caps & l.response.caps,
 		ext:       l.greeting.ext & l.response.ext,
 		status:    l.status,
 		clientTLS: l.clientTLS,
 		serverTLS: l.serverTLS,
-	}, w)
+	}
+	if l.cfg.Move == nil {
+		return newFollower(x, w)
+	}
+	return newMover(x, w, l.cfg.Move, l.seen.end(l.cfg.Move), l.greeting.kind)
 }
 
 // Rest returns bytes of that side which came behind the end of the login.

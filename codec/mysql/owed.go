@@ -13,6 +13,8 @@ type owedCommand struct {
 	seq    uint8      // sequence id that the first packet of its answer will have
 	zseq   uint8      // the same for the frame of a compressed session
 	hidden bool       // it may open a transaction even if it is answered by ERR
+	// touches: it prepares a statement that may change the session (Mover).
+	touches bool
 }
 
 // owedQueue holds commands in the order in which the server will answer them. Its first entries need

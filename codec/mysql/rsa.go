@@ -81,6 +81,7 @@ func (l *Login) Worked() codec.Op {
 		l.send(codec.Client, append([]byte{0x01}, out...))
 		l.due = true
 	case jobDecrypt:
+		l.seen.clear(out)
 		if a.held {
 			a.held = false
 			if op := l.replaceAuth(out, stagePass); op != codec.OpMore {

@@ -18,6 +18,7 @@ const (
 	openCursor   openFlags = 1 << iota // rows are still to be fetched
 	openLongData                       // a parameter was sent ahead of its EXECUTE
 	openHidden                         // not open: its text may begin a transaction and then fail
+	openTouches                        // not open: its text may change the session (Mover)
 )
 
 // openStatement is a statement with something open.

@@ -1,0 +1,122 @@
+package mysql
+
+import (
+	"encoding/binary"
+
+	"sluice/codec"
+)
+
+// Mover is the Follower of a session that can go on at another server. It keeps what a second login takes
+// (account), and notes what changes the state that a server can be asked for (marks).
+type Mover struct {
+	Follower
+	opt     *codec.MoveOptions
+	account account
+	kind    serverKind
+	marks   uint32
+	kept    keptStates // TiDB's answer to the last question
+
+	change    []byte // a COM_CHANGE_USER under way, cut to maxChangeKept
+	changing  bool   // its answer is still owed
+	gathering bool   // it has not come to its end
+
+	pin     codec.Pin // what the server has refused to move the session for
+	pinMark uint32    // marks at that time
+}
+
+// newMover returns a mover that begins behind the OK of the login.
+func newMover(x facts, w codec.Watcher, opt *codec.MoveOptions, a account, kind serverKind) *Mover {
+	m := &Mover{Follower: *newFollower(x, w), opt: opt, account: a, kind: kind}
+	m.mover = m
+	return m
+}
+
+// Marks grows with each command that may have changed what the server would answer.
+func (m *Mover) Marks() uint32 { return m.marks }
+
+// begun notes a command of the client: at is its front as far as it is at hand, or nil; text, within that, is
+// its statement, whole if all of it is there.
+func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
+	switch c.kind {
+	case comQuery:
+		if whole && quiet(text, m.opt.Functions) {
+			return
+		}
+	case comStmtPrepare:
+		c.touches = !whole || !quiet(text, m.opt.Functions)
+	case comStmtExecute, kindBulk:
+		if c.stmt != lastStatement && m.open.of(c.stmt)&openTouches == 0 {
+			return
+		}
+	case comStmtLongData, comStmtReset, comStmtFetch, comPing, comStatistics, comQuit:
+		return
+	case comSetOption:
+		if len(head) >= 3 {
+			c.stmt = uint32(binary.LittleEndian.Uint16(head[1:]))
+		}
+	case comChangeUser:
+		if m.changing {
+			m.account.user = "" // two at once: whose will be agreed to is not followed
+		}
+		m.changing, m.gathering, m.change = true, true, nil
+		m.gather(at)
+	}
+	m.marks++
+}
+
+// gather takes bytes of a COM_CHANGE_USER.
+func (m *Mover) gather(b []byte) {
+	m.change = append(m.change, b[:min(len(b), maxChangeKept-len(m.change))]...)
+}
+
+// preparedOK notes the statement that the oldest owed command has prepared.
+func (m *Mover) preparedOK(c *owedCommand) {
+	if c.touches {
+		m.open.set(m.prepared, openTouches)
+	}
+}
+
+// result notes an OK: the id of a row that was inserted is part of a session's state.
+//
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html
+func (m *Mover) result(b []byte) {
+	if len(b) < 3 || b[0] != 0 {
+		return
+	}
+	if _, rest, ok := lenenc(b[1:]); ok && len(rest) > 0 && rest[0] != 0 {
+		m.marks++
+	}
+}
+
+// ended notes that a command has its whole answer.
+func (m *Mover) ended(c owedCommand, failed bool) {
+	switch c.kind {
+	case comSetOption:
+		switch {
+		case failed:
+		case c.stmt == multiStatementsOn:
+			m.facts.caps |= capMultiStatements
+		case c.stmt == multiStatementsOff:
+			m.facts.caps &^= capMultiStatements
+		}
+	case comChangeUser:
+		if !failed && m.changing {
+			lost := m.account.user == ""
+			if m.account.changed(m.change, m.facts.caps); lost {
+				m.account.user = ""
+			}
+		}
+		m.changing, m.change = false, nil
+	}
+}
+
+// Options of COM_SET_OPTION.
+//
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_set_option.html
+const (
+	multiStatementsOn  = 0
+	multiStatementsOff = 1
+)
+
+// keptStates is what TiDB has answered to the last question for a session's state.
+type keptStates struct{}
