@@ -85,7 +85,7 @@ func (k *checker) tags(path string, f field, v reflect.Value) {
 		err = checkOneOf(v.String(), f, strings.Fields(words))
 	}
 	if use := f.tag.Get("addr"); use != "" && (v.String() != "" || use == "dial") {
-		_, err = parseAddr(v.String(), use == "dial")
+		_, err = parseAddr(v.String(), use != "listen")
 	}
 	if use := f.tag.Get("name"); use != "" {
 		err = checkName(v.String(), use == "need")
@@ -124,9 +124,6 @@ func bound(t reflect.Type, s string) int64 {
 func checkOneOf(s string, f field, words []string) error {
 	if slices.Contains(words, s) {
 		return nil
-	}
-	if slices.Contains(strings.Fields(f.tag.Get("later")), s) {
-		return fmt.Errorf("%s %q is not available in this version", f.key, s)
 	}
 	if s == "" {
 		return fmt.Errorf("is missing: one of %s", strings.Join(words, ", "))

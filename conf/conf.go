@@ -72,7 +72,7 @@ type Cluster struct {
 	// Protocol is what the backends speak.
 	Protocol string `toml:"protocol" oneof:"postgres mysql tcp"`
 	// Discovery is how the backends become known.
-	Discovery string `toml:"discovery" oneof:"static patroni" later:"pd"`
+	Discovery string `toml:"discovery" oneof:"static patroni pd"`
 	// Backends are the members with static discovery.
 	Backends []Backend `toml:"backends"`
 	// ConnectTimeout limits one attempt to connect to one backend.
@@ -100,6 +100,8 @@ type Cluster struct {
 	Control              Control   `toml:"control"`
 	Migrate              Migrate   `toml:"migrate"`
 	Patroni              Patroni   `toml:"patroni" only:"patroni"`
+	PD                   PD        `toml:"pd" only:"pd"`
+	Status               Status    `toml:"status" only:"pd"`
 }
 
 // Backend is one database server.
@@ -110,6 +112,10 @@ type Backend struct {
 	Role string `toml:"role" oneof:"leader sync async quorum standby-leader" case:"ignored"`
 	// Zone is where it stands; "" = not said.
 	Zone string `toml:"zone" name:"may"`
+	// Status is the host and port of its HTTP status port (TiDB); "" = it has none.
+	Status string `toml:"status" addr:"may" only:"status"`
+	// Tags are what it has, for listeners that want backends with certain ones.
+	Tags []Tag `toml:"tags"`
 }
 
 // Health is about the checks of a cluster's backends.

@@ -51,6 +51,14 @@ func DefaultCluster() Cluster {
 			ZoneTag:    "zone",
 			Etcd:       PatroniEtcd{Namespace: "/service"},
 		},
+		PD: PD{Timeout: Duration(2 * time.Second), ZoneLabel: "zone"},
+		Status: Status{
+			Interval:        Duration(time.Second),
+			Timeout:         Duration(2 * time.Second),
+			Metrics:         "auto",
+			MetricsInterval: Duration(5 * time.Second),
+			TLS:             ServerTLS{Mode: "disable"},
+		},
 	}
 }
 

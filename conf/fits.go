@@ -33,8 +33,13 @@ func (k *checker) rolesOnce(path string, roles []string) {
 }
 
 // fits checks what a listener wants of its backends but for their roles. What only a discovery tells of
-// backends is refused where they are configured; discovery is "" where the cluster is not known.
-func (k *checker) fits(path string, l *Listener, discovery string) {
+// backends is refused where they are configured; cl is nil where the cluster is not known.
+func (k *checker) fits(path string, l *Listener, cl *Cluster) {
+	discovery, tagged := "", false
+	if cl != nil {
+		discovery = cl.Discovery
+		tagged = slices.ContainsFunc(cl.Backends, func(b Backend) bool { return len(b.Tags) > 0 })
+	}
 	limited := l.MaxLag != 0 || l.MaxLagTime != 0
 	for _, limit := range []struct {
 		key string
@@ -54,7 +59,7 @@ func (k *checker) fits(path string, l *Listener, discovery string) {
 	if l.LagUnknown != DefaultListener().LagUnknown && !limited {
 		k.problem(join(path, "lag-unknown"), "has no use without max-lag or max-lag-time")
 	}
-	if len(l.Tags) > 0 && discovery == "static" {
+	if len(l.Tags) > 0 && discovery == "static" && !tagged {
 		k.problem(join(path, "tags"), `is not available with discovery "static": its backends have no tags`)
 	}
 	for i, tag := range l.Tags {

@@ -63,10 +63,11 @@ type PatroniEtcd struct {
 // discovery checks that the way in which backends become known and the other keys go together.
 func (k *checker) discovery(path string, c *Cluster) {
 	at := join(path, "patroni")
+	k.pd(path, c)
 	switch c.Discovery {
-	case "static":
+	case "static", "pd":
 		for _, key := range changedKeys(reflect.ValueOf(DefaultCluster().Patroni), reflect.ValueOf(c.Patroni)) {
-			k.problem(join(at, key), `has no use with discovery "static"`)
+			k.problem(join(at, key), `has no use with discovery %q`, c.Discovery)
 		}
 	case "patroni":
 		if c.Protocol == "mysql" {

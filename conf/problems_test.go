@@ -134,8 +134,6 @@ func TestProblems(t *testing.T) {
 		{"admin off", listen + "[admin]\nlisten = \"\"", ""},
 		{"admin user alone", listen + "[admin]\nuser = \"u\"", `f:14:1: admin.user: user and password belong together`},
 
-		{"discovery of later", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\ndiscovery = \"pd\"", `f:16:1: cluster.discovery: discovery "pd" is not available in this version`},
-		{"PD", listen + "[[cluster]]\nname = \"c\"\nprotocol = \"tcp\"\nbackends = [{addr = \"a:1\"}]\n[cluster.pd]\naddrs = []", `f:17:10: cluster.pd: is not available in this version`},
 		{"lag", listen + `max-lag = "16MiB"`, `f:13:1: listener.max-lag: is not available with discovery "static": the lag of its backends is not known`},
 
 		{"several, in their order", listen + "backlog = -1\nmode = 7\n[log]\nlevel = \"loud\"\nfrmat = \"json\"",

@@ -23,11 +23,6 @@ func (r *reader) problem(path, text string) {
 	r.bad[path] = true
 }
 
-// unavailable are keys that the format has a place for and this version has no use for yet.
-var unavailable = map[string]string{
-	"cluster.pd": "is not available in this version",
-}
-
 // table reads the keys of m into the struct v.
 func (r *reader) table(path string, v reflect.Value, m map[string]any) {
 	for _, f := range fieldsOf(v.Type()) {
@@ -44,10 +39,6 @@ func (r *reader) table(path string, v reflect.Value, m map[string]any) {
 	known := keysOf(v.Type())
 	for key := range m {
 		if slices.Contains(known, key) {
-			continue
-		}
-		if text, later := unavailable[keyOf(join(path, key))]; later {
-			r.problem(join(path, key), text)
 			continue
 		}
 		r.problem(join(path, key), "unknown key"+didYouMean(key, known))

@@ -54,6 +54,7 @@ func (k *checker) cluster(path string, c *Cluster, names map[string]bool) {
 	k.tls(join(path, "tls"), c.TLS.Mode, c.Protocol, c.TLS.Cert, c.TLS.Key, c.TLS.CA)
 	k.discovery(path, c)
 	k.migrate(join(path, "migrate"), c)
+	k.status(path, c)
 }
 
 func (k *checker) backends(path string, c *Cluster) {
@@ -62,6 +63,7 @@ func (k *checker) backends(path string, c *Cluster) {
 	}
 	seen := map[string]bool{}
 	for i, b := range c.Backends {
+		k.marks(join(path, strconv.Itoa(i)), &c.Backends[i], c.Protocol)
 		at, err := parseAddr(b.Addr, true)
 		if err != nil {
 			continue // said already
@@ -97,12 +99,13 @@ func (k *checker) certAndKey(path, cert, key string) {
 func (k *checker) listener(path string, l *Listener, c *Config, names map[string]bool) {
 	k.unique(join(path, "name"), l.Name, names)
 	k.listenAt(path, l)
-	protocol, discovery := "", ""
-	if cl := k.clusterOf(join(path, "cluster"), l, c); cl != nil {
-		protocol, discovery = cl.Protocol, cl.Discovery
+	protocol := ""
+	cl := k.clusterOf(join(path, "cluster"), l, c)
+	if cl != nil {
+		protocol = cl.Protocol
 	}
 	k.roles(join(path, "roles"), l, protocol)
-	k.fits(path, l, discovery)
+	k.fits(path, l, cl)
 	if l.RequestLog.On && protocol == "tcp" {
 		k.problem(join(path, "request-log"), `has no use with protocol "tcp": it has no requests`)
 	}

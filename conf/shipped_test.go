@@ -48,6 +48,11 @@ func TestShippedExamples(t *testing.T) {
 	if keys := changedKeys(reflect.ValueOf(cl), reflect.ValueOf(c.Cluster[1])); keys != nil {
 		t.Errorf("[[cluster]] with Patroni: not the default: %v", keys)
 	}
+	cl = DefaultCluster()
+	cl.Name, cl.Protocol, cl.Discovery, cl.PD.Addrs = c.Cluster[2].Name, "mysql", "pd", c.Cluster[2].PD.Addrs
+	if keys := changedKeys(reflect.ValueOf(cl), reflect.ValueOf(c.Cluster[2])); keys != nil {
+		t.Errorf("[[cluster]] with PD: not the default: %v", keys)
+	}
 	l := DefaultListener()
 	l.Name, l.Listen, l.Cluster = c.Listener[0].Name, c.Listener[0].Listen, c.Listener[0].Cluster
 	l.Roles = defaultRoles("postgres")
@@ -93,6 +98,10 @@ func TestShippedSaysEverything(t *testing.T) {
 				key = strings.Replace(key, "listener.0.", "listener.1.", 1)
 			case "patroni":
 				key = strings.Replace(key, "cluster.0.", "cluster.1.", 1)
+			case "pd":
+				key = strings.Replace(key, "cluster.0.", "cluster.2.", 1)
+			case "status":
+				key = strings.Replace(key, "cluster.0.", "cluster.3.", 1)
 			}
 			if isTable(f.typ) {
 				keys(key, f.typ)
