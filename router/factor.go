@@ -15,9 +15,11 @@ var factors = [...]factor{
 	{"drained", byDrain},
 	{"tags", byTags},
 	{"lag", byLag},
+	{"label", byLabel},
 	{"health", byHealth},
 	{"tried", byTried},
 	{"zone", byZone},
+	{"load", byLoad},
 	{"sessions", bySessions},
 }
 
@@ -55,6 +57,10 @@ func byTags(b *Backend, w Want) (int, bool) {
 // byLag rejects a backend that is too far behind the one that leads, which itself never is.
 func byLag(b *Backend, w Want) (int, bool) { return 0, !b.Role.Follows() || !w.Behind[b.Addr] }
 
+// byLabel rejects a backend of other tenants than this Sluice serves. It is no question of fitness: sessions leave
+// such a one at their leisure.
+func byLabel(b *Backend, w Want) (int, bool) { return 0, w.Spread.allows(b.Tags) }
+
 // byHealth rejects a backend that fails its health checks.
 func byHealth(b *Backend, _ Want) (int, bool) { return 0, b.Healthy }
 
@@ -67,6 +73,14 @@ func byZone(b *Backend, w Want) (int, bool) {
 		return 0, true
 	}
 	return 1, true
+}
+
+// byLoad prefers the backend that does best by its own figures, if sessions are spread by them.
+func byLoad(b *Backend, w Want) (int, bool) {
+	if w.Spread == nil || b.Load == nil {
+		return 0, true
+	}
+	return w.Spread.burden(b, w.Zone), true
 }
 
 // bySessions prefers the backend with the fewest sessions.

@@ -90,7 +90,7 @@ func TestFits(t *testing.T) {
 			t.Errorf("Fits(%+v) = %q, want %q", b, got, why)
 		}
 	}
-	if factors[fitting-1].name != "lag" || factors[fitting].name != "health" {
+	if factors[fitting-1].name != "lag" || factors[fitting].name != "label" {
 		t.Errorf("the first %d factors are not those that say whether a backend is fit", fitting)
 	}
 }

@@ -66,9 +66,10 @@ type Backend struct {
 	Drained   bool // it is to be emptied, by order
 	NoBalance bool // it takes no sessions but those that want the leader
 	Tags      map[string]string
-	Healthy   bool // passed its health checks, or was not checked yet
-	Tried     bool // refused this very client a moment ago
-	Sessions  int  // sessions on it and on their way to it, of all listeners
+	Healthy   bool  // passed its health checks, or was not checked yet
+	Tried     bool  // refused this very client a moment ago
+	Sessions  int   // sessions on it and on their way to it, of all listeners
+	Load      *Load // how it does by its own figures; nil: it has none
 }
 
 // Want is what a session asks for.
@@ -79,6 +80,8 @@ type Want struct {
 	// Behind are the addresses of the backends that are too far behind for the session's listener. One that
 	// leads never is.
 	Behind map[string]bool
+	// Spread is how the sessions of its cluster are spread; nil: by their number.
+	Spread *Spread
 }
 
 // Choice is the outcome of Pick.
@@ -100,12 +103,11 @@ func Fits(b *Backend, w Want) (why string) {
 
 // Pick chooses among backends. random is any number; it decides between equals.
 func Pick(backends []Backend, want Want, random uint64) Choice {
-	best := Choice{Index: -1, Reason: "no backends"}
+	best, furthest := Choice{Index: -1, Reason: "no backends"}, 0
 	equals := uint64(0)
-	furthest := 0 // factor that a rejected backend has come to
 	for i := range backends {
 		if by := out(&backends[i], want); by < len(factors) {
-			if best.Index < 0 && by >= furthest {
+			if best.Index < 0 && by >= furthest { // as far as any has come
 				furthest, best.Reason = by, factors[by].name
 			}
 			continue
@@ -130,7 +132,10 @@ func Pick(backends []Backend, want Want, random uint64) Choice {
 			random = mix(random)
 		}
 	}
-	return best
+	if best.Index < 0 || want.Spread == nil {
+		return best
+	}
+	return want.Spread.route(backends, want, best, mix(random))
 }
 
 // mix makes the next number of one: an xorshift step, plenty for a tie.
