@@ -3,6 +3,7 @@ module sluice
 go 1.26.0
 
 require (
+	filippo.io/edwards25519 v1.2.0 // logging in by MariaDB's client_ed25519
 	github.com/VictoriaMetrics/metrics v1.35.1 // process and runtime figures, the metrics page
 	github.com/cloudwego/netpoll v0.7.2 // health checks
 	github.com/go-sql-driver/mysql v1.10.1 // carrying a KILL to another backend
@@ -23,7 +24,6 @@ require (
 )
 
 require (
-	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/bytedance/gopkg v0.1.1 // indirect
 	github.com/cloudwego/gopkg v0.1.4 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect

@@ -187,22 +187,27 @@ func (f *Follower) stmtAnswer(b []byte) error {
 	if f.mover != nil {
 		f.mover.preparedOK(f.owed.head())
 	}
-	columns, params := binary.LittleEndian.Uint16(b[5:]), binary.LittleEndian.Uint16(b[7:])
-	if f.facts.caps&capOptionalMetadata != 0 && len(b) > 12 && b[12] == 0 {
-		columns, params = 0, 0
-	}
-	f.skip = 0
-	for _, n := range [...]uint16{params, columns} {
-		f.skip += uint32(n)
-		if n > 0 && !f.deprecateEOF() {
-			f.skip++
-		}
-	}
+	f.skip = definitions(b, f.facts.caps)
 	f.phase = phaseSkip
 	if f.skip == 0 {
 		f.finish(false)
 	}
 	return nil
+}
+
+// definitions is the number of messages that follow a PREPARE_OK.
+func definitions(b []byte, caps uint32) (n uint32) {
+	columns, params := binary.LittleEndian.Uint16(b[5:]), binary.LittleEndian.Uint16(b[7:])
+	if caps&capOptionalMetadata != 0 && len(b) > 12 && b[12] == 0 {
+		columns, params = 0, 0
+	}
+	for _, some := range [...]uint16{params, columns} {
+		n += uint32(some)
+		if some > 0 && caps&capDeprecateEOF == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // refused ends the answer by an ERR.
