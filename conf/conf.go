@@ -47,6 +47,10 @@ type Engine struct {
 	// ShutdownWait is how long a graceful stop goes on as before, so that load balancers can take
 	// notice, until it stops accepting.
 	ShutdownWait Duration `toml:"shutdown-wait" range:"0s..1h"`
+	// Zone is where this Sluice stands; "" = not said.
+	Zone string `toml:"zone" name:"may"`
+	// Labels are what this Sluice says of itself, for clusters whose backends must have one of them as a tag.
+	Labels []Tag `toml:"labels"`
 }
 
 // Admin is the HTTP side: metrics, health, administration.
@@ -75,6 +79,9 @@ type Cluster struct {
 	Discovery string `toml:"discovery" oneof:"static patroni pd"`
 	// Backends are the members with static discovery.
 	Backends []Backend `toml:"backends"`
+	// OutOfService are backends that take no sessions and are emptied, as long as another one is left: by address,
+	// by host, or by the first label of the host's name.
+	OutOfService []string `toml:"out-of-service"`
 	// ConnectTimeout limits one attempt to connect to one backend.
 	ConnectTimeout Duration `toml:"connect-timeout" range:"10ms..5m"`
 	// RetryTimeout is how long after the first attempt for a client another one may begin; 0 = none
@@ -99,6 +106,7 @@ type Cluster struct {
 	TLS                  ServerTLS `toml:"tls"`
 	Control              Control   `toml:"control"`
 	Migrate              Migrate   `toml:"migrate"`
+	Balance              Balance   `toml:"balance"`
 	Patroni              Patroni   `toml:"patroni" only:"patroni"`
 	PD                   PD        `toml:"pd" only:"pd"`
 	Status               Status    `toml:"status" only:"pd"`

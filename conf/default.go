@@ -42,6 +42,8 @@ func DefaultCluster() Cluster {
 			KeepState:   Duration(time.Second),
 			StateMax:    1 << 20,
 		},
+		Balance: Balance{Policy: "connection", Routing: "prefer-idle", CountRatio: 1.2,
+			Interval: Duration(100 * time.Millisecond)},
 		Patroni: Patroni{
 			Interval:   Duration(3 * time.Second),
 			Timeout:    Duration(2 * time.Second),

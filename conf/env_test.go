@@ -163,7 +163,7 @@ func TestEnvironmentProblems(t *testing.T) {
 		{"near, with a number", []string{"SLUICE_LISTENER_0_LSTEN=:1"}, "SLUICE_LISTENER_0_LSTEN: unknown variable, did you mean SLUICE_LISTENER_0_LISTEN?"},
 		{"no number", []string{"SLUICE_LISTENER_LISTEN=:1"}, "SLUICE_LISTENER_LISTEN: unknown variable, did you mean SLUICE_LISTENER_0_LISTEN?"},
 		{"number with a zero in front", []string{"SLUICE_LISTENER_00_LISTEN=:1"}, "SLUICE_LISTENER_00_LISTEN: unknown variable, did you mean SLUICE_LISTENER_00_LISTEN?"},
-		{"a section is no key", []string{"SLUICE_ENGINE=1"}, "SLUICE_ENGINE: unknown variable"},
+		{"a section is no key", []string{"SLUICE_ENGINE=1"}, "SLUICE_ENGINE: unknown variable, did you mean SLUICE_ENGINE_ZONE?"},
 		{"not a number", []string{"SLUICE_ENGINE_LOOPS=many"}, `SLUICE_ENGINE_LOOPS: engine.loops: wants a whole number, not "many"`},
 		{"nothing for a number", []string{"SLUICE_ENGINE_LOOPS="}, `SLUICE_ENGINE_LOOPS: engine.loops: wants a whole number, not ""`},
 		{"not a switch", []string{"SLUICE_ENGINE_LOCK_THREADS=yes"}, `SLUICE_ENGINE_LOCK_THREADS: engine.lock-threads: wants true or false, not "yes"`},

@@ -74,6 +74,10 @@ func (r *reader) value(path string, v reflect.Value, x any) error {
 			v.SetBool(x)
 			return nil
 		}
+	case float64:
+		if s, ok := v.Addr().Interface().(interface{ setFloat(float64) error }); ok {
+			return s.setFloat(x)
+		}
 	case int64:
 		if s, ok := v.Addr().Interface().(interface{ setInt(int64) error }); ok {
 			return s.setInt(x)

@@ -8,6 +8,7 @@ func (k *checker) rules(c *Config) {
 		k.problem("engine.low-water", "%v is not below engine.high-water, %v", e.LowWater, e.HighWater)
 	}
 	k.admin(&c.Admin)
+	k.labels(c)
 	names := map[string]bool{}
 	for i := range c.Cluster {
 		k.cluster(join("cluster", strconv.Itoa(i)), &c.Cluster[i], names)
@@ -54,6 +55,8 @@ func (k *checker) cluster(path string, c *Cluster, names map[string]bool) {
 	k.tls(join(path, "tls"), c.TLS.Mode, c.Protocol, c.TLS.Cert, c.TLS.Key, c.TLS.CA)
 	k.discovery(path, c)
 	k.migrate(join(path, "migrate"), c)
+	k.balance(join(path, "balance"), c)
+	k.outOfService(path, c)
 	k.status(path, c)
 }
 
