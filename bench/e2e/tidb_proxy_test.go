@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -38,7 +37,7 @@ func TestTiDBDriver(t *testing.T) {
 		})
 	}
 	t.Run("logins", func(t *testing.T) { testTiDBLogins(t, addr) })
-	t.Run("cursors", func(t *testing.T) { testTiDBCursors(t, addr) })
+	t.Run("cursors", func(t *testing.T) { testTiDBCursors(t, addr, d) })
 	t.Run("sysbench", func(t *testing.T) { testSysbench(t, "", sysbenchArgs(addr)) })
 	await(t, s, 0, "sluice_sessions")
 }
@@ -76,14 +75,8 @@ func testTiDBLogins(t *testing.T, addr string) {
 }
 
 // testTiDBCursors reads a result in portions, from two cursors by turns.
-func testTiDBCursors(t *testing.T, addr string) {
-	setUp := single(t, openMySQL(t, addr, "app", ""))
-	mustMySQL(t, setUp, "create table if not exists thousand (n int primary key)")
-	values := make([]string, 1000)
-	for i := range values {
-		values[i] = fmt.Sprintf("(%d)", i)
-	}
-	mustMySQL(t, setUp, "replace into thousand values "+strings.Join(values, ","))
+func testTiDBCursors(t *testing.T, addr string, d *real.TiDB) {
+	thousand(t, []*real.TiDB{d})
 	m := loginMySQL(t, addr, wire.Usual)
 	defer m.End()
 	var ids [2]uint32

@@ -2,6 +2,7 @@ package real
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -83,13 +84,13 @@ func (a *Authority) Issue(file, name string) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	return keep(a.dir, file, der, key)
+	return keep(a.dir, file, der, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
 }
 
 // SelfSigned makes a certificate that nobody vouches for, as those with which TiDB signs the tokens of sessions. TiDB
-// takes the sort of its signature, which is RSA here, for that of its key.
+// takes the sort of its signature for that of its key. Ed25519 costs it a fraction of what RSA does.
 func SelfSigned(dir, file, name string) (Pair, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -100,20 +101,24 @@ func SelfSigned(dir, file, name string) (Pair, error) {
 		NotAfter:     time.Now().Add(24 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, public, key)
 	if err != nil {
 		return Pair{}, err
 	}
-	return keep(dir, file, der, key)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return Pair{}, err
+	}
+	return keep(dir, file, der, "PRIVATE KEY", pkcs8)
 }
 
 // keep writes a certificate and its key into dir.
-func keep(dir, file string, der []byte, key *rsa.PrivateKey) (p Pair, err error) {
+func keep(dir, file string, der []byte, kind string, key []byte) (p Pair, err error) {
 	p = Pair{CertFile: filepath.Join(dir, file+".crt"), KeyFile: filepath.Join(dir, file+".key")}
 	if err := writePEM(p.CertFile, "CERTIFICATE", der, 0o644); err != nil {
 		return Pair{}, err
 	}
-	if err := writePEM(p.KeyFile, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key), 0o600); err != nil {
+	if err := writePEM(p.KeyFile, kind, key, 0o600); err != nil {
 		return Pair{}, err
 	}
 	p.TLS, err = tls.LoadX509KeyPair(p.CertFile, p.KeyFile)

@@ -102,9 +102,14 @@ func (s *Sluice) Reload(config string) error {
 func (s *Sluice) Stop() error { return s.Process.Stop(syscall.SIGTERM, goAway) }
 
 // Get returns the body of a page of the admin API; any status but 200 is an error.
-func (s *Sluice) Get(path string) (string, error) {
+func (s *Sluice) Get(path string) (string, error) { return s.call(http.MethodGet, path) }
+
+// Post gives an order to the admin API and returns its answer; any status but 200 is an error.
+func (s *Sluice) Post(path string) (string, error) { return s.call(http.MethodPost, path) }
+
+func (s *Sluice) call(method, path string) (string, error) {
 	client := http.Client{Timeout: goAway}
-	req, err := http.NewRequest(http.MethodGet, "http://"+s.Admin+path, nil)
+	req, err := http.NewRequest(method, "http://"+s.Admin+path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -118,7 +123,7 @@ func (s *Sluice) Get(path string) (string, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s: %s", path, resp.Status, body)
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, body)
 	}
 	client.CloseIdleConnections()
 	return string(body), err

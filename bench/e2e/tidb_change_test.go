@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"sluice/bench/e2e/real"
+	"sluice/bench/e2e/wire"
+)
+
+// everywhere runs statements at each instance, as one who may do all.
+func everywhere(t *testing.T, every []*real.TiDB, statements ...string) {
+	t.Helper()
+	for _, d := range every {
+		c := single(t, openMySQL(t, d.Addr, "app", ""))
+		for _, q := range statements {
+			mustMySQL(t, c, q)
+		}
+	}
+}
+
+// heard is what a client hears while it does something.
+func heard(c *wire.MySQL, does func(c *wire.MySQL)) string {
+	before := c.Len()
+	does(c)
+	return c.Since(before)
+}
+
+// changeUserTo is the body of COM_CHANGE_USER.
+func changeUserTo(user, database string) []byte {
+	return wire.Join([]byte(user+"\x00"), []byte{0}, []byte(database+"\x00"), []byte{45, 0}, []byte("mysql_native_password\x00"))
+}
+
+// TestTiDBChangeUser moves sessions whose user is another than the one who logged in, and that were reset.
+func TestTiDBChangeUser(t *testing.T) {
+	every := trio(t)[:2]
+	everywhere(t, every, "create user if not exists other@'%' identified with mysql_native_password by '"+real.Password+"'",
+		"grant all on *.* to other@'%'")
+	m := startMoving(t, racy(t), every)
+	m.only(t, 0)
+	c := loginMySQL(t, m.addr, wire.Usual)
+	c.Query("set @kept = 'of app'")
+	old := c.Prepare("select 'prepared before'")
+	c.Command(wire.ComChangeUser, changeUserTo("other", "app"))
+	if !c.Authenticate(real.Password) {
+		t.Fatalf("the user was not changed:\n%s", &c.Transcript)
+	}
+	c.Query("set @mine = 'of other'")
+	id := c.Prepare("select concat('prepared by ', user())")
+	m.swap(t, 0, 1)
+	answer := heard(c, func(c *wire.MySQL) {
+		c.Query("select user(), database(), @kept is null, @mine")
+		c.Execute(id, false)
+		c.Execute(old+100, false)
+	})
+	for _, want := range []string{"other@", "of other", "prepared by other@", "1243"} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("%q is not in what a session says that has changed its user:\n%s", want, answer)
+		}
+	}
+	c.Command(wire.ComResetConnection)
+	c.Packet()
+	m.swap(t, 1, 0)
+	answer = heard(c, func(c *wire.MySQL) {
+		c.Query("select concat('mine: ', ifnull(@mine, 'gone')), user()")
+		c.Execute(id, false)
+	})
+	for _, want := range []string{"mine: gone", "other@", "1243"} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("%q is not in what a session says that was reset:\n%s", want, answer)
+		}
+	}
+	c.End()
+	if err := c.Fault(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTiDBDroppedDatabase moves a session whose current database is gone, and leaves one whose database is not at the
+// other instance where it is.
+func TestTiDBDroppedDatabase(t *testing.T) {
+	every := trio(t)[:2]
+	everywhere(t, every, "create database if not exists dropped", "drop database if exists lonely")
+	everywhere(t, every[:1], "create database lonely")
+	m := startMoving(t, racy(t), every, "[cluster.migrate]", `retry-after = "100ms"`)
+	m.only(t, 0)
+	gone, lonely := loginMySQL(t, m.addr, wire.Usual), loginMySQL(t, m.addr, wire.Usual)
+	gone.Query("use dropped")
+	gone.Query("set @kept = 'kept'")
+	gone.Query("drop database dropped")
+	lonely.Query("use lonely")
+	lonely.Query("set @kept = 'kept'")
+	m.order(t, every[1], "resume")
+	m.order(t, every[0], "drain")
+	m.sessions(t, every[0], 1)
+	answer := heard(gone, orders("select concat('database: ', ifnull(database(), 'none'), ' ', @kept)"))
+	if !strings.Contains(answer, "database: none kept") || portOf(gone) != portText(every[1]) {
+		t.Errorf("a session whose database was dropped says %s", answer)
+	}
+	moveFailed(t, m, every[0], every[1])
+	answer = heard(lonely, orders("select concat('database: ', ifnull(database(), 'none'), ' ', @kept)"))
+	if !strings.Contains(answer, "database: lonely kept") || portOf(lonely) != portText(every[0]) {
+		t.Errorf("a session whose database is nowhere else says %s", answer)
+	}
+	everywhere(t, every[1:], "create database lonely")
+	m.sessions(t, every[0], 0)
+	answer = heard(lonely, orders("select concat('database: ', ifnull(database(), 'none'), ' ', @kept)"))
+	if !strings.Contains(answer, "database: lonely kept") || portOf(lonely) != portText(every[1]) {
+		t.Errorf("a session whose database has come to the other instance says %s", answer)
+	}
+	gone.End()
+	lonely.End()
+}
+
+// moveFailed waits until a move from one instance to another has failed.
+func moveFailed(t *testing.T, m moving, from, to *real.TiDB) {
+	t.Helper()
+	eventually(t, func() error {
+		n, err := m.Metric("sluice_migrations_total", fmt.Sprintf("from=%q", from.Addr), fmt.Sprintf("to=%q", to.Addr), `result="failed"`)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("no move from %s to %s has failed", from.Addr, to.Addr)
+		}
+		return err
+	})
+}
+
+// TestTiDBRenamedUser has a session whose user has another name by now: it stays, is served, and moves when it can.
+func TestTiDBRenamedUser(t *testing.T) {
+	every := trio(t)[:2]
+	everywhere(t, every, "drop user if exists before@'%', behind@'%'",
+		"create user before@'%' identified with mysql_native_password by '"+real.Password+"'", "grant all on *.* to before@'%'")
+	m := startMoving(t, racy(t), every, "[cluster.migrate]", `retry-after = "100ms"`)
+	m.only(t, 0)
+	c := single(t, openMySQL(t, m.addr, "before", ""))
+	mustMySQL(t, c, "set @kept = 'kept'")
+	everywhere(t, every, "rename user before@'%' to behind@'%'")
+	m.order(t, every[1], "resume")
+	m.order(t, every[0], "drain")
+	moveFailed(t, m, every[0], every[1])
+	if got := at(t, c); got != real.Port(every[0].Addr) {
+		t.Errorf("the session is at port %d, want it at %s", got, every[0].Addr)
+	}
+	everywhere(t, every, "rename user behind@'%' to before@'%'")
+	m.sessions(t, every[0], 0)
+	if got := value(t, c, "select @kept"); got != "kept" || at(t, c) != real.Port(every[1].Addr) {
+		t.Errorf("behind the move @kept is %q, at port %d", got, at(t, c))
+	}
+}
+
+// TestTiDBKillBehindMoves kills sessions that have moved by the ids that their clients were told at the login, and by
+// those that they see now.
+func TestTiDBKillBehindMoves(t *testing.T) {
+	every := trio(t)[:2]
+	m := startMoving(t, racy(t), every, "[cluster.control]", `user = "root"`, `password = ""`)
+	m.only(t, 0)
+	clients := make([]*wire.MySQL, 4)
+	for i := range clients {
+		clients[i] = loginMySQL(t, m.addr, wire.Usual)
+	}
+	killer := single(t, openMySQL(t, m.addr, "app", ""))
+	m.swap(t, 0, 1)
+	ids := make([]string, len(clients))
+	var asleep sync.WaitGroup
+	answers := make([]string, len(clients))
+	for i, c := range clients {
+		ids[i] = fmt.Sprint(c.ID)
+		if i%2 == 1 {
+			before := c.Len()
+			c.Query("select concat('port ', connection_id(), '.')")
+			ids[i] = portInAnswer.FindStringSubmatch(c.Since(before))[1]
+		}
+		asleep.Go(func() {
+			answers[i] = heard(c, func(c *wire.MySQL) {
+				c.Command(wire.ComQuery, fmt.Appendf(nil, "select sleep(600), 'behind move %d'", i))
+				c.Reply()
+			})
+		})
+	}
+	watcher := single(t, openMySQL(t, every[1].Addr, "app", ""))
+	eventually(t, func() error {
+		var n int
+		err := watcher.QueryRowContext(within(t, soon), "select count(*) from information_schema.processlist where info like 'select sleep(600), %behind move%'").Scan(&n)
+		if err == nil && n != len(clients) {
+			err = fmt.Errorf("%d of %d sleep", n, len(clients))
+		}
+		return err
+	})
+	for i, id := range ids {
+		mustMySQL(t, killer, []string{"kill query ", "kill query ", "kill ", "kill "}[i]+id)
+	}
+	asleep.Wait()
+	for i, c := range clients {
+		switch {
+		case i < 2: // the query is gone, the session is good
+			if got := portOf(c); got != portText(every[1]) {
+				t.Errorf("session %d after its query was killed: %s, %s", i, answers[i], got)
+			}
+			c.End()
+		case c.Fault() == nil && !strings.Contains(answers[i], "1317") && !strings.Contains(answers[i], "end of the connection"):
+			t.Errorf("session %d was killed, and hears %s", i, answers[i])
+		}
+	}
+}

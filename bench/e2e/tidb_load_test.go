@@ -1,0 +1,360 @@
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/bench/e2e/real"
+)
+
+// A crowd are clients with state of their own, each of which works without a pause and looks at its state again
+// and again: it must always be what it was.
+type crowd struct {
+	done   chan struct{}
+	wg     sync.WaitGroup
+	rounds atomic.Int64
+	// mourn is what a client's error is reported to; a nil error is the end of a client that has had none.
+	mourn func(client int, err error)
+}
+
+// startCrowd has n clients log in at addr, one after the other, and work.
+func startCrowd(t *testing.T, addr string, n int, mourn func(client int, err error)) *crowd {
+	t.Helper()
+	c := &crowd{done: make(chan struct{}), mourn: mourn}
+	t.Cleanup(c.stop)
+	db := openMySQL(t, addr, "app", "")
+	db.SetMaxIdleConns(0)
+	for i := range n {
+		s, err := newStateful(within(t, soon), db, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.wg.Go(func() {
+			defer s.Conn.Close()
+			c.mourn(i, c.work(s, i))
+		})
+	}
+	return c
+}
+
+// stop ends all clients and waits.
+func (c *crowd) stop() {
+	select {
+	case <-c.done:
+	default:
+		close(c.done)
+	}
+	c.wg.Wait()
+}
+
+// work is one client, to its end or its first error.
+func (c *crowd) work(s *stateful, i int) error {
+	ctx := context.Background()
+	want, err := s.look(ctx)
+	for n := 1; err == nil; n++ {
+		select {
+		case <-c.done:
+			return nil
+		default:
+		}
+		if err = transact(ctx, s, n); err != nil {
+			return fmt.Errorf("transaction %d: %w", n, err)
+		}
+		var got string
+		if got, err = s.look(ctx); err == nil && unnumbered(got) != unnumbered(want) {
+			err = fmt.Errorf("its state has changed behind transaction %d:\n got %s\nwant %s", n, got, want)
+		}
+		c.rounds.Add(1)
+	}
+	return err
+}
+
+// transact does one transaction, of statements prepared and not, and counts what it has written.
+func transact(ctx context.Context, s *stateful, n int) error {
+	tx, err := s.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.StmtContext(ctx, s.statements[2]).ExecContext(ctx, fmt.Sprint("in transaction ", n)); err != nil {
+		return fmt.Errorf("prepared insert: %w", err)
+	}
+	var id, found int64
+	if err := tx.QueryRowContext(ctx, "select last_insert_id()").Scan(&id); err != nil {
+		return fmt.Errorf("last insert id: %w", err)
+	}
+	if err := tx.QueryRowContext(ctx, "select count(*) from app.counted where id = ?", id).Scan(&found); err != nil || found != 1 {
+		return fmt.Errorf("row %d is there %d times: %w", id, found, err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// unnumbered is a look without the last insert id, which a transaction changes.
+func unnumbered(look string) string {
+	head, rest, _ := strings.Cut(look, " text: ")
+	if i := strings.LastIndexByte(head, '|'); i >= 0 {
+		head = head[:i]
+	}
+	return head + rest
+}
+
+// sysbenchOn starts sysbench's transactions on addr until the folder of the test goes, with prepared statements, and
+// returns what ends it and gives its output.
+func sysbenchOn(t *testing.T, addr string, threads int) (stop func() string) {
+	t.Helper()
+	bench := tool(t, "sysbench", "sysbench")
+	var out strings.Builder
+	args := append([]string{"oltp_read_write"}, sysbenchArgs(addr)...)
+	cmd := exec.Command(bench, append(args, "--table-size=1000", "--threads="+fmt.Sprint(threads), "--time=600", "--db-ps-mode=auto",
+		"--mysql-ignore-errors=none", "run")...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, t.TempDir()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	return func() string {
+		select {
+		case <-ended:
+		default:
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+		return out.String()
+	}
+}
+
+// prepareSysbench loads its tables into each instance.
+func prepareSysbench(t *testing.T, every []*real.TiDB) {
+	t.Helper()
+	bench := tool(t, "sysbench", "sysbench")
+	for _, d := range every {
+		args := append([]string{"oltp_read_write"}, sysbenchArgs(d.Addr)...)
+		command{path: bench, args: append(args, "--table-size=1000", "cleanup")}.output(t)
+		command{path: bench, args: append(args, "--table-size=1000", "prepare")}.output(t)
+	}
+}
+
+// ownInstances starts n instances for a test that stops them.
+func ownInstances(t *testing.T, n int, options real.TiDBOptions) []*real.TiDB {
+	t.Helper()
+	every := make([]*real.TiDB, n)
+	for i := range every {
+		every[i] = ownTiDB(t, options)
+	}
+	prepareStateful(t, every)
+	return every
+}
+
+// TestTiDBRollingRestart restarts all instances in turn under 200 sessions, and no client has an error.
+func TestTiDBRollingRestart(t *testing.T) {
+	every := ownInstances(t, 3, tidbOptions())
+	prepareSysbench(t, every)
+	m := startMoving(t, racy(t), every)
+	const people, threads = 150, 50
+	crowd := startCrowd(t, m.addr, people, func(client int, err error) {
+		if err != nil {
+			t.Errorf("client %d: %v", client, err)
+		}
+	})
+	stop := sysbenchOn(t, m.addr, threads)
+	await(t, m.Sluice, people+threads, "sluice_sessions")
+	for _, d := range every {
+		m.drain(t, d)
+		if err := d.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		m.order(t, d, "resume")
+		await(t, m.Sluice, 1, "sluice_backend_up", fmt.Sprintf("backend=%q", d.Addr))
+		before := crowd.rounds.Load()
+		eventually(t, func() error { // all of them work on, with this one again among them
+			if crowd.rounds.Load() < before+people {
+				return errors.New("the clients stand still")
+			}
+			return nil
+		})
+	}
+	await(t, m.Sluice, people+threads, "sluice_sessions")
+	crowd.stop()
+	out := stop()
+	if strings.Contains(out, "FATAL") || strings.Contains(out, "ERROR") || strings.Contains(out, "error 2013") {
+		t.Errorf("sysbench says:\n%s", tail(out, 4000))
+	}
+	lost, err := m.Metric("sluice_sessions_total", `outcome="backend_lost"`)
+	if err == nil && lost > 0 {
+		t.Errorf("%v sessions were lost", lost)
+	}
+	t.Logf("%d rounds of %d clients beside %d threads of sysbench", crowd.rounds.Load(), people, threads)
+}
+
+// TestTiDBLeaves has an instance leave by itself, as TiDB does when it is asked to end: its status port says so for a
+// while in which it serves on. All sessions have gone elsewhere before it has ended, without an order to Sluice.
+func TestTiDBLeaves(t *testing.T) {
+	options := tidbOptions()
+	options.GracefulWait = 15 * time.Second
+	for _, way := range []string{"status", "pd"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			every := ownInstances(t, 2, options)
+			m := moving{addr: real.FreeAddr(), every: every}
+			m.Sluice = startSluice(t, racy(t), leavingConfig(t, m, way))
+			await(t, m.Sluice, 2, "sluice_backend_up")
+			crowd := startCrowd(t, m.addr, 40, func(client int, err error) {
+				if err != nil {
+					t.Errorf("client %d: %v", client, err)
+				}
+			})
+			defer crowd.stop()
+			for _, d := range every { // one of them comes back in between
+				if err := d.Terminate(); err != nil {
+					t.Fatal(err)
+				}
+				m.sessions(t, d, 0)
+				select {
+				case <-d.Done():
+					t.Error("the instance has ended before its sessions had left")
+				default:
+				}
+				<-d.Done()
+				if err := d.Start(); err != nil {
+					t.Fatal(err)
+				}
+				await(t, m.Sluice, 2, "sluice_backend_up")
+			}
+			crowd.stop()
+			t.Logf("%d rounds of work", crowd.rounds.Load())
+		})
+	}
+}
+
+// leavingConfig is Sluice's configuration before instances whose status it knows from a list, or from PD.
+func leavingConfig(t *testing.T, m moving, way string) string {
+	t.Helper()
+	quick := []string{"[cluster.status]", `interval = "300ms"`}
+	if way == "status" {
+		var backends []string
+		for _, d := range m.every {
+			backends = append(backends, fmt.Sprintf("{ addr = %q, status = %q }", d.Addr, d.Status))
+		}
+		return strings.Replace(tidbDoor(m.addr, []string{"PLACE"}, quick...), `{ addr = "PLACE" }`, strings.Join(backends, ", "), 1)
+	}
+	store, err := real.StartEtcd(filepath.Join(t.TempDir(), "etcd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Stop() })
+	for _, d := range m.every {
+		if err := d.Register(store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := tidbDoor(m.addr, nil, append(quick, "[cluster.pd]", fmt.Sprintf("addrs = [%q]", store.Addr))...)
+	config = strings.Replace(config, `discovery = "static"`, `discovery = "pd"`, 1)
+	return strings.Replace(config, "backends = []\n", "", 1)
+}
+
+// TestTiDBKilled kills an instance under load. Sessions at rest, whose state is known, live on; each other's client gets one
+// clear error; and the numbers say how many.
+func TestTiDBKilled(t *testing.T) {
+	every := ownInstances(t, 2, tidbOptions())
+	m := moving{addr: real.FreeAddr(), every: every}
+	config := tidbDoor(m.addr, []string{every[0].Addr, every[1].Addr}, "[cluster.migrate]", `keep-state = "100ms"`) +
+		userSection("app", "password", real.Password) + userSection("sha", "password", real.Password)
+	m.Sluice = startSluice(t, racy(t), config)
+	await(t, m.Sluice, 2, "sluice_backend_up")
+	m.only(t, 0)
+
+	const people, quiet = 40, 20
+	var mu sync.Mutex
+	var deaths []error
+	crowd := startCrowd(t, m.addr, people, func(_ int, err error) {
+		if err != nil {
+			mu.Lock()
+			deaths = append(deaths, err)
+			mu.Unlock()
+		}
+	})
+	atRest := make([]*stateful, quiet)
+	looks := make([]string, quiet)
+	db := openMySQL(t, m.addr, "sha", "tls=ours")
+	for i := range atRest {
+		var err error
+		if atRest[i], err = newStateful(within(t, soon), db, i); err != nil {
+			t.Fatal(err)
+		}
+		if looks[i], err = atRest[i].look(within(t, soon)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.order(t, every[1], "resume")
+	known(t, m, "sha", quiet)
+	if err := every[0].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range atRest {
+		if got, err := s.look(within(t, soon)); err != nil || got != looks[i] {
+			t.Errorf("session %d, at rest: %v\n got %s\nwant %s", i, err, got, looks[i])
+		}
+	}
+	m.sessions(t, every[0], 0)
+	crowd.stop()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, err := range deaths {
+		if !clearLoss(err) {
+			t.Errorf("a client hears %v", err)
+		}
+	}
+	t.Logf("of %d busy clients %d had an error, of %d at rest none", people, len(deaths), quiet)
+}
+
+// known waits until Sluice knows the state of all n sessions of user without asking their server.
+func known(t *testing.T, m moving, user string, n int) {
+	t.Helper()
+	eventually(t, func() error {
+		page, err := m.Get("/api/sessions")
+		if err != nil {
+			return err
+		}
+		var all []struct {
+			User  string `json:"user"`
+			Known bool   `json:"known"`
+		}
+		if err := json.Unmarshal([]byte(page), &all); err != nil {
+			return err
+		}
+		found := 0
+		for _, s := range all {
+			if s.User == user && s.Known {
+				found++
+			}
+		}
+		if found != n {
+			err = fmt.Errorf("of %d sessions of %s the state of %d is known", n, user, found)
+		}
+		return err
+	})
+}
+
+// clearLoss tells errors that say what has happened: the server's, or that of a COMMIT whose outcome nobody knows.
+func clearLoss(err error) bool {
+	var dead *net.OpError
+	text := err.Error()
+	return !errors.As(err, &dead) && !errors.Is(err, sql.ErrConnDone) &&
+		(strings.Contains(text, "1105") || strings.Contains(text, "2013") || strings.Contains(text, "lost"))
+}
