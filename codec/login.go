@@ -34,6 +34,9 @@ type LoginConfig struct {
 	// called once per backend tried, before the greeting goes to the client (MySQL only). May be
 	// nil: ids pass unchanged.
 	VisibleID func(server uint32) uint32
+	// Greet, if not nil, has the Login greet the client by itself: OpDial comes when User is known, and VisibleID
+	// tells of each backend's id. (MySQL only: elsewhere the client speaks first, and User is known in any case.)
+	Greet *Greet
 	// Move, if not nil, has the Login keep what it takes to move the session later: its Follower is a Mover,
 	// where the protocol has such a thing.
 	Move *MoveOptions
@@ -117,4 +120,26 @@ type Protocol interface {
 	// AppendCancel appends the message that, sent on a connection of its own to the right server,
 	// cancels the running query of the session with that key; nil if the protocol has none.
 	AppendCancel(dst []byte, k Key) []byte
+}
+
+// Greeter is a Protocol in which the server speaks first. Where it depends on a client's user which server it
+// will have, Sluice greets in the server's place.
+type Greeter interface {
+	Protocol
+	// Common returns what servers with those greetings have in common, for Greet; nil if there are none, or none
+	// that is understood.
+	Common(greetings [][]byte) []byte
+}
+
+// Greeted is a Probe that hears a server's greeting.
+type Greeted interface {
+	Probe
+	// Greeting returns what a Greeter's Common takes; nil if none was heard.
+	Greeting() []byte
+}
+
+// Greet is a greeting of Sluice's own.
+type Greet struct {
+	Common []byte // of a Greeter
+	ID     uint32 // the connection id that the client is to see
 }

@@ -56,6 +56,18 @@ func (c *Config) ClustersOf(l *Listener) []string {
 	return names
 }
 
+// LeadingTo are the listeners some of whose clients are led to a cluster, each with that cluster as its own.
+func (c *Config) LeadingTo(cluster string) []Listener {
+	var list []Listener
+	for _, l := range c.Listener {
+		if slices.Contains(c.ClustersOf(&l), cluster) {
+			l.Cluster = cluster
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
 // clusterNamed finds a cluster, nil if there is none.
 func (c *Config) clusterNamed(name string) *Cluster {
 	i := slices.IndexFunc(c.Cluster, func(cl Cluster) bool { return cl.Name == name })

@@ -66,9 +66,10 @@ type Backend struct {
 	checks   atomic.Uint64 // made
 	failures atomic.Uint64 // of them failed
 	lastErr  atomic.Pointer[string]
-	changed  atomic.Int64 // when health changed last, Unix nanoseconds
-	verdict  sync.Mutex   // of opinions, and of health's changes
-	opinions [ways]Health // each its own
+	greeting atomic.Pointer[[]byte] // of its server, see codec.Greeted
+	changed  atomic.Int64           // when health changed last, Unix nanoseconds
+	verdict  sync.Mutex             // of opinions, and of health's changes
+	opinions [ways]Health           // each its own
 
 	reading  sync.Mutex // of changes to readings
 	readings atomic.Pointer[[]router.Reading]

@@ -36,6 +36,9 @@ func (c *Cluster) Cancel(b *Backend, key codec.Key, timeout time.Duration) error
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(end)
+	if _, err := conn.Write(opt.Introduction()); err != nil {
+		return err
+	}
 	if conn, err = opt.secure(conn, b); err != nil {
 		return err
 	}
@@ -100,6 +103,15 @@ func (c *Cluster) Kill(b *Backend, id uint32, query bool, timeout time.Duration)
 	cfg.User, cfg.Passwd = opt.ControlUser, opt.ControlPassword
 	cfg.Timeout = timeout
 	cfg.Logger = nopLogger{}
+	if first := opt.Introduction(); first != nil {
+		cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err == nil {
+				_, err = conn.Write(first)
+			}
+			return conn, err
+		}
+	}
 	if opt.TLSMode >= codec.TLSPrefer {
 		cfg.TLS = opt.TLSConfig(b)
 		cfg.AllowFallbackToPlaintext = !opt.TLSMode.Required()

@@ -51,6 +51,8 @@ type Options struct {
 	// ServerName may be empty, the backend's host is then meant.
 	TLSMode codec.TLSMode
 	TLS     *tls.Config
+	// Introduce has backends told whose a connection is, by a PROXY header of version 2.
+	Introduce bool
 	// MaxServerConnections limits the connections of all pools to one backend; 0 = no limit.
 	MaxServerConnections int
 	// ControlUser may end other users' work on the backends (MySQL's KILL); "" = nobody.

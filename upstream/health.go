@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/cloudwego/netpoll"
@@ -30,7 +31,9 @@ func (c *Cluster) check(b *Backend) {
 	row := 0 // results in a row that speak for a change
 	for {
 		opt := c.Options()
-		err := probe(b.ctx, b.addr, opt.Protocol.NewProbe(opt.Health.User), opt.Health.Timeout)
+		p := opt.Protocol.NewProbe(opt.Health.User)
+		err := probe(b.ctx, b.addr, p, opt.Introduction(), opt.Health.Timeout)
+		b.hear(p)
 		if b.ctx.Err() != nil {
 			return // and the result is that of a check cut short
 		}
@@ -74,12 +77,12 @@ func (b *Backend) Changed() time.Time {
 // probe makes one health check. It is slow and blocking by nature, which is what netpoll is for: its
 // connection brings the time-outs and a buffered reader. p nil means that a connect is enough. The end
 // of ctx cuts the check short.
-func probe(ctx context.Context, addr string, p codec.Probe, timeout time.Duration) error {
+func probe(ctx context.Context, addr string, p codec.Probe, first []byte, timeout time.Duration) error {
 	end := time.Now().Add(timeout)
 	bounded, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	if p == nil {
-		return reach(bounded, addr)
+		return reach(bounded, addr, first)
 	}
 	conn, err := dial(bounded, addr)
 	if err != nil {
@@ -87,17 +90,20 @@ func probe(ctx context.Context, addr string, p codec.Probe, timeout time.Duratio
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if err := send(conn, p.Start()); err != nil {
+	if err := send(conn, slices.Concat(first, p.Start())); err != nil {
 		return err
 	}
 	return converse(conn, p, timeout, end)
 }
 
 // reach only connects. netpoll takes a server that closes at once for one that could not be reached.
-func reach(ctx context.Context, addr string) error {
+func reach(ctx context.Context, addr string, first []byte) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
+	}
+	if len(first) > 0 {
+		_, _ = conn.Write(first) // a server that has gone by then was there all the same
 	}
 	return conn.Close()
 }

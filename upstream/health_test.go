@@ -161,7 +161,7 @@ func TestNobodyListens(t *testing.T) {
 	s := startServer(t, silence)
 	addr := s.addr()
 	s.stop()
-	err := probe(t.Context(), addr, &listener{}, patience)
+	err := probe(t.Context(), addr, &listener{}, nil, patience)
 	if want := "dial tcp " + addr + ": the connection was refused"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -173,7 +173,7 @@ func TestAnswerLimit(t *testing.T) {
 		for _, err := c.Write(make([]byte, 4096)); err == nil; _, err = c.Write(make([]byte, 4096)) {
 		}
 	})
-	err := probe(t.Context(), s.addr(), &listener{}, patience)
+	err := probe(t.Context(), s.addr(), &listener{}, nil, patience)
 	if err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("got %v", err)
 	}

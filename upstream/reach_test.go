@@ -22,12 +22,12 @@ func TestServerThatClosesAtOnce(t *testing.T) {
 		}
 	}()
 	for range 50 {
-		if err := probe(t.Context(), ln.Addr().String(), nil, patience); err != nil {
+		if err := probe(t.Context(), ln.Addr().String(), nil, nil, patience); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ln.Close()
-	if err := probe(t.Context(), ln.Addr().String(), nil, patience); err == nil {
+	if err := probe(t.Context(), ln.Addr().String(), nil, nil, patience); err == nil {
 		t.Error("a server that is not there is up")
 	}
 }

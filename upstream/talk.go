@@ -35,6 +35,12 @@ func (c *Cluster) talk(ctx context.Context, b *Backend, cfg codec.OpenerConfig, 
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	cfg.TLS = opt.TLSMode
 	cfg.Params = slices.Concat(cfg.Params, talkParams)
+	if first := opt.Introduction(); first != nil {
+		if _, err := conn.Write(first); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
 	secured, rest, err := login(ctx, conn, sharer.NewOpener(&cfg), func() *tls.Config { return opt.TLSConfig(b) })
 	if err == nil && !stop() {
 		err = context.Cause(ctx)

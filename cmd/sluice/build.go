@@ -74,7 +74,7 @@ func setupOf(c *conf.Config, log *zap.Logger) (session.Setup, error) {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
 		opt.Migrate = migrateOf(&c.Cluster[i], c.User)
-		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.Listener, log); err != nil {
+		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.LeadingTo(c.Cluster[i].Name), log); err != nil {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
 		protocol[opt.Name] = c.Cluster[i].Protocol
@@ -89,6 +89,7 @@ func setupOf(c *conf.Config, log *zap.Logger) (session.Setup, error) {
 		if set.Sharing, err = sharingOf(l, c.User); err != nil {
 			return setup, fmt.Errorf("listener %q: %w", l.Name, err)
 		}
+		set.Namespaces = namespacesOf(c, l)
 		setup.Frontends = append(setup.Frontends, set)
 	}
 	return setup, nil
@@ -109,6 +110,7 @@ func clusterOptions(c *conf.Cluster) (upstream.Options, error) {
 			Rise: c.Health.Rise, Fall: c.Health.Fall, User: c.Health.User},
 		ControlUser: c.Control.User, ControlPassword: string(c.Control.Password),
 		TLSMode:              tlsModes[c.TLS.Mode],
+		Introduce:            c.ProxyProtocol == "v2",
 		MaxServerConnections: c.MaxServerConnections,
 	}
 	for _, b := range c.Backends {
@@ -125,6 +127,8 @@ func settingsOf(l *conf.Listener, protocol string) (session.Settings, error) {
 	set := session.Settings{
 		Name:    l.Name,
 		Listen:  l.Listen,
+		Ports:   portsOf(l.Ports),
+		Heading: headings[l.ProxyProtocol], HeadingFrom: prefixes(l.ProxyFrom),
 		Cluster: l.Cluster,
 		Roles:   rolesOf(l.Roles), Tags: tagsOf(l.Tags), Lag: lagOf(l), Zone: l.Zone,
 		DrainTimeout:   l.DrainTimeout.Std(),

@@ -96,7 +96,7 @@ func (p *process) start(cfg *conf.Config) error {
 		zap.Int("procs", runtime.GOMAXPROCS(0)), zap.Uint64("open_files_max", files))
 	for _, fe := range p.proxy.Frontends() {
 		p.log.Info("listening", zap.String("listener", fe.Name()), zap.Stringer("address", fe.Addr()),
-			zap.String("cluster", fe.Settings().Cluster))
+			zap.String("cluster", fe.Settings().Cluster), zap.Int("sockets", len(fe.Addrs())))
 	}
 	if p.admin != nil {
 		p.log.Info("listening", zap.String("listener", "admin"), zap.Stringer("address", p.admin.addr()))

@@ -40,7 +40,7 @@ func TestAdmits(t *testing.T) {
 	}
 	for _, tt := range tests {
 		set := &Settings{Allow: tt.allow, Deny: tt.deny}
-		if got := set.admits(netip.MustParseAddr(tt.addr)); got != tt.want {
+		if got := set.denial(netip.MustParseAddr(tt.addr)) == nil; got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}

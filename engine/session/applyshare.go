@@ -17,9 +17,7 @@ import (
 // applySharing puts in force what concerns shared server connections. The caller has the lock.
 func (p *Proxy) applySharing(removed []*Frontend) {
 	for _, fe := range removed {
-		if ask := fe.ask.Swap(nil); ask != nil {
-			ask.Close()
-		}
+		fe.askNobody()
 	}
 	p.retunePools()
 	for _, spec := range p.pools.all() {
@@ -28,25 +26,48 @@ func (p *Proxy) applySharing(removed []*Frontend) {
 		}
 	}
 	p.pools.drop(func(spec *poolSpec) bool {
-		fe := p.frontends[spec.fe]
-		return spec.backend.Gone() || fe == nil || fe.set.Load().Sharing == nil ||
-			fe.set.Load().cluster != spec.cluster || spec.redefined(fe.set.Load())
+		set := p.settingsOf(spec)
+		return spec.backend.Gone() || set == nil || spec.redefined(set)
 	})
 	p.hubs.drop(func(h *hub) bool { return h.backend.Gone() })
 	p.hubs.renew()
 	for _, fe := range p.frontends {
-		if set := fe.set.Load(); set.Sharing != nil {
-			p.warm(set)
+		for _, set := range fe.set.Load().views() {
+			if set.Sharing != nil {
+				p.warm(set)
+			}
 		}
 	}
+}
+
+// settingsOf are the settings in force for a pool: its listener's, or those of a namespace there that leads to the
+// pool's cluster; such that use its backend go first. nil: nobody uses it any more. The caller has the lock.
+func (p *Proxy) settingsOf(spec *poolSpec) *Settings {
+	fe := p.frontends[spec.fe]
+	if fe == nil {
+		return nil
+	}
+	var found *Settings
+	for _, set := range fe.set.Load().views() {
+		if set.Sharing == nil || set.cluster != spec.cluster {
+			continue
+		}
+		if set.uses(spec.backend) {
+			return set
+		}
+		if found == nil {
+			found = set
+		}
+	}
+	return found
 }
 
 // retunePools puts the listeners' present settings in force for their pools, and what follows from the present
 // roles of the backends. The caller has the lock.
 func (p *Proxy) retunePools() {
 	for _, spec := range p.pools.all() {
-		if fe := p.frontends[spec.fe]; fe != nil && fe.set.Load().Sharing != nil {
-			p.pools.retune(spec, fe.set.Load())
+		if set := p.settingsOf(spec); set != nil {
+			p.pools.retune(spec, set)
 		}
 	}
 }
@@ -83,34 +104,6 @@ func (p *Proxy) applyCaps(setup *Setup) {
 		PerDatabase: func(name string) int { return databases[name] },
 		PerUser:     func(name string) int { return users[name] },
 	})
-}
-
-// askFor returns what looks users up at the servers by those settings, nil if they want no such thing. It is
-// the present one if that will do.
-func (fe *Frontend) askFor(p *Proxy, set *Settings) *upstream.AuthQuery {
-	if set.Sharing == nil || set.Sharing.Ask.Query == "" {
-		return nil
-	}
-	if old := fe.ask.Load(); old != nil && fe.asked == set.Sharing.Ask && fe.askedOf == set.cluster {
-		return old
-	}
-	fe.asked, fe.askedOf = set.Sharing.Ask, set.cluster
-	want := set.want()
-	want.Behind = nil // it is kept, and who is behind changes
-	return upstream.NewAuthQuery(set.cluster, want, set.Sharing.Ask, p.log)
-}
-
-// put has the frontend work by other settings. No client meets settings without what they need.
-func (fe *Frontend) put(p *Proxy, set *Settings, k *sockets) {
-	old, ask := fe.ask.Load(), fe.askFor(p, set)
-	if ask != nil {
-		fe.ask.Store(ask)
-	}
-	k.install(fe, set)
-	fe.ask.Store(ask)
-	if old != nil && old != ask {
-		old.Close()
-	}
 }
 
 // limitsOf are the limits of a user's clients of a database.

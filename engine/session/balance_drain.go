@@ -57,6 +57,9 @@ func (v *clusterView) empty(c *upstream.Cluster, ch *clusterChange, log *zap.Log
 // unfit returns why the session may not stay at a backend, as Fits does; "" if it may. At one that is only to be
 // emptied it may stay as long as there is no other one for it: to be cut off would do nobody any good.
 func (s *Session) unfit(b *upstream.Backend) (why string) {
+	if s.strayed() {
+		return "namespace"
+	}
 	want := s.want()
 	if why = b.Fits(want); emptied(why) && !s.cluster.Elsewhere(want, b) {
 		return ""

@@ -272,8 +272,6 @@ func (p *Proxy) CloseFrontends() {
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, fe := range p.frontends {
-		if o := fe.detach(); o != nil {
-			o.ln.Close()
-		}
+		fe.stopListening()
 	}
 }

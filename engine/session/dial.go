@@ -116,6 +116,7 @@ func (a *attempt) OnOpen(c *engine.Conn) {
 	}
 	c.SetHandler((*serverSide)(s))
 	s.server = c
+	s.introduce(c)
 	s.step(s.in.m.Connected())
 }
 

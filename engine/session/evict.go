@@ -9,8 +9,8 @@ import (
 )
 
 // evictions are why sessions are asked to leave a backend, or cut off from it: labels in the metrics. All but
-// the last are a router's reason, or "gone".
-var evictions = [...]string{"role", "state", "shutdown", "drained", "tags", "lag", "gone", "fenced"}
+// the last are a router's reason, "gone", or "namespace".
+var evictions = [...]string{"role", "state", "shutdown", "drained", "tags", "lag", "gone", "namespace", "fenced"}
 
 // fenced is the last of evictions: the backend has led, and another one leads now.
 const fenced = "fenced"
@@ -28,7 +28,12 @@ func (s *Session) post() (at post, ok bool) {
 		}
 		b = s.sh.at.home.spec.backend
 	}
-	return post{s.fe, b}, b != nil
+	return s.postAt(b), b != nil
+}
+
+// postAt is the session's post at a backend.
+func (s *Session) postAt(b *upstream.Backend) post {
+	return post{s.fe, s.present().namespace(), b}
 }
 
 // review has the session follow a change of its cluster, or of the configuration: it leaves a backend that is
@@ -39,6 +44,11 @@ func (s *Session) review(f *fence) {
 		s.reviewLogin()
 		return
 	}
+	if s.strayed() {
+		s.stray()
+		return
+	}
+	s.recount()
 	at, ok := s.post()
 	if !ok {
 		s.stay()
@@ -183,6 +193,8 @@ func evicted(b *upstream.Backend, why string, want router.Want) codec.Error {
 	switch why {
 	case fenced:
 		text = "another server is the leader now"
+	case "namespace":
+		return elsewhere
 	case "role":
 		text = "it is not the leader any more"
 		if want.Roles != router.Roles(0).With(router.Leader) {

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ import (
 type Settings struct {
 	Name    string
 	Listen  string // host:port
+	Ports   Ports  // at which it listens, in place of that of Listen; zero: at that
 	Cluster string // its name
 	Roles   router.Roles
 	Zone    string           // backends there go first; "" = no matter
@@ -25,6 +28,12 @@ type Settings struct {
 	Lag     router.LagLimits // of the backends that do not lead
 	// DrainTimeout is how long sessions may take to a safe point when their backend does not fit any more.
 	DrainTimeout time.Duration
+
+	// Namespaces are the tenants, in the order in which they are looked through. Clients of none are led to Cluster.
+	Namespaces []Namespace
+
+	Heading     Heading        // whether clients are named by proxies
+	HeadingFrom []netip.Prefix // which are believed
 
 	MaxConnections int // clients at a time; 0 = no limit
 	Allow, Deny    []netip.Prefix
@@ -48,6 +57,9 @@ type Settings struct {
 
 	cluster *upstream.Cluster
 	lagging *lagging
+	spaces  []*Settings // of the namespaces
+	space   *Namespace  // whose settings these are; nil: of clients of none
+	tenant  *tenant     // of space
 }
 
 // want is what a session asks the router for.
@@ -55,29 +67,16 @@ func (set *Settings) want() router.Want {
 	return router.Want{Roles: set.Roles, Zone: set.Zone, Tags: set.Tags, Behind: set.lagging.behind()}
 }
 
-// sameSocket tells whether a listening socket that was opened for set will do for other.
-func (set *Settings) sameSocket(other *Settings) bool {
-	return set.Listen == other.Listen && set.IPv6Only == other.IPv6Only
-}
-
 func (set *Settings) listenOptions(reusePort bool) engine.ListenOptions {
 	return engine.ListenOptions{ReusePort: reusePort, IPv6Only: set.IPv6Only, Backlog: set.Backlog}
 }
 
-// admits tells whether a client at that address may connect.
-func (set *Settings) admits(addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("") // a prefix holds no address with a zone
-	for _, n := range set.Deny {
-		if n.Contains(addr) {
-			return false
-		}
+// denial returns why a client at that address may not connect, if it may not.
+func (set *Settings) denial(addr netip.Addr) *codec.Error {
+	if within(set.Deny, addr) || len(set.Allow) > 0 && !within(set.Allow, addr) {
+		return &codec.Error{Cond: codec.HostDenied, Text: "this host is not allowed to connect"}
 	}
-	for _, n := range set.Allow {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return len(set.Allow) == 0
+	return nil
 }
 
 // Frontend is a listening side.
@@ -87,12 +86,10 @@ type Frontend struct {
 	set     atomic.Pointer[Settings]
 	clients atomic.Int64
 	closed  atomic.Bool
-	ask     atomic.Pointer[upstream.AuthQuery] // nil: nobody to ask for users
-	asked   upstream.AuthQueryOptions          // what ask was made of; under the proxy's lock
-	askedOf *upstream.Cluster
+	asks    atomic.Pointer[[]asking] // who looks users up
 
-	mu   sync.Mutex // of looking at open; it changes only under the proxy's lock
-	open *opening
+	mu   sync.Mutex          // of looking at open; it changes only under the proxy's lock
+	open map[string]*opening // by the address that is configured
 }
 
 // Name is the frontend's name in the configuration.
@@ -112,54 +109,74 @@ func (fe *Frontend) lagging(set *Settings) *lagging {
 // Clients is the number of its client connections.
 func (fe *Frontend) Clients() int { return int(fe.clients.Load()) }
 
-// Addr is the address at which it listens, nil after its end.
+// Addr is the address at which it listens, the first of several; nil after its end.
 func (fe *Frontend) Addr() net.Addr {
+	if list := fe.Addrs(); len(list) > 0 {
+		return list[0]
+	}
+	return nil
+}
+
+// Addrs are the addresses at which it listens, in the order of their ports.
+func (fe *Frontend) Addrs() []net.Addr {
 	fe.mu.Lock()
 	defer fe.mu.Unlock()
-	if fe.open == nil {
-		return nil
+	list := []net.Addr{}
+	for _, o := range fe.open {
+		list = append(list, o.ln.Addr())
 	}
-	return fe.open.ln.Addr()
+	slices.SortFunc(list, func(a, b net.Addr) int {
+		return cmp.Compare(addrPort(a).Port(), addrPort(b).Port())
+	})
+	return list
 }
 
 // AcceptPauses counts how often accepting rested because descriptors or memory had run out.
-func (fe *Frontend) AcceptPauses() uint64 {
+func (fe *Frontend) AcceptPauses() (n uint64) {
 	fe.mu.Lock()
 	defer fe.mu.Unlock()
-	if fe.open == nil {
-		return 0
+	for _, o := range fe.open {
+		n += o.ln.Pauses()
 	}
-	return fe.open.ln.Pauses()
+	return n
 }
 
-// listenAt has it listen at an opening that is held. The one it had before is the caller's.
-func (fe *Frontend) listenAt(o *opening) {
+// listenAt has it listen at openings; those of them that are held go on. Those it had before are the caller's.
+func (fe *Frontend) listenAt(open map[string]*opening, held []*opening) {
 	fe.mu.Lock()
-	fe.open = o
+	fe.open = open
 	fe.mu.Unlock()
-	o.give(fe)
+	for _, o := range held {
+		o.give(fe)
+	}
 }
 
-// detach has it listen no more, and returns the opening it had.
-func (fe *Frontend) detach() *opening {
+// detach has it listen no more, and returns the openings it had.
+func (fe *Frontend) detach() map[string]*opening {
 	fe.mu.Lock()
 	defer fe.mu.Unlock()
-	o := fe.open
+	open := fe.open
 	fe.open = nil
-	return o
+	return open
 }
 
-// retire ends it, and returns the opening it had.
-func (fe *Frontend) retire() *opening {
-	fe.closed.Store(true)
-	return fe.detach()
-}
-
-// close stops listening.
-func (fe *Frontend) close() {
-	if o := fe.retire(); o != nil {
+// stopListening closes its listening sockets.
+func (fe *Frontend) stopListening() {
+	for _, o := range fe.detach() {
 		o.ln.Close()
 	}
+}
+
+// retire ends it. Its openings are the caller's.
+func (fe *Frontend) retire() {
+	fe.closed.Store(true)
+	fe.detach()
+}
+
+// close ends it, and its listening sockets.
+func (fe *Frontend) close() {
+	fe.closed.Store(true)
+	fe.stopListening()
 }
 
 // refusingMax is how many clients at a time are told why they are refused, over all listeners; more
@@ -171,11 +188,21 @@ func (fe *Frontend) accept(nc net.Conn) {
 	p, set := fe.p, fe.set.Load()
 	p.accepts.Add(1)
 	p.clients.Add(1)
-	from := addrPort(nc.RemoteAddr())
-	refusal := fe.admit(set, from.Addr())
+	from, in := addrPort(nc.RemoteAddr()), &loggingIn{}
 	s := &Session{p: p, fe: fe, set: set, id: p.nextID.Add(1), from: from, cluster: set.cluster,
-		opened: engine.Nano(), in: &loggingIn{refusal: refusal}}
+		opened: engine.Nano(), in: in}
+	if len(set.spaces) > 0 || set.Heading != HeadingOff {
+		s.origin = &origin{port: addrPort(nc.LocalAddr()).Port()}
+	}
+	refusal := fe.admit(set, from.Addr())
+	switch {
+	case refusal == nil && set.believes(from.Addr()):
+		in.heading = &heading{} // who the client is will be said there
+	case refusal == nil:
+		in.refusal = s.enter(false)
+	}
 	if refusal != nil {
+		in.refusal = refusal
 		s.refused, s.counted = true, true
 		if p.refusing.Add(1) > refusingMax {
 			p.turned.Add(1)
@@ -199,8 +226,14 @@ func (fe *Frontend) accept(nc net.Conn) {
 // admit counts a client in, or returns why it is refused. Refused clients are not counted where others
 // would have to make room for them.
 func (fe *Frontend) admit(set *Settings, from netip.Addr) *codec.Error {
-	if !set.admits(from) {
-		return &codec.Error{Cond: codec.HostDenied, Text: "this host is not allowed to connect"}
+	switch believed := set.believes(from); {
+	case believed: // it is the client's address that counts
+	case set.Heading == HeadingRequire:
+		return &errDirect
+	default:
+		if e := set.denial(from); e != nil {
+			return e
+		}
 	}
 	p, limits := fe.p, fe.p.limits.Load()
 	full := &codec.Error{Cond: codec.TooManyConns, Text: "too many connections"}
@@ -260,6 +293,9 @@ func (p *Proxy) clientLeft(s *Session) {
 	} else {
 		p.admitted.Add(-1)
 		s.fe.clients.Add(-1)
+	}
+	if s.origin != nil && s.origin.tenant != nil {
+		s.origin.tenant.clients.Add(-1)
 	}
 }
 

@@ -85,6 +85,9 @@ func (s *Session) end(o Outcome, tell *codec.Error, cause error) {
 	s.tell(tell)
 	s.report(o, cause)
 	s.on.loop.Disarm(&s.timer)
+	if was == stageLogin && s.in.heading != nil {
+		s.on.loop.Disarm(&s.in.heading.timer)
+	}
 	s.stopDialling()
 	s.forgetKey()
 	if was == stageRelay && s.sh == nil {
@@ -159,6 +162,12 @@ func (s *Session) report(o Outcome, cause error) {
 	fields := []zap.Field{zap.Uint64("session", s.id), zap.String("listener", s.fe.name),
 		zap.Stringer("client", s.from), zap.Stringer("outcome", o),
 		zap.Duration("lived", asDuration(engine.Nano()-s.opened))}
+	if o := s.origin; o != nil && o.proxy.IsValid() {
+		fields = append(fields, zap.Stringer("proxy", o.proxy))
+	}
+	if s.set.space != nil {
+		fields = append(fields, zap.String("namespace", s.set.namespace()))
+	}
 	if s.user != "" {
 		fields = append(fields, zap.String("user", s.user))
 	}

@@ -11,30 +11,43 @@ import (
 
 // Info describes one session at one moment.
 type Info struct {
-	ID       uint64        `json:"id"`
-	Listener string        `json:"listener"`
-	Cluster  string        `json:"cluster"`
-	Client   string        `json:"client"`
-	User     string        `json:"user,omitempty"`
-	Backend  string        `json:"backend,omitempty"`
-	Stage    string        `json:"stage"`          // "login" or "relay"
-	Busy     string        `json:"busy,omitempty"` // why it is not at a safe point
-	Tx       string        `json:"transaction,omitempty"`
-	Owed     int           `json:"owed"` // commands without their whole answer
-	Age      time.Duration `json:"age_ns"`
-	Paused   string        `json:"paused,omitempty"` // whose bytes are not read at present
-	Loop     int           `json:"loop"`
-	Database string        `json:"database,omitempty"`
-	Waiting  time.Duration `json:"waiting_ns,omitempty"` // for a server connection
-	Server   uint64        `json:"server,omitempty"`     // the server connection at hand
-	Pin      string        `json:"pin,omitempty"`        // what binds it to that one
-	Leaving  string        `json:"leaving,omitempty"`    // why it ends at its next safe point
+	ID       uint64 `json:"id"`
+	Listener string `json:"listener"`
+	Cluster  string `json:"cluster"`
+	Client   string `json:"client"`
+	Proxy    string `json:"proxy,omitempty"` // who has named the client
+	Port     uint16 `json:"port,omitempty"`  // at which it came, where its listener has namespaces or proxies
+	// Namespace is the client's tenant.
+	Namespace string        `json:"namespace,omitempty"`
+	User      string        `json:"user,omitempty"`
+	Backend   string        `json:"backend,omitempty"`
+	Stage     string        `json:"stage"`          // "login" or "relay"
+	Busy      string        `json:"busy,omitempty"` // why it is not at a safe point
+	Tx        string        `json:"transaction,omitempty"`
+	Owed      int           `json:"owed"` // commands without their whole answer
+	Age       time.Duration `json:"age_ns"`
+	Paused    string        `json:"paused,omitempty"` // whose bytes are not read at present
+	Loop      int           `json:"loop"`
+	Database  string        `json:"database,omitempty"`
+	Waiting   time.Duration `json:"waiting_ns,omitempty"` // for a server connection
+	Server    uint64        `json:"server,omitempty"`     // the server connection at hand
+	Pin       string        `json:"pin,omitempty"`        // what binds it to that one
+	Leaving   string        `json:"leaving,omitempty"`    // why it ends at its next safe point
 }
 
 // info describes the session.
 func (s *Session) info() Info {
 	i := Info{ID: s.id, Listener: s.fe.name, Cluster: s.cluster.Name(), Client: s.from.String(),
 		User: s.user, Stage: "login", Age: asDuration(engine.Nano() - s.opened), Loop: s.on.loop.ID()}
+	if o := s.origin; o != nil {
+		if i.Port = o.port; o.proxy.IsValid() {
+			i.Proxy = o.proxy.String()
+		}
+		i.Namespace = s.present().namespace()
+		if s.in != nil {
+			i.Namespace = s.set.namespace()
+		}
+	}
 	if s.backend != nil {
 		i.Backend = s.backend.Addr()
 	}

@@ -16,6 +16,8 @@ type loggingIn struct {
 	op       codec.Op     // being carried out; OpMore: bytes are awaited
 	refusal  *codec.Error // what the client is to be told instead of a session
 	objected bool         // the machine knows of refusal
+	entered  bool         // the client's namespace is known
+	heading  *heading     // the client has yet to be named by a proxy; nil: it has been, or need not be
 	early    [2][]byte    // bytes that came while op was carried out, by side
 	told     bool         // bytes of this backend's went to the client: no other can take its place
 	cause    error        // why refusal came about, for the log
@@ -34,6 +36,15 @@ func (s *Session) begin() {
 	s.st.sessions++
 	s.timer.Fn = s.loginExpired
 	s.on.loop.Arm(&s.timer, s.set.LoginTimeout)
+	if s.in.heading != nil {
+		s.awaitHeading()
+		return
+	}
+	s.start()
+}
+
+// start starts the login of a client of which is known where it comes from.
+func (s *Session) start() {
 	in := s.in
 	if in.refusal == nil {
 		in.refusal = s.expelled()
@@ -42,14 +53,29 @@ func (s *Session) begin() {
 		s.beginShared()
 		return
 	}
-	in.cfg = codec.LoginConfig{ClientTLS: s.set.TLSMode, ServerTLS: s.cluster.Options().TLSMode,
-		VisibleID: s.visibleID}
-	in.m = s.cluster.Options().Protocol.NewLogin(&in.cfg)
+	in.cfg = codec.LoginConfig{ClientTLS: s.set.TLSMode, VisibleID: s.visibleID}
+	s.configureServer()
+	protocol := s.cluster.Options().Protocol
+	in.m = protocol.NewLogin(&in.cfg)
+	if greeter, ok := protocol.(codec.Greeter); ok && s.needsUser() {
+		s.greet(greeter)
+		return
+	}
 	s.step(in.m.Start())
+}
+
+// configureServer has the login know of the servers of the session's cluster.
+func (s *Session) configureServer() {
+	s.in.cfg.ServerTLS = s.cluster.Options().TLSMode
 }
 
 // visibleID takes a connection id for the client to see.
 func (s *Session) visibleID(server uint32) uint32 {
+	if s.in.cfg.Greet != nil { // the client has been told one
+		s.p.keys.add(s.key, target{backend: s.backend, server: codec.Key{ID: server}})
+		s.keyed = true
+		return s.key.ID
+	}
 	s.forgetKey()
 	s.key = s.p.keys.reserve(server, target{backend: s.backend, server: codec.Key{ID: server}})
 	s.keyed = true
@@ -140,6 +166,9 @@ func (s *Session) objection(op codec.Op) *codec.Error {
 		return nil
 	}
 	s.user = in.m.User()
+	if op == codec.OpDial && in.refusal == nil {
+		in.refusal = s.enter(true)
+	}
 	var e *codec.Error
 	switch {
 	case op == codec.OpDial && in.refusal != nil:
@@ -293,7 +322,7 @@ func (s *Session) ready() {
 		return
 	}
 	if in.dial.led && !s.backend.Leads() {
-		s.evict(post{s.fe, s.backend}, "role") // even if it is fit: it may not know yet
+		s.evict(s.postAt(s.backend), "role") // even if it is fit: it may not know yet
 		return
 	}
 	s.review(nil) // something may have changed since the backend was chosen
@@ -355,7 +384,11 @@ func (s *Session) refuse(o Outcome, e codec.Error, cause error) {
 		cause = e
 	}
 	in := s.in
-	if s.sh != nil {
+	switch {
+	case in.heading != nil: // it does not know yet to whom it speaks
+		s.end(o, nil, cause)
+		return
+	case s.sh != nil:
 		s.refuseShared(o, e, cause)
 		return
 	}

@@ -54,7 +54,8 @@ type Proxy struct {
 	mu        sync.Mutex // of what follows: Apply, Drain, and looking
 	frontends map[string]*Frontend
 	clusters  map[string]*upstream.Cluster
-	closed    bool // no more clients are taken
+	tenants   map[string]*tenant // by their namespace's name
+	closed    bool               // no more clients are taken
 
 	pools      *pools
 	sharers    shareCounts
@@ -204,7 +205,10 @@ func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend
 			p.frontends[set.Name] = fe
 		}
 		set.lagging = fe.lagging(&set)
-		set.judge(p.log)
+		set.unfold(p, fe.set.Load())
+		for _, view := range set.views() {
+			view.judge(p.log)
+		}
 		fe.put(p, &set, k)
 	}
 	for name, fe := range p.frontends {
@@ -214,6 +218,7 @@ func (p *Proxy) applyFrontends(sets []Settings, k *sockets) (removed []*Frontend
 			removed = append(removed, fe)
 		}
 	}
+	p.dropTenants()
 	for _, o := range k.left {
 		o.ln.Close()
 	}
@@ -320,9 +325,7 @@ func (p *Proxy) Close() {
 		c.Close()
 	}
 	for _, fe := range p.frontends {
-		if ask := fe.ask.Load(); ask != nil {
-			ask.Close()
-		}
+		fe.askNobody()
 	}
 	p.mu.Unlock()
 	p.hubs.drop(func(*hub) bool { return true })

@@ -63,7 +63,7 @@ func (sh *shared) away() bool { return sh.reads != nil && sh.reads.away }
 
 // sharing is what is configured for the session's listener at present.
 func (s *Session) sharing() *Sharing {
-	if set := s.fe.set.Load(); set.cluster == s.cluster && set.Sharing != nil {
+	if set := s.present(); set.cluster == s.cluster && set.Sharing != nil {
 		return set.Sharing
 	}
 	return s.set.Sharing

@@ -53,6 +53,20 @@ func (r *registry) reserve(id uint32, t target) codec.Key {
 	}
 }
 
+// own returns an id of Sluice's own that nobody has. It is entered by add.
+func (r *registry) own() uint32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		if r.next++; r.next < ownIDs {
+			r.next = ownIDs
+		}
+		if _, taken := r.keys[codec.Key{ID: r.next}]; !taken {
+			return r.next
+		}
+	}
+}
+
 // find returns where a key leads.
 func (r *registry) find(k codec.Key) (target, bool) {
 	r.mu.Lock()

@@ -62,6 +62,7 @@ func (sc *serverConn) OnOpen(c *engine.Conn) {
 		return
 	}
 	sc.conn = c
+	c.Write(sc.home.spec.cluster.Options().Introduction())
 	sc.openStep(sc.open.m.Start())
 }
 

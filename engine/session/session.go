@@ -36,10 +36,11 @@ type Session struct {
 	set  *Settings // of the frontend, as they were when the client came
 	st   *frontendStats
 	id   uint64
-	from netip.AddrPort
+	from netip.AddrPort // the client; where a proxy has named it, by what that said
 
-	refused bool // only here to be told why not
-	counted bool // out of the logins in progress
+	origin  *origin // nil unless the listener has namespaces, or takes a PROXY header
+	refused bool    // only here to be told why not
+	counted bool    // out of the logins in progress
 	stage   stage
 	client  *engine.Conn
 	server  *engine.Conn // nil until dialled; the dial under way has none yet
@@ -95,6 +96,10 @@ func (h *clientSide) OnData(_ *engine.Conn, p []byte) {
 	case stageRelay:
 		s.fromClient(p)
 	case stageLogin:
+		if s.in.heading != nil {
+			s.headingBytes(p)
+			return
+		}
 		s.loginBytes(codec.Client, p)
 	}
 }

@@ -12,7 +12,7 @@ func (s *Session) refusal() error {
 	if s.sh != nil {
 		err := s.sh.gate.Refusal()
 		var own codec.Error
-		if ask := s.fe.ask.Load(); ask != nil && errors.As(err, &own) && own.Cond == codec.AuthFailed {
+		if ask := s.fe.askOf(s.set); ask != nil && errors.As(err, &own) && own.Cond == codec.AuthFailed {
 			ask.Stale(s.user, s.sh.found.AskIn) // the password may be a new one
 		}
 		return err

@@ -69,7 +69,7 @@ func (s *Session) rehome(want router.Want) (why string, over bool) {
 // wishes are the settings by which the session's backend is chosen: its listener's present ones, unless those
 // lead elsewhere.
 func (s *Session) wishes() *Settings {
-	if set := s.fe.set.Load(); set.cluster == s.cluster {
+	if set := s.present(); set.cluster == s.cluster {
 		return set
 	}
 	return s.set
@@ -96,7 +96,7 @@ func (s *Session) moveIn() {
 func (s *Session) spec() *poolSpec {
 	for {
 		present := s.fe.set.Load()
-		w := s.wanted(present)
+		w := s.wanted(s.present())
 		// A reload puts settings in force before it drops the pools that do not fit them: a pool made by
 		// others after that would stay.
 		if spec := s.p.pools.find(s.p, w, func() bool { return s.fe.set.Load() == present }); spec != nil {

@@ -28,6 +28,9 @@ func (s *Session) gateStep(op codec.Op) {
 		in, g := s.in, s.sh.gate
 		if op == codec.OpIdentify {
 			s.user = g.User()
+			if e := s.enter(true); e != nil && in.refusal == nil {
+				in.refusal = e
+			}
 			if e := s.gateObjection(); e != nil && !in.objected {
 				in.objected, in.refusal = true, e
 				op = g.Refuse(*e)
@@ -89,7 +92,7 @@ func (s *Session) identify() {
 	found := table.Find(access.Query{User: s.user, Database: sh.gate.Database(), From: s.from.Addr(),
 		TLS: secure, Replication: sh.gate.Special().Value == "true"})
 	sh.found = &found
-	ask := s.fe.ask.Load()
+	ask := s.fe.askOf(s.set)
 	if !sh.found.Ask || ask == nil {
 		s.gateStep(sh.gate.Identified(sh.found.Account))
 		return

@@ -118,12 +118,12 @@ func TestListenerGoesWithItsQuestions(t *testing.T) {
 		s.Frontends[0].Sharing.Ask = upstream.AuthQueryOptions{Query: "select $1", User: "asker"}
 	}, db)
 	fe := s.Frontends()[0]
-	if fe.ask.Load() == nil {
+	if fe.askOf(fe.Settings()) == nil {
 		t.Fatal("nobody looks users up")
 	}
 	s.setup.Frontends = nil
 	s.apply()
-	if fe.ask.Load() != nil {
+	if fe.askOf(fe.Settings()) != nil {
 		t.Error("somebody still looks users up")
 	}
 }

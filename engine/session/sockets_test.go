@@ -250,8 +250,7 @@ func TestOverlap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, other := &Settings{Listen: tt.want, IPv6Only: tt.wantOnly}, &Settings{IPv6Only: tt.hasOnly}
-		if got := overlap(set, other, at); got != tt.overlap {
+		if got := overlap(tt.want, tt.wantOnly, tt.hasOnly, at); got != tt.overlap {
 			t.Errorf("%+v: got %t", tt, got)
 		}
 	}

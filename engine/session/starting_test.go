@@ -25,7 +25,7 @@ func TestFirstClientMeetsAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, fe := range s.Frontends() {
-			if fe.Addr() == nil || fe.ask.Load() == nil {
+			if fe.Addr() == nil || fe.askOf(fe.Settings()) == nil {
 				t.Errorf("%s listens at %v, and nobody looks users up for it", fe.Name(), fe.Addr())
 			}
 		}
@@ -35,7 +35,7 @@ func TestFirstClientMeetsAll(t *testing.T) {
 	s.setup.Frontends[0].Sharing = trusting(1)
 	s.apply()
 	for _, fe := range s.Frontends() {
-		if fe.Name() == "in" && fe.ask.Load() != nil {
+		if fe.Name() == "in" && fe.askOf(fe.Settings()) != nil {
 			t.Error("who is not needed any more stays")
 		}
 	}

@@ -30,8 +30,9 @@ type topology struct {
 
 // post is where sessions stand that have the same time to leave.
 type post struct {
-	fe      *Frontend
-	backend *upstream.Backend
+	fe        *Frontend
+	namespace string // "" = none
+	backend   *upstream.Backend
 }
 
 func newTopology(p *Proxy) *topology {
@@ -155,8 +156,10 @@ func (t *topology) carryOut(dirty map[*upstream.Cluster]bool, everyone bool) (
 		}
 		ch := t.known[c].look(c, p.log)
 		for _, fe := range p.frontends {
-			if set := fe.set.Load(); set.cluster == c && set.judge(p.log) {
-				ch.fits = true
+			for _, set := range fe.set.Load().views() {
+				if set.cluster == c && set.judge(p.log) {
+					ch.fits = true
+				}
 			}
 		}
 		p.follow(c, &ch)
@@ -193,8 +196,10 @@ func (p *Proxy) follow(c *upstream.Cluster, ch *clusterChange) {
 		}
 	}
 	for _, fe := range p.frontends {
-		if set := fe.set.Load(); set.cluster == c && set.Sharing != nil && !p.draining.Load() {
-			p.warm(set) // a new leader may have no pool yet
+		for _, set := range fe.set.Load().views() {
+			if set.cluster == c && set.Sharing != nil && !p.draining.Load() {
+				p.warm(set) // a new leader may have no pool yet
+			}
 		}
 	}
 }
@@ -231,7 +236,7 @@ func (t *topology) forgive() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for at := range t.due {
-		if set := at.fe.set.Load(); set.cluster == at.backend.Cluster() &&
+		if set := at.fe.set.Load().of(at.namespace); set != nil && set.cluster == at.backend.Cluster() &&
 			(set.uses(at.backend) || set.leftBehind(at.backend)) {
 			delete(t.due, at)
 		}
