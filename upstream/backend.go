@@ -59,6 +59,7 @@ type Backend struct {
 	gone     atomic.Bool
 	drained  atomic.Pointer[string] // why it is to be emptied, by order; see Drain
 	listed   atomic.Bool            // it stands in Options.OutOfService
+	load     atomic.Pointer[router.Load]
 	closing  atomic.Bool            // its server is about to stop, as its status port says
 	unsigned atomic.Bool            // see CanSign
 	version  atomic.Pointer[string] // as its status port says

@@ -41,6 +41,8 @@ type Options struct {
 	// OutOfService are backends that take no sessions and are emptied, as long as another one fits that is up: by
 	// address, by host, or by the first label of the host's name, as a pod has it.
 	OutOfService []string
+	// Balance is how sessions are spread.
+	Balance BalanceOptions
 	// Changed, if given, is called when backends have come or gone, or a role, a state, a lag, the health or
 	// the hold has changed. It is called from any goroutine, without locks, and must not block. Update and
 	// Close do not call it.
@@ -231,11 +233,13 @@ func (c *Cluster) Close() []*Backend {
 // backends that this session has come from in vain. It returns nil and the reason if none will do.
 func (c *Cluster) Pick(want router.Want, tried []*Backend) (*Backend, string) {
 	list := c.Backends()
+	want.Spread = c.Options().Balance.Spread
 	var space [8]router.Backend
 	seen, listed := space[:0], false
 	for _, b := range list {
 		one := b.routed()
 		one.Healthy, one.Tried, one.Sessions = b.Health() != Down, contains(tried, b), b.Sessions()
+		one.Load = b.load.Load()
 		if b.listed.Load() && !one.Drained {
 			one.Drained, listed = true, true
 		}
