@@ -22,9 +22,9 @@ func (s *Session) bestLoop(spec *poolSpec) *loopState {
 	return best
 }
 
-// moveTo takes a session to another loop, where its login goes on. A client that can't be moved at this
+// changeLoop takes a session to another loop, where its login goes on. A client that can't be moved at this
 // moment, since it has sent something ahead, stays: that costs it a move of a server connection now and then.
-func (s *Session) moveTo(to *loopState) {
+func (s *Session) changeLoop(to *loopState) {
 	from := s.on
 	from.loop.Disarm(&s.timer)
 	from.remove(s)

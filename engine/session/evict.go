@@ -49,6 +49,10 @@ func (s *Session) review(f *fence) {
 		return
 	}
 	s.recount()
+	if s.mv != nil && s.mv.seek != nil {
+		s.mv.look() // its server is lost, and there may be a backend for it now
+		return
+	}
 	at, ok := s.post()
 	if !ok {
 		s.stay()
@@ -61,6 +65,7 @@ func (s *Session) review(f *fence) {
 		s.cutOff(at.backend, fenced)
 	case why == "":
 		s.stay()
+		s.shun(at.backend)
 	default:
 		s.evict(at, why)
 	}
@@ -84,7 +89,7 @@ func (s *Session) since() int64 {
 	if s.sh != nil {
 		return s.sh.at.joined
 	}
-	return s.opened
+	return max(s.opened, s.arrived)
 }
 
 // stay has the session not leave after all, if all that it was asked for was to leave its backend.
@@ -92,10 +97,13 @@ func (s *Session) stay() {
 	if s.leaving != nil && s.leaving.Cond == codec.BackendGone {
 		s.leaving = nil
 	}
+	if s.mv != nil && !s.mv.order && s.mv.why != down {
+		s.mv.withdraw()
+	}
 }
 
 // evict has the session leave the backend at its next safe point. One that shares server connections goes on
-// elsewhere behind its unit of work, unless it is bound to this one.
+// elsewhere behind its unit of work, unless it is bound to this one; one that has its own moves, if it can.
 func (s *Session) evict(at post, why string) {
 	within := s.fe.set.Load().DrainTimeout
 	if within == 0 {
@@ -103,7 +111,7 @@ func (s *Session) evict(at post, why string) {
 		return
 	}
 	s.p.topology.expect(at, within)
-	if s.leaving != nil || s.sh != nil && !s.bound() {
+	if s.leaving != nil || s.sh != nil && !s.bound() || s.evades(why) {
 		return
 	}
 	s.countEviction(why)
@@ -116,7 +124,11 @@ func (s *Session) bound() bool { return s.sh.lasting() || s.sh.guest.Pin() != ""
 // overstays ends the session's stay at a backend that it should have left by now.
 func (s *Session) overstays(over map[post]bool) {
 	at, ok := s.post()
-	if !ok || !over[at] {
+	if !ok || !over[at] || s.mv != nil && s.mv.seek != nil {
+		return
+	}
+	if s.mv != nil && s.mv.settled() {
+		s.mob.late = true // it is over within the hold time-out
 		return
 	}
 	if why := s.unfit(at.backend); why != "" {

@@ -84,6 +84,9 @@ func (s *Session) sift(p []byte) {
 // message is to be kept until killNow.
 func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 	t, known := s.p.keys.find(codec.Key{ID: k.ID})
+	if known && t.owner != nil && !k.Query {
+		t.owner.doomed.Store(true)
+	}
 	if known && t.backend != s.backend {
 		s.killing = killWaits
 		s.client.PauseReads()
@@ -174,8 +177,9 @@ func (s *Session) killed(n int, e *codec.Error) {
 	if len(rest) > 0 {
 		s.sift(rest)
 	}
-	if s.stage == stageRelay && s.killing == killNone && !s.deep && !s.server.Full() {
-		s.client.ResumeReads()
+	s.readClient()
+	if s.mv != nil {
+		s.mv.look()
 	}
 	s.leaveIfSafe()
 }

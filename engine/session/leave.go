@@ -24,20 +24,6 @@ func (s *Session) expelled() *codec.Error {
 	return nil
 }
 
-// busy names what keeps this moment from being a safe point: what the follower says, or client bytes
-// that it has not been given yet. "" at a safe point.
-func (s *Session) busy() string {
-	switch {
-	case s.sh != nil:
-		return s.sharedBusy()
-	case s.killing != killNone:
-		return "kill"
-	case len(s.prefix) > 0:
-		return "message"
-	}
-	return s.follow.Busy()
-}
-
 // askToLeave has the session end at its next safe point, with e for its client. A login is ended at
 // once: nothing is lost with it.
 func (s *Session) askToLeave(e codec.Error) {
@@ -46,7 +32,10 @@ func (s *Session) askToLeave(e codec.Error) {
 		s.refuse(Drained, e, nil)
 	case s.stage == stageRelay:
 		s.leaving = &e
-		if s.busy() == "" || s.heldBack() {
+		if s.mv != nil {
+			s.mv.withdraw()
+		}
+		if s.stage == stageRelay && (s.busy() == "" || s.heldBack()) {
 			s.leave(Drained)
 		}
 	}
@@ -56,6 +45,9 @@ func (s *Session) askToLeave(e codec.Error) {
 // paused, or there is no backend.
 func (s *Session) heldBack() bool {
 	sh := s.sh
+	if s.mv != nil && s.mv.seek != nil {
+		return true
+	}
 	return sh != nil && sh.at == nil && sh.since > 0 && (sh.home.spec.pool.Paused() || sh.retry != nil && sh.retry.seeking)
 }
 
@@ -88,10 +80,11 @@ func (s *Session) end(o Outcome, tell *codec.Error, cause error) {
 	if was == stageLogin && s.in.heading != nil {
 		s.on.loop.Disarm(&s.in.heading.timer)
 	}
+	s.endMove()
 	s.stopDialling()
 	s.forgetKey()
 	if was == stageRelay && s.sh == nil {
-		s.on.stats.connected--
+		s.on.stats.connected-- // also one that is lost, or about to be left: it is the session's place
 	}
 	if was != stageRelay {
 		s.p.loginOver(s)

@@ -32,7 +32,14 @@ type Info struct {
 	Waiting   time.Duration `json:"waiting_ns,omitempty"` // for a server connection
 	Server    uint64        `json:"server,omitempty"`     // the server connection at hand
 	Pin       string        `json:"pin,omitempty"`        // what binds it to that one
-	Leaving   string        `json:"leaving,omitempty"`    // why it ends at its next safe point
+	// PinReason says the same in words, Moves counts the moves that were made, MoveError is why the last one could
+	// not be, Moving how far the one under way is, and MovingTo where it goes.
+	PinReason string `json:"pin_reason,omitempty"`
+	Moves     uint32 `json:"moves,omitempty"`
+	MoveError string `json:"move_error,omitempty"`
+	Moving    string `json:"moving,omitempty"`
+	MovingTo  string `json:"moving_to,omitempty"`
+	Leaving   string `json:"leaving,omitempty"` // why it ends at its next safe point
 }
 
 // info describes the session.
@@ -62,10 +69,11 @@ func (s *Session) info() Info {
 	}
 	i.Stage, i.Busy, i.Owed = "relay", s.busy(), s.follow.Owed()
 	i.Tx = [...]string{codec.TxIdle: "idle", codec.TxOpen: "open", codec.TxFailed: "failed"}[s.follow.Tx()]
+	s.moveInfo(&i)
 	switch {
 	case s.client.Paused():
 		i.Paused = "client"
-	case s.server.Paused():
+	case s.server != nil && s.server.Paused():
 		i.Paused = "server"
 	}
 	return i

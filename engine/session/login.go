@@ -66,27 +66,48 @@ func (s *Session) start() {
 
 // configureServer has the login know of the servers of the session's cluster.
 func (s *Session) configureServer() {
-	s.in.cfg.ServerTLS = s.cluster.Options().TLSMode
+	opt := s.cluster.Options()
+	s.in.cfg.ServerTLS, s.in.cfg.Move = opt.TLSMode, opt.Migrate.Move
 }
 
 // visibleID takes a connection id for the client to see.
 func (s *Session) visibleID(server uint32) uint32 {
 	if s.in.cfg.Greet != nil { // the client has been told one
-		s.p.keys.add(s.key, target{backend: s.backend, server: codec.Key{ID: server}})
+		s.p.keys.add(s.key, target{backend: s.backend, server: codec.Key{ID: server}, owner: s})
 		s.keyed = true
 		return s.key.ID
 	}
 	s.forgetKey()
-	s.key = s.p.keys.reserve(server, target{backend: s.backend, server: codec.Key{ID: server}})
+	s.key = s.p.keys.reserve(server, target{backend: s.backend, server: codec.Key{ID: server}, owner: s})
 	s.keyed = true
 	return s.key.ID
 }
 
-// forgetKey takes the session's key out of the registry.
+// forgetKey takes the session's keys out of the registry.
 func (s *Session) forgetKey() {
 	if s.keyed {
 		s.p.keys.remove(s.key)
 		s.keyed = false
+	}
+	if s.mob != nil && s.mob.aliased {
+		s.p.keys.removeAlias(s.mob.alias, s)
+		s.mob.aliased = false
+	}
+}
+
+// rekey has the session's key lead to its new server, where it is known by k. If the client can learn of that,
+// which is where a key is a number alone, it names the session as well.
+func (s *Session) rekey(k codec.Key) {
+	t := target{backend: s.backend, server: k, user: s.user, owner: s}
+	if s.keyed {
+		s.p.keys.add(s.key, t)
+	}
+	if s.mob.aliased {
+		s.p.keys.removeAlias(s.mob.alias, s)
+		s.mob.aliased = false
+	}
+	if k.Secret == "" && k.ID != 0 && k != s.key {
+		s.mob.alias, s.mob.aliased = k, s.p.keys.addAlias(k, t)
 	}
 }
 
@@ -308,9 +329,10 @@ func (s *Session) ready() {
 	s.follow = in.m.Follower(s)
 	s.kills, _ = s.follow.(codec.Interceptor)
 	if s.keyed { // reserved when the user was not known yet
-		s.p.keys.add(s.key, target{backend: s.backend, server: s.serverKey(), user: s.user})
+		s.p.keys.add(s.key, target{backend: s.backend, server: s.serverKey(), user: s.user, owner: s})
 	}
 	s.stage = stageRelay
+	s.startMobile(in.cfg.Move)
 	s.in = nil
 	s.startIdle()
 	s.relayRest(in)
@@ -345,9 +367,7 @@ func (s *Session) relayRest(in *loggingIn) {
 			break
 		}
 	}
-	if s.stage == stageRelay && !s.server.Full() && !s.deep && s.killing == killNone {
-		s.client.ResumeReads()
-	}
+	s.readClient()
 	if s.stage == stageRelay && !s.client.Full() {
 		s.server.ResumeReads()
 	}

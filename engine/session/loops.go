@@ -30,6 +30,9 @@ type loopState struct {
 	watched  int  // sessions whose work is limited in time
 	noticing bool // somebody waits for a server connection
 
+	moves  moveQueue
+	keeper keeper
+
 	listeners map[*Session]struct{} // sessions that hear channels by a shared listening connection
 }
 

@@ -68,6 +68,8 @@ func (p *Proxy) WriteMetrics(w io.Writer) {
 	p.writeFrontends(m, sum)
 	p.writeBackends(m, sum)
 	p.writeTopology(m, sum)
+	p.writeBalance(m)
+	p.writeMoves(m, sum)
 	writeCommands(m, sum)
 	writeReads(m, sum)
 	p.writePools(m)

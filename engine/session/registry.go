@@ -13,6 +13,8 @@ type target struct {
 	server  codec.Key // the key that is good there
 	user    string    // who logged in; "" until known
 	shared  *Session  // whose server connection is at hand only while it has work; else nil
+	owner   *Session  // that has a server connection of its own; else nil
+	alias   bool      // the client was told another key: this one yields to keys that clients are told
 }
 
 // registry maps the keys that clients know to where they lead. It is used at the beginning and the end
@@ -42,7 +44,7 @@ func (r *registry) reserve(id uint32, t target) codec.Key {
 	defer r.mu.Unlock()
 	k := codec.Key{ID: id}
 	for {
-		if _, taken := r.keys[k]; !taken {
+		if old, taken := r.keys[k]; !taken || old.alias {
 			r.keys[k] = t
 			return k
 		}
@@ -80,6 +82,27 @@ func (r *registry) remove(k codec.Key) {
 	r.mu.Lock()
 	delete(r.keys, k)
 	r.mu.Unlock()
+}
+
+// addAlias enters a further key of a session, unless it is taken.
+func (r *registry) addAlias(k codec.Key, t target) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := r.keys[k]; taken {
+		return false
+	}
+	t.alias = true
+	r.keys[k] = t
+	return true
+}
+
+// removeAlias forgets a further key of a session, if it is its own still.
+func (r *registry) removeAlias(k codec.Key, s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.keys[k]; t.alias && t.owner == s {
+		delete(r.keys, k)
+	}
 }
 
 // len is the number of keys.

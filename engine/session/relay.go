@@ -20,6 +20,15 @@ func (s *Session) fromClient(p []byte) {
 		s.fromGuest(p)
 		return
 	}
+	if s.mv != nil {
+		s.mv.fromClient(p)
+		return
+	}
+	s.pass(p)
+}
+
+// pass has client bytes go on to the server, but for a KILL that is not meant for it.
+func (s *Session) pass(p []byte) {
 	if s.kills != nil {
 		s.sift(p)
 		return
@@ -30,6 +39,11 @@ func (s *Session) fromClient(p []byte) {
 // toServer follows client bytes and sends them on. It tells whether the session goes on.
 func (s *Session) toServer(p []byte) bool {
 	s.clock.now = 0
+	if s.translate != nil {
+		if p = s.translate.ToServer(p); len(p) == 0 {
+			return true
+		}
+	}
 	if err := s.follow.Client(p); err != nil {
 		s.broken(codec.Client, err)
 		return false
@@ -54,7 +68,21 @@ func (s *Session) toServer(p []byte) bool {
 
 // fromServer passes on what the server sent.
 func (s *Session) fromServer(p []byte) {
+	if s.mv != nil {
+		s.mv.fromServer(p)
+		return
+	}
+	s.toClient(p)
+}
+
+// toClient follows server bytes and sends them on.
+func (s *Session) toClient(p []byte) {
 	s.clock.now = 0
+	if s.translate != nil {
+		if p = s.translate.ToClient(p); len(p) == 0 {
+			return
+		}
+	}
 	if err := s.follow.Server(p); err != nil {
 		s.broken(codec.Server, err)
 		return
@@ -82,9 +110,7 @@ func (s *Session) afterServer() {
 	}
 	if s.deep && s.follow.Owed() <= owedLow {
 		s.deep = false
-		if !s.server.Full() && s.killing == killNone {
-			s.client.ResumeReads()
-		}
+		s.readClient()
 	}
 	if s.killing == killWaits && s.follow.Owed() == 0 {
 		s.killNow()
@@ -92,21 +118,11 @@ func (s *Session) afterServer() {
 	s.leaveIfSafe()
 }
 
-// leaveIfSafe ends a session that was asked to leave, if this is a safe point.
-func (s *Session) leaveIfSafe() {
-	if s.sh != nil && s.sh.at == nil {
-		s.stay() // nothing binds it to the backend that it was to leave
-	}
-	if s.stage == stageRelay && s.leaving != nil && s.busy() == "" {
-		s.leave(Drained)
-	}
-}
-
 // enterKey enters the key in the registry, once the server has given it.
 func (s *Session) enterKey() {
 	if k, ok := s.follow.Key(); ok {
 		s.key, s.keyed = k, true
-		s.p.keys.add(k, target{backend: s.backend, server: k, user: s.user})
+		s.p.keys.add(k, target{backend: s.backend, server: k, user: s.user, owner: s})
 	}
 }
 
@@ -148,7 +164,7 @@ func (s *Session) idle() {
 	if s.server != nil {
 		unsent += s.server.Buffered()
 	}
-	if s.owed() > 0 || s.killing != killNone || unsent != s.unsent {
+	if s.owed() > 0 || s.killing != killNone || s.mv != nil && s.mv.holds() || unsent != s.unsent {
 		left = int64(s.set.IdleTimeout)
 	}
 	s.unsent = unsent

@@ -2,6 +2,7 @@ package session
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -68,6 +69,14 @@ type Session struct {
 	unsent  int               // bytes that waited for a slow peer when the idle timer looked last
 	clock   timing
 
+	mv        *moving          // under way; nil between moves
+	translate codec.Translator // nil unless bytes have to be changed on their way since it moved
+	mob       *mobile          // nil unless the session can move
+	doomed    atomic.Bool      // a KILL was meant for it: it is not to outlive its server connection
+	arrived   int64            // engine.Nano at which its present backend was chosen; 0: it has not moved
+	lastMoved int64            // engine.Nano of the last move
+	lastFrom  *upstream.Backend
+
 	sh *shared // nil unless the client shares server connections
 
 	leaving *codec.Error // asked to leave: what to tell the client
@@ -111,6 +120,9 @@ func (h *clientSide) OnRoom(*engine.Conn) {
 		s.sharedRoom()
 	case s.server != nil:
 		s.server.ResumeReads()
+		if s.mv != nil {
+			s.mv.look()
+		}
 	}
 }
 
@@ -147,9 +159,7 @@ func (h *serverSide) OnData(c *engine.Conn, p []byte) {
 
 // OnRoom lets the client go on after the server has caught up.
 func (h *serverSide) OnRoom(*engine.Conn) {
-	if s := (*Session)(h); !s.deep && s.killing == killNone {
-		s.client.ResumeReads()
-	}
+	(*Session)(h).readClient()
 }
 
 // OnClose ends the session with its server, or, early in a login, has another one tried.
@@ -162,22 +172,6 @@ func (h *serverSide) OnClose(c *engine.Conn, err error) {
 	default:
 		s.serverLeft(err)
 	}
-}
-
-// serverLeft ends a session whose server connection has ended.
-func (s *Session) serverLeft(err error) {
-	switch {
-	case s.quit():
-		s.end(ClientQuit, nil, nil)
-		return
-	case s.follow.Ending():
-		s.end(ServerClosed, nil, nil)
-		return
-	}
-	s.backend.Suspect()
-	s.cluster.Hurry()
-	s.end(ServerLost, &codec.Error{Cond: codec.BackendLost,
-		Text: "the connection to the server was lost"}, err)
 }
 
 // quit tells that the client has said goodbye.

@@ -160,7 +160,7 @@ func (s *Session) findBackend() {
 	s.backend, sh.since = b, 0
 	s.on.stats.pending++ // as in other logins: until ready
 	if to := s.bestLoop(s.spec()); to != s.on {
-		s.moveTo(to)
+		s.changeLoop(to)
 		return
 	}
 	s.prepare()

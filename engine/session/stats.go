@@ -86,6 +86,7 @@ type frontendStats struct {
 	ready    uint64 // logins that succeeded
 	ended    [outcomes]uint64
 	evicted  [len(evictions)]uint64 // asked to leave a backend, or cut off from it, by reason
+	losses   [lossResults]uint64    // of the server, of sessions that have one to themselves
 	login    histogram              // accept until the session was ready
 	reads    readStats
 }
@@ -99,6 +100,9 @@ func (f *frontendStats) add(o *frontendStats) {
 	}
 	for i := range f.evicted {
 		f.evicted[i] += o.evicted[i]
+	}
+	for i := range f.losses {
+		f.losses[i] += o.losses[i]
 	}
 	f.login.add(&o.login)
 	f.reads.add(&o.reads)
@@ -116,6 +120,7 @@ type loopStats struct {
 	pending   int64  // server connections that are dialled or logged in to
 	cancels   uint64
 	kills     uint64
+	moves     moveStats
 	latency   histogram // of tasks given to the loop
 }
 
@@ -166,5 +171,6 @@ func (s *loopStats) add(o *loopStats) {
 	s.pending += o.pending
 	s.cancels += o.cancels
 	s.kills += o.kills
+	s.moves.add(&o.moves)
 	s.latency.add(&o.latency)
 }

@@ -1,0 +1,231 @@
+package session
+
+import (
+	"cmp"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/engine"
+	"sluice/upstream"
+)
+
+// route is between which backends sessions move, and why. to is nil while none has been chosen.
+type route struct {
+	from, to *upstream.Backend
+	why      string
+}
+
+// routeStats are the figures of one route on one loop.
+type routeStats struct {
+	pending int64 // under way
+	results [moveResults]uint64
+}
+
+// moveStats are a loop's figures of moves.
+type moveStats struct {
+	routes map[route]*routeStats
+	held   map[*upstream.Cluster]*histogram // how long clients waited for moves that were made
+	asks   [moveResults]uint64              // states that were asked for to be kept
+}
+
+// routesMax bounds the routes that figures are kept of on a loop, so that backends that come and go do not fill the
+// memory. Of those beyond, nothing is counted.
+const routesMax = 4096
+
+// of returns the figures of a route; nil if there are too many.
+func (m *moveStats) of(r route) *routeStats {
+	f := m.routes[r]
+	if f == nil && len(m.routes) < routesMax {
+		if m.routes == nil {
+			m.routes = map[route]*routeStats{}
+		}
+		f = &routeStats{}
+		m.routes[r] = f
+	}
+	return f
+}
+
+// pend counts a move under way, by 1, or no more, by -1.
+func (m *moveStats) pend(mv *moving, by int64) {
+	if f := m.of(route{mv.from, mv.to, mv.why}); f != nil {
+		f.pending += by
+	}
+}
+
+// over counts a move by what came of it.
+func (m *moveStats) over(mv *moving, r moveResult) {
+	if f := m.of(route{mv.from, mv.to, mv.why}); f != nil {
+		f.results[r]++
+	}
+	if r != moveMade {
+		return
+	}
+	c := mv.from.Cluster()
+	h := m.held[c]
+	if h == nil {
+		if m.held == nil {
+			m.held = map[*upstream.Cluster]*histogram{}
+		}
+		h = &histogram{}
+		m.held[c] = h
+	}
+	h.observe(engine.Nano() - mv.began)
+}
+
+// add adds up the figures of several loops. Routes of backends that have gone are dropped from o, which must be the
+// caller's own.
+func (m *moveStats) add(o *moveStats) {
+	for r, f := range o.routes {
+		if r.from.Gone() && r.from.Sessions() == 0 || r.to != nil && r.to.Gone() && r.to.Sessions() == 0 {
+			delete(o.routes, r)
+			continue
+		}
+		if sum := m.of(r); sum != nil {
+			sum.pending += f.pending
+			for i, n := range f.results {
+				sum.results[i] += n
+			}
+		}
+	}
+	for c, h := range o.held {
+		if m.held == nil {
+			m.held = map[*upstream.Cluster]*histogram{}
+		}
+		if m.held[c] == nil {
+			m.held[c] = &histogram{}
+		}
+		m.held[c].add(h)
+	}
+	for i, n := range o.asks {
+		m.asks[i] += n
+	}
+}
+
+// writeMoves writes the figures of moves.
+func (p *Proxy) writeMoves(m *metricWriter, sum *loopStats) {
+	routes := sortedKeysFunc(sum.moves.routes, compareRoutes)
+	m.meta("sluice_migrations_total", "counter")
+	for _, r := range routes {
+		for res, n := range sum.moves.routes[r].results {
+			if n > 0 {
+				m.value("sluice_migrations_total", r.labels()+","+label("result", moveResult(res).String()), float64(n))
+			}
+		}
+	}
+	m.meta("sluice_migrations_pending", "gauge")
+	for _, r := range routes {
+		m.value("sluice_migrations_pending", r.labels(), float64(sum.moves.routes[r].pending))
+	}
+	m.meta("sluice_migration_seconds", "histogram")
+	for _, c := range sortedKeysFunc(sum.moves.held, func(a, b *upstream.Cluster) int { return cmp.Compare(a.Name(), b.Name()) }) {
+		m.histogram("sluice_migration_seconds", label("cluster", c.Name()), sum.moves.held[c])
+	}
+	m.meta("sluice_states_asked_total", "counter")
+	for res, n := range sum.moves.asks {
+		if n > 0 || moveResult(res) == moveMade {
+			m.value("sluice_states_asked_total", label("result", moveResult(res).String()), float64(n))
+		}
+	}
+	m.meta("sluice_losses_total", "counter")
+	for _, n := range sortedKeys(sum.frontends) {
+		for r, count := range sum.frontends[n].losses {
+			m.value("sluice_losses_total", label("listener", n)+","+label("result", lossResult(r).String()), float64(count))
+		}
+	}
+	p.writePins(m)
+}
+
+// labels are those of a route.
+func (r route) labels() string {
+	to := ""
+	if r.to != nil {
+		to = r.to.Addr()
+	}
+	return label("cluster", r.from.Cluster().Name()) + "," + label("from", r.from.Addr()) + "," + label("to", to) +
+		"," + label("reason", r.why)
+}
+
+func compareRoutes(a, b route) int { return cmp.Compare(a.labels(), b.labels()) }
+
+// pinned is a listener, and what binds sessions of it to their servers.
+type pinned struct{ listener, pin string }
+
+// writePins writes how many sessions are bound to their servers, and by what.
+func (p *Proxy) writePins(m *metricWriter) {
+	sums := map[pinned]int{}
+	parts := make(chan map[pinned]int, len(p.loops))
+	for _, on := range p.loops {
+		part := map[pinned]int{}
+		on.each(func(s *Session) {
+			if s.mob != nil {
+				if pin := s.pin(); pin.Name != "" {
+					part[pinned{s.fe.name, pin.Name}]++
+				}
+			}
+		}, func() { parts <- part })
+	}
+	timer := time.NewTimer(scrapeTimeout)
+	defer timer.Stop()
+	for range p.loops {
+		select {
+		case part := <-parts:
+			for k, n := range part {
+				sums[k] += n
+			}
+		case <-timer.C:
+			timer.Reset(0) // the loops that have answered are heard, no other is waited for
+		}
+	}
+	m.meta("sluice_session_pins", "gauge")
+	for _, k := range sortedKeysFunc(sums, func(a, b pinned) int {
+		return cmp.Or(cmp.Compare(a.listener, b.listener), cmp.Compare(a.pin, b.pin))
+	}) {
+		m.value("sluice_session_pins", label("listener", k.listener)+","+label("pin", k.pin), float64(sums[k]))
+	}
+}
+
+// logMove writes a line about a move that is over: a warning if it has failed.
+func (p *Proxy) logMove(mv *moving, r moveResult, err error) {
+	level := zap.DebugLevel
+	if r.failed() {
+		level = zap.WarnLevel
+	}
+	text := "a session could not be moved"
+	if r == moveMade {
+		text = "a session was moved"
+	}
+	entry := p.log.Check(level, text)
+	if entry == nil {
+		return
+	}
+	s := mv.s
+	fields := []zap.Field{zap.Uint64("session", s.id), zap.String("listener", s.fe.name), zap.String("user", s.user),
+		zap.String("from", mv.from.Addr()), zap.String("why", mv.why), zap.Stringer("result", r)}
+	if mv.to != nil {
+		fields = append(fields, zap.String("to", mv.to.Addr()))
+	}
+	if mv.began != 0 {
+		fields = append(fields, zap.Duration("waited", asDuration(engine.Nano()-mv.began)))
+	}
+	if err != nil {
+		fields = append(fields, zap.Error(err))
+	}
+	entry.Write(fields...)
+}
+
+// moveInfo describes what is known of the session's moves.
+func (s *Session) moveInfo(i *Info) {
+	if s.mob == nil {
+		return
+	}
+	pin := s.pin()
+	i.Pin, i.PinReason = pin.Name, pin.Reason
+	i.Moves, i.MoveError = s.mob.moves, s.mob.err
+	if mv := s.mv; mv != nil {
+		i.Moving = mv.stage.String()
+		if mv.to != nil {
+			i.MovingTo = mv.to.Addr()
+		}
+	}
+}
