@@ -73,6 +73,9 @@ func (f *follower) sync() bool {
 // begin tells of a command.
 func (f *follower) begin(k codec.Kind, typ byte, body []byte) {
 	f.commands++
+	if f.track != nil {
+		f.track.begin(k == kindExtended)
+	}
 	if f.watch != nil {
 		f.watch.OnCommand(k, statement(typ, body))
 	}

@@ -58,6 +58,9 @@ type settingFinder struct {
 	calls bool // set_config is somewhere in the text
 	says  words
 	found bool // a change that outlives its transaction
+	// locals has names taken, too, that are only set for a transaction: behind it, such a setting of a client's own
+	// is there, and empty.
+	locals bool
 }
 
 func (f *settingFinder) run(text []byte) {
@@ -138,12 +141,16 @@ func dottedLength(p []byte) int {
 func (f *settingFinder) set() {
 	s := f.scan // looks ahead
 	t := s.next()
-	if s.is(t, "local") {
+	switch {
+	case s.is(t, "local") && !f.locals:
 		return
-	}
-	f.found = true
-	if s.is(t, "session") {
+	case s.is(t, "local"):
 		t = s.next()
+	default:
+		f.found = true
+		if s.is(t, "session") {
+			t = s.next()
+		}
 	}
 	var name [maxCustomName + 1]byte
 	b := name[:0]
@@ -174,10 +181,10 @@ func (f *settingFinder) call() {
 	behind := skipCast(&s)
 	sole := behind.kind == tokenOther && s.text[behind.at] == ','
 	local, known := lastArgument(&s, behind, open.depth)
-	if known && local {
+	if known && local && !f.locals {
 		return
 	}
-	f.found = true
+	f.found = f.found || !known || !local
 	switch {
 	case sole && name.kind == tokenString && f.literal(s.text[name.at:name.end]):
 	case sole && name.kind == tokenParam:

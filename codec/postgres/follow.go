@@ -16,10 +16,12 @@ type follower struct {
 	client cutter
 	server cutter
 	fatal  fatal
+	track  *tracker // nil: the session is not one that may be moved
 
 	commands uint32 // begun and not done
 	due      uint32 // replies that the client's present group asks for
 	got      uint32 // replies that came since the last ReadyForQuery
+	ran      uint32 // what got was for the oldest command, while those are told of that have ended
 	strays   uint32 // Syncs that the server may have taken for COPY data, or may still answer
 	eaten    uint32 // commands that were only a Sync, which a COPY has taken
 
@@ -56,6 +58,11 @@ func (f *follower) Client(p []byte) error {
 			if err := f.clientMessage(typ, c.body(p)); err != nil {
 				return err
 			}
+			if f.track != nil && f.track.tracks(typ) {
+				f.track.message(typ, size, f.due, c.body(p))
+			}
+		} else if f.track != nil && f.track.gather.typ != 0 {
+			f.track.more(c.body(p))
 		}
 		n := len(c.body(p))
 		c.left -= uint32(n)
@@ -88,7 +95,7 @@ func (f *follower) Server(p []byte) error {
 			}
 		}
 		body := c.body(p)
-		if typ := c.head[0]; len(body) > 0 && (typ == 'Z' || typ == 'E' || typ == 'K') {
+		if typ := c.head[0]; len(body) > 0 && (typ == 'Z' || typ == 'E' || typ == 'K' || typ == 'S') {
 			if err := f.serverBody(typ, body); err != nil {
 				return err
 			}
@@ -120,6 +127,10 @@ func (f *follower) serverBody(typ byte, b []byte) error {
 	case 'E':
 		if f.fatal.look(b) {
 			f.ending = true
+		}
+	case 'S':
+		if f.track != nil {
+			f.track.reported(b, f.server.left)
 		}
 	case 'K':
 		f.key.Secret += string(b) // at most maxSecret and the id, once in a session

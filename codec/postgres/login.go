@@ -57,6 +57,8 @@ type login struct {
 	stripped   bool   // that message answers an offer from which channel binding was taken
 
 	kept []byte // the refusal that Refused tells
+
+	proof *loginProof // what a second login takes; nil if there can be none
 }
 
 var _ codec.Login = (*login)(nil)
@@ -105,6 +107,9 @@ func (l *login) Connected() codec.Op {
 	l.serverIn, l.serverOut = nil, nil
 	l.serverCert = nil
 	l.kept, l.refusal = nil, nil
+	if l.cfg.Move != nil {
+		l.proof = &loginProof{}
+	}
 	if l.cfg.ServerTLS >= codec.TLSPrefer {
 		l.serverOut = append(l.serverOut, sslRequest...)
 		l.stage = stageTLSAnswer
@@ -162,8 +167,14 @@ func (l *login) Target() codec.Key { return l.target }
 // Refusal says why the login was refused.
 func (l *login) Refusal() error { return l.refusal }
 
-// Follower returns the follower for the streams behind AuthenticationOk.
-func (l *login) Follower(w codec.Watcher) codec.Follower { return newFollower(w) }
+// Follower returns the follower for the streams behind AuthenticationOk: a codec.Mover if the session is to be
+// one that can be moved.
+func (l *login) Follower(w codec.Watcher) codec.Follower {
+	if l.proof != nil {
+		return l.newMovable(w)
+	}
+	return newFollower(w)
+}
 
 // Rest returns the bytes of that side behind AuthenticationOk. While the caller carries out
 // OpClientTLS for a client that began with TLS at once, Rest(Client) is what was gathered of its

@@ -76,6 +76,9 @@ func (l *login) relayAnswer() (op codec.Op, ok bool) {
 	if l.stripped && deniesBinding(in[headerSize:1+size]) {
 		return l.refuse(bindingRefusal), false
 	}
+	if l.proof != nil {
+		l.proof.answered(in[headerSize : 1+size])
+	}
 	l.serverOut = append(l.serverOut, in[:1+size]...)
 	l.in = in[1+size:]
 	l.asked, l.stripped = false, false

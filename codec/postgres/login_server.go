@@ -131,6 +131,9 @@ func (l *login) authentication(msg []byte) codec.Op {
 		return l.refuse(codec.Error{Cond: codec.ServerNotSupport,
 			Text: "the server's authentication request is too short"})
 	}
+	if l.proof != nil {
+		l.proof.asked(msg[headerSize:])
+	}
 	switch binary.BigEndian.Uint32(msg[headerSize:]) {
 	case authOk:
 		l.tell(msg)

@@ -32,6 +32,8 @@ type opener struct {
 	cfg    *codec.OpenerConfig
 	stage  openerStage
 	random func([]byte) // fills; crypto's but in tests
+	// startup, if not nil, is the StartupMessage to send: one that a client has sent, byte for byte.
+	startup []byte
 
 	in, out []byte
 	secured bool   // TLS is up
@@ -41,6 +43,7 @@ type opener struct {
 	begun    bool // SCRAM has begun: it has to be carried to its end
 	verified bool // the server has shown that it knows the verifier
 	keys     scramKeys
+	lacking  bool // the server has asked for something that nothing is known to answer with
 	working  bool // Work is due. Like all that Work uses it is not touched until Worked
 
 	reported     []codec.Param
@@ -125,6 +128,11 @@ func (o *opener) readTLSAnswer() codec.Op {
 
 // begin sends the StartupMessage.
 func (o *opener) begin() codec.Op {
+	if o.startup != nil {
+		o.out = append(o.out, o.startup...)
+		o.stage = openerAuth
+		return codec.OpMore
+	}
 	words := []string{"user", o.cfg.User, "database", o.cfg.Database}
 	if o.cfg.Special.Name != "" {
 		words = append(words, o.cfg.Special.Name, o.cfg.Special.Value)

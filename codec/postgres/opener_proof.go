@@ -48,6 +48,7 @@ func (o *opener) admitted() codec.Op {
 
 // noSecret ends the login for want of what the server asks for.
 func (o *opener) noSecret(what string) codec.Op {
+	o.lacking = true
 	secret, known := &o.cfg.Secret, "nothing"
 	switch {
 	case isMD5(secret.Verifier):

@@ -73,8 +73,8 @@ func (o *opener) message(msg []byte) codec.Op {
 	case msgReady:
 		return o.ready(body)
 	}
-	// Notices are for people. NegotiateProtocolVersion can say nothing that matters: the oldest
-	// version was asked for, and no options.
+	// Notices are for people. NegotiateProtocolVersion can say nothing that matters: no options were
+	// asked for, and versions differ in the length of keys alone.
 	return codec.OpMore
 }
 

@@ -53,7 +53,7 @@ func (f *follower) answered() uint32 {
 func (f *follower) finish(n uint32) {
 	failed, skipped := f.failed, f.failed && f.skip
 	f.replied, f.failed, f.skip = false, false, false
-	f.got = 0
+	f.got, f.ran = 0, f.got
 	f.copying = copyNone
 
 	var last codec.Kind
@@ -90,6 +90,10 @@ func (f *follower) doneEaten() {
 // done tells of a command's end.
 func (f *follower) done(k codec.Kind, failed bool) {
 	f.commands--
+	if f.track != nil {
+		f.track.end(failed, f.ran)
+		f.ran = 0
+	}
 	if f.watch != nil {
 		f.watch.OnDone(k, failed)
 	}

@@ -120,6 +120,12 @@ func newWordSet(functions []string) *wordSet {
 	for _, w := range watched {
 		s.put(w.word, w.middle, w.says)
 	}
+	s.putFunctions(functions, wordLook|wordUnsure)
+	return s
+}
+
+// putFunctions adds names of functions, by the last part of each.
+func (s *wordSet) putFunctions(functions []string, what words) {
 	for _, f := range functions {
 		f = strings.Trim(f[strings.LastIndexByte(f, '.')+1:], `" `)
 		if len(f) > maxName {
@@ -127,10 +133,9 @@ func newWordSet(functions []string) *wordSet {
 		}
 		if f != "" {
 			f = strings.Map(lowerRune, f)
-			s.put(f, middleOf(f), wordLook|wordUnsure)
+			s.put(f, middleOf(f), what)
 		}
 	}
-	return s
 }
 
 // put adds a word. Without a middle, it is too short to have one.

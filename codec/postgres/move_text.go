@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+)
+
+// What a session's state may depend on is asked of its server, but for what no server can tell: the names of
+// settings that are a client's own, and what functions do of which nothing can be seen. For these, and to know
+// whether the state may have changed since it was asked for, the texts of statements are looked at, once for each
+// Query and Parse, for few words and for the first one.
+
+// Words beyond those of a look.
+const (
+	// wordFunction is a function or procedure that is configured to change a session in a way that can't be seen.
+	wordFunction words = 1 << 29
+)
+
+// movingSets are the words to watch for by the functions that are configured. There are as many as configurations
+// that were in force.
+var movingSets = struct {
+	sync.Mutex
+	all map[string]*wordSet
+}{all: make(map[string]*wordSet)}
+
+// maxMovingSets bounds them: beyond it they are made anew.
+const maxMovingSets = 64
+
+// movingWords returns the words to watch for.
+func movingWords(functions []string) *wordSet {
+	key := strings.Join(functions, "\x00")
+	movingSets.Lock()
+	defer movingSets.Unlock()
+	s := movingSets.all[key]
+	if s == nil {
+		s = newMovingWords(functions)
+		if len(movingSets.all) >= maxMovingSets {
+			clear(movingSets.all)
+		}
+		movingSets.all[key] = s
+	}
+	return s
+}
+
+func newMovingWords(functions []string) *wordSet {
+	s := &wordSet{}
+	for _, w := range watched {
+		if w.says&(wordExecute|wordDraws) == 0 {
+			s.put(w.word, w.middle, w.says)
+		}
+	}
+	s.putFunctions(functions, wordFunction)
+	return s
+}
+
+// withoutComments returns a text without what stands before its first word.
+func withoutComments(text []byte) []byte {
+	if len(text) == 0 || isNameStart(text[0]) {
+		return text
+	}
+	s := sqlScanner{text: text}
+	if !s.skipBlank() {
+		return text
+	}
+	return text[s.pos:]
+}
+
+// isHarmless tells by its first word that a text is one statement that leaves nothing in its session beyond its
+// transaction, but by the functions that it calls. No comment stands before it.
+func isHarmless(text []byte) bool {
+	n := wordLength(text[:min(len(text), maxVerb)])
+	verb := text[:n]
+	if n < 3 {
+		return n == 0 && len(text) == 0
+	}
+	for _, v := range harmlessVerbs[verb[0]&31] {
+		if equalFold(verb, v) {
+			return !manyStatements(text)
+		}
+	}
+	return false
+}
+
+// maxVerb is longer than any of them.
+const maxVerb = 12
+
+// harmlessVerbs are by their first letter; see letterBit. They are the commands' own names:
+// https://www.postgresql.org/docs/current/sql-commands.html.
+var harmlessVerbs = func() (t [32][]string) {
+	for _, v := range [...]string{
+		"select", "insert", "update", "delete", "begin", "commit", "with", "end", "rollback", "merge", "values",
+		"table", "copy", "savepoint", "release", "start", "abort", "fetch", "move", "close", "show", "lock",
+	} {
+		t[v[0]&31] = append(t[v[0]&31], v)
+	}
+	return t
+}()
+
+// manyStatements tells whether there may be more than one statement in a text.
+func manyStatements(text []byte) bool {
+	i := bytes.IndexByte(text, ';')
+	if i < 0 {
+		return false
+	}
+	for _, c := range text[i:] {
+		if c != ';' && !isBlank(c) {
+			return true
+		}
+	}
+	return false
+}
