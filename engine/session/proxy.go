@@ -66,7 +66,8 @@ type Proxy struct {
 	consoles   atomic.Int64
 	hubs       hubs
 
-	topology *topology
+	topology  *topology
+	balancing balancing
 
 	stop  chan struct{}
 	close sync.Once
@@ -139,6 +140,7 @@ func (p *Proxy) Apply(setup Setup) error {
 	p.dropClusters(setup.Clusters)
 	p.applySharing(removed)
 	p.topology.applied()
+	p.balancing.follow(p)
 	p.leaveFrontends(removed, limits.LeaveTimeout)
 	return nil
 }
