@@ -59,10 +59,10 @@ type Backend struct {
 	gone     atomic.Bool
 	drained  atomic.Pointer[string] // why it is to be emptied, by order; see Drain
 	listed   atomic.Bool            // it stands in Options.OutOfService
-	load     atomic.Pointer[router.Load]
 	closing  atomic.Bool            // its server is about to stop, as its status port says
 	unsigned atomic.Bool            // see CanSign
 	version  atomic.Pointer[string] // as its status port says
+	load     atomic.Pointer[router.Load]
 
 	checks   atomic.Uint64 // made
 	failures atomic.Uint64 // of them failed
