@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/bench/e2e/real"
+)
+
+// A stage is Sluice before two servers of one kind, with sessions at rest.
+type stage struct {
+	kind    kind
+	options options
+	sluice  *real.Sluice
+	servers []string
+	stops   []func() error
+	restDB  *sql.DB
+	busyDB  *sql.DB
+	atRest  []*sql.Conn
+	looks   []string // what sessions at rest had at the begin
+
+	left   []time.Duration // how long the sessions at rest took to leave, a round each
+	pauses []time.Duration // how long a busy client waited for the first answer of its new server
+	steady []time.Duration // how long for others
+}
+
+// patience is for what happens by itself; no figure comes from it.
+const patience = 2 * time.Minute
+
+func startStage(dir, name string, o options, ca *real.Authority, cert real.Pair) (_ *stage, err error) {
+	s := &stage{options: o}
+	for _, k := range kinds {
+		if k.name == name {
+			s.kind = k
+		}
+	}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	for i := range 2 {
+		addr, stop, err := s.kind.start(dir, i, ca, cert)
+		if err != nil {
+			return nil, err
+		}
+		s.servers, s.stops = append(s.servers, addr), append(s.stops, stop)
+	}
+	home := filepath.Join(dir, "sluice-"+name)
+	if err := os.Mkdir(home, 0o755); err != nil {
+		return nil, err
+	}
+	listen := map[string]string{}
+	for _, c := range clusters {
+		listen[c] = real.FreeAddr()
+	}
+	if s.sluice, err = real.StartSluice(o.sluice, home, s.kind.config(listen, s.servers)); err != nil {
+		return nil, err
+	}
+	for _, c := range clusters {
+		if err := s.order(c, 1, "drain"); err != nil {
+			return nil, err
+		}
+	}
+	if s.restDB, err = s.kind.open(listen["rest"], o.sessions); err != nil {
+		return nil, err
+	}
+	if s.busyDB, err = s.kind.open(listen["busy"], 0); err != nil {
+		return nil, err
+	}
+	return s, s.moveIn()
+}
+
+// crowd is the number of sessions at rest.
+func (s *stage) crowd() int {
+	if s.kind.most > 0 {
+		return min(s.options.sessions, s.kind.most)
+	}
+	return s.options.sessions
+}
+
+// moveIn has the sessions at rest log in and take on some state.
+func (s *stage) moveIn() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for i := range s.crowd() {
+		c, err := s.restDB.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("session %d: %w", i, err)
+		}
+		s.atRest = append(s.atRest, c)
+		if err := takeOn(ctx, c, s.kind.state, i); err != nil {
+			return fmt.Errorf("session %d: %w", i, err)
+		}
+		var look string
+		if err := c.QueryRowContext(ctx, s.kind.look).Scan(&look); err != nil {
+			return fmt.Errorf("session %d: %w", i, err)
+		}
+		s.looks = append(s.looks, look)
+	}
+	return nil
+}
+
+func takeOn(ctx context.Context, c *sql.Conn, state []string, i int) error {
+	for _, q := range state {
+		if _, err := c.ExecContext(ctx, numbered(q, i)); err != nil {
+			return fmt.Errorf("%s: %w", q, err)
+		}
+	}
+	return nil
+}
+
+// measure has all sessions at rest move, and then clients that work.
+func (s *stage) measure(ctx context.Context, round int) error {
+	from, to := round%2, 1-round%2
+	took, err := s.drain(ctx, "rest", from, to)
+	if err != nil {
+		return err
+	}
+	s.left = append(s.left, took)
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	return s.work(ctx, from, to)
+}
+
+// drain empties a server and says how long that took.
+func (s *stage) drain(ctx context.Context, cluster string, from, to int) (time.Duration, error) {
+	if err := s.order(cluster, to, "resume"); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if err := s.order(cluster, from, "drain"); err != nil {
+		return 0, err
+	}
+	for {
+		n, err := s.sluice.Metric("sluice_backend_sessions", fmt.Sprintf("backend=%q", s.servers[from]), fmt.Sprintf("cluster=%q", cluster))
+		switch {
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return time.Since(begin), nil
+		case time.Since(begin) > patience:
+			return 0, fmt.Errorf("%v sessions are still at %s\n%s", n, s.servers[from], s.sluice.Log())
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// check compares what sessions at rest have with what they had.
+func (s *stage) check(ctx context.Context) error {
+	for i, c := range s.atRest {
+		var look string
+		if err := c.QueryRowContext(ctx, s.kind.look).Scan(&look); err != nil || look != s.looks[i] {
+			return fmt.Errorf("session %d has %q behind its move, and had %q: %w", i, look, s.looks[i], err)
+		}
+	}
+	return nil
+}
+
+// order gives an order about a server of a cluster.
+func (s *stage) order(cluster string, i int, what string) error {
+	_, err := s.sluice.Post("/api/backends/" + url.PathEscape(s.servers[i]) + "/" + what + "?cluster=" + cluster)
+	return err
+}
+
+// stop ends all of it.
+func (s *stage) stop() {
+	for _, c := range s.atRest {
+		c.Close()
+	}
+	var errs []error
+	for _, db := range []*sql.DB{s.restDB, s.busyDB} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.sluice != nil {
+		errs = append(errs, s.sluice.Stop())
+	}
+	for _, stop := range s.stops {
+		errs = append(errs, stop())
+	}
+	if err := errors.Join(errs...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
