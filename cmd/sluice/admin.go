@@ -21,6 +21,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"sluice/conf"
+	"sluice/upstream/tidb"
 )
 
 // admin is the HTTP side: health, metrics, configuration, what there is.
@@ -73,6 +74,7 @@ func (a *admin) routes() http.Handler {
 	mux.Handle("GET /api/admin/config", a.guard(a.config))
 	mux.Handle("GET /api/backends", a.guard(a.backends))
 	mux.Handle("GET /api/clusters", a.guard(a.clusters))
+	mux.Handle("GET "+tidb.PeerPath, a.guard(a.readings))
 	mux.Handle("POST /api/clusters/{name}/hold", a.guard(ours(a.hold)))
 	mux.Handle("POST /api/clusters/{name}/resume", a.guard(ours(a.resume)))
 	mux.Handle("POST /api/clusters/{name}/switchover", a.guard(ours(a.switchover)))

@@ -61,7 +61,7 @@ func (a *admin) clusters(w http.ResponseWriter, _ *http.Request) {
 func clusterOf(c *upstream.Cluster) clusterInfo {
 	info := clusterInfo{Name: c.Name(), Backends: len(c.Backends())}
 	for _, b := range c.Backends() {
-		if b.Leads() {
+		if b.Leads() && !c.Options().Peers {
 			info.Leader = b.Addr()
 		}
 	}
@@ -93,6 +93,12 @@ type backendInfo struct {
 	Timeline   uint64            `json:"timeline,omitempty"`
 	NoBalance  bool              `json:"noloadbalance,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
+
+	StatusPort string     `json:"status_port,omitempty"` // what follows is what it says
+	Version    string     `json:"version,omitempty"`
+	Closing    bool       `json:"closing,omitempty"`      // it is about to stop
+	Unsigned   bool       `json:"unsigned,omitempty"`     // it can't sign session tokens
+	Read       *time.Time `json:"figures_read,omitempty"` // when its figures were read last
 	// Unfit says for which listeners it is not fit, and why: "role", "state", "tags", "lag".
 	Unfit map[string]string `json:"unfit,omitempty"`
 }
@@ -124,6 +130,10 @@ func backendOf(b *upstream.Backend) backendInfo {
 		Role: spec.Role.String(), Leads: b.Leads(), State: spec.State, Out: spec.Out, Zone: spec.Zone,
 		Health: b.Health().String(), Changed: b.Changed(), LastError: b.LastError(), Sessions: b.Sessions(),
 		Timeline: spec.Timeline, NoBalance: spec.NoBalance, Tags: maps.Clone(spec.Tags)}
+	info.StatusPort, info.Version, info.Closing, info.Unsigned = spec.Status, b.Version(), b.Closing(), !b.CanSign()
+	if all := b.Readings(); len(all) > 0 {
+		info.Read = &all[len(all)-1].At
+	}
 	if spec.Lag.Known && spec.Role != router.Leader {
 		info.LagBytes = &spec.Lag.Bytes
 	}

@@ -74,7 +74,10 @@ func setupOf(c *conf.Config, log *zap.Logger) (session.Setup, error) {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
 		opt.Migrate = migrateOf(&c.Cluster[i], c.User)
-		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.LeadingTo(c.Cluster[i].Name), log); err != nil {
+		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.LeadingTo(c.Cluster[i].Name), c.Admin, log); err != nil {
+			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
+		}
+		if err := watchStatus(&opt, &c.Cluster[i], c, log); err != nil {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
 		protocol[opt.Name] = c.Cluster[i].Protocol
@@ -115,7 +118,7 @@ func clusterOptions(c *conf.Cluster) (upstream.Options, error) {
 	}
 	for _, b := range c.Backends {
 		opt.Backends = append(opt.Backends,
-			upstream.Spec{Addr: b.Addr, Role: backendRoles[b.Role], Zone: b.Zone})
+			upstream.Spec{Addr: b.Addr, Role: backendRoles[b.Role], Zone: b.Zone, Status: b.Status, Tags: marksOf(b.Tags)})
 	}
 	var err error
 	opt.TLS, err = serverTLS(&c.TLS)

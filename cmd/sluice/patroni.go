@@ -20,8 +20,15 @@ var ownWrites = map[string]session.OwnWrites{
 
 // discoveryOf is how the backends of a cluster are found; nil: they are configured. It returns the interface
 // and no pointer, as a nil pointer in an interface would count as a discovery.
-func discoveryOf(c *conf.Cluster, listeners []conf.Listener, log *zap.Logger) (upstream.Discovery, error) {
-	if c.Discovery != "patroni" {
+func discoveryOf(c *conf.Cluster, listeners []conf.Listener, admin conf.Admin, log *zap.Logger) (upstream.Discovery, error) {
+	switch c.Discovery {
+	case "pd":
+		opt, err := pdOptions(c, admin, log)
+		if err != nil {
+			return nil, fmt.Errorf("pd.tls: %w", err)
+		}
+		return opt, nil
+	case "static":
 		return nil, nil
 	}
 	p := &c.Patroni

@@ -167,7 +167,7 @@ func TestPatroniFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := discoveryOf(&c.Cluster[0], nil, zap.NewNop()); err != nil || d.(*patroni.Options).Etcd != nil {
+	if d, err := discoveryOf(&c.Cluster[0], nil, c.Admin, zap.NewNop()); err != nil || d.(*patroni.Options).Etcd != nil {
 		t.Errorf("without etcd: %+v, %v", d, err)
 	}
 }

@@ -59,11 +59,12 @@ var mayImport = map[string]may{
 	"upstream":         {folders: []string{"codec", "codec/proxyproto", "engine", "router", "router/access"}, libraries: []string{driver, netpoll, pgx, sys, zap}},
 	"upstream/pool":    {},
 	"upstream/patroni": {folders: []string{"router", "upstream"}, libraries: []string{etcd, etcdAPI, grpc, zap}},
+	"upstream/tidb":    {folders: []string{"router", "upstream"}, libraries: []string{etcd, etcdAPI, grpc, zap}},
 	"conf":             {libraries: []string{tomlLib}},
 	"cmd/sluice": {
 		folders: []string{
 			"codec", "codec/mysql", "codec/postgres", "codec/tcp", "conf", "engine", "engine/console", "engine/session",
-			"router", "router/access", "upstream", "upstream/patroni", "upstream/pool",
+			"router", "router/access", "upstream", "upstream/patroni", "upstream/pool", "upstream/tidb",
 		},
 		libraries: []string{buffers, cobra, metrics, sys, tomlLib, yaml, zap},
 	},
