@@ -87,6 +87,11 @@ type backendInfo struct {
 	Changed   time.Time `json:"health_changed,omitzero"`
 	LastError string    `json:"last_error,omitempty"`
 	Sessions  int       `json:"sessions"`
+	Outgoing  int       `json:"outgoing"`          // of them those that are on their way to another one
+	Drained   string    `json:"drained,omitempty"` // why it is emptied
+	// Score is how it stands by each factor that sessions are spread by, 0 being the best; Explain says it in words.
+	Score   map[string]int `json:"score,omitempty"`
+	Explain string         `json:"explain"`
 
 	LagBytes   *uint64           `json:"lag_bytes,omitempty"` // none: not known
 	LagSeconds *float64          `json:"lag_seconds,omitempty"`
@@ -99,7 +104,8 @@ type backendInfo struct {
 	Closing    bool       `json:"closing,omitempty"`      // it is about to stop
 	Unsigned   bool       `json:"unsigned,omitempty"`     // it can't sign session tokens
 	Read       *time.Time `json:"figures_read,omitempty"` // when its figures were read last
-	// Unfit says for which listeners it is not fit, and why: "role", "state", "tags", "lag".
+	// Unfit says for which listeners it is not fit, and why: "role", "state", "shutdown", "drained", "tags",
+	// "lag".
 	Unfit map[string]string `json:"unfit,omitempty"`
 }
 
@@ -108,6 +114,8 @@ func (a *admin) backends(w http.ResponseWriter, _ *http.Request) {
 	list := []backendInfo{}
 	for _, b := range a.p.proxy.Backends() {
 		info := backendOf(b)
+		stands := a.p.proxy.StandingOf(b)
+		info.Drained, info.Score, info.Explain = stands.Why, stands.Score, stands.Explain
 		for _, fe := range a.p.proxy.Frontends() {
 			if fe.Settings().Cluster != info.Cluster {
 				continue
@@ -128,7 +136,8 @@ func backendOf(b *upstream.Backend) backendInfo {
 	spec := b.Spec()
 	info := backendInfo{Cluster: b.Cluster().Name(), Addr: b.Addr(), Name: spec.Name,
 		Role: spec.Role.String(), Leads: b.Leads(), State: spec.State, Out: spec.Out, Zone: spec.Zone,
-		Health: b.Health().String(), Changed: b.Changed(), LastError: b.LastError(), Sessions: b.Sessions(),
+		Health: b.Health().String(), Changed: b.Changed(), LastError: b.LastError(),
+		Sessions: b.Sessions(), Outgoing: b.Outgoing(),
 		Timeline: spec.Timeline, NoBalance: spec.NoBalance, Tags: maps.Clone(spec.Tags)}
 	info.StatusPort, info.Version, info.Closing, info.Unsigned = spec.Status, b.Version(), b.Closing(), !b.CanSign()
 	if all := b.Readings(); len(all) > 0 {

@@ -74,6 +74,7 @@ func setupOf(c *conf.Config, log *zap.Logger) (session.Setup, error) {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}
 		opt.Migrate = migrateOf(&c.Cluster[i], c.User)
+		opt.Balance, opt.OutOfService = balanceOf(&c.Engine, &c.Cluster[i]), c.Cluster[i].OutOfService
 		if opt.Discovery, err = discoveryOf(&c.Cluster[i], c.LeadingTo(c.Cluster[i].Name), c.Admin, log); err != nil {
 			return setup, fmt.Errorf("cluster %q: %w", c.Cluster[i].Name, err)
 		}

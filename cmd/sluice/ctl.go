@@ -68,6 +68,7 @@ func ctlCommand() *cobra.Command {
 	}
 	cmd.AddCommand(c.asking()...)
 	cmd.AddCommand(c.ofClusters()...)
+	cmd.AddCommand(c.ofBackends()...)
 	cmd.AddCommand(c.ordering()...)
 	return cmd
 }
@@ -95,7 +96,7 @@ func (c *ctl) asking() []*cobra.Command {
 var (
 	sessionKeys = []string{"id", "listener", "client", "user", "database", "backend", "stage", "transaction", "pin", "waiting_ns", "busy", "owed"}
 	backendKeys = []string{"cluster", "addr", "name", "role", "state", "out", "lag_bytes", "lag_seconds", "timeline", "zone", "health",
-		"sessions", "last_error"}
+		"sessions", "outgoing", "drained", "last_error", "explain"}
 )
 
 // ordering are the commands that change something. Each is the console's of that name.
@@ -128,11 +129,16 @@ func (c *ctl) ordering() []*cobra.Command {
 		Args: cobra.ExactArgs(2), RunE: func(cmd *cobra.Command, args []string) error {
 			return c.order(cmd.Context(), "SET "+quote(args[0], '"')+" = "+quote(args[1], '\''))
 		}}
-	resume := database("resume [DATABASE]", "End a pause, or the hold of a cluster", cobra.MaximumNArgs(1))
-	cluster, console := "", resume.RunE
+	resume := database("resume [DATABASE]", "End a pause, the hold of a cluster, or the drain of a backend", cobra.MaximumNArgs(1))
+	cluster, backend, console := "", "", resume.RunE
 	resume.Flags().StringVar(&cluster, "cluster", "", "end the hold of this cluster, and no pause")
+	resume.Flags().StringVar(&backend, "backend", "", "end the drain of this backend, of that cluster if it is given")
 	resume.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
+		case backend != "" && len(args) > 0:
+			return errors.New("a database is paused, a backend is drained: name one of them")
+		case backend != "":
+			return c.resumeBackend(cmd.Context(), backend, cluster)
 		case cluster == "":
 			return console(cmd, args)
 		case len(args) > 0:
