@@ -21,7 +21,7 @@ var (
 	pinReplication = codec.Pin{Name: "replication", Reason: "it is a connection for replication"}
 	pinOption      = codec.Pin{Name: "protocol-option", Reason: "it has asked for an option of the protocol"}
 	pinSettings    = codec.Pin{Name: "settings", Reason: "it has set settings of its own whose names can't be told"}
-	pinSequence    = codec.Pin{Name: "sequence", Reason: "it has used currval or lastval, which speak of its past at this server"}
+	pinCurrval     = codec.Pin{Name: "currval", Reason: "it has used currval or lastval, which speak of its past at this server"}
 	pinFunction    = codec.Pin{Name: "function", Reason: "it has called a function whose effect on a session can't be seen"}
 	pinUnnamed     = codec.Pin{Name: "unnamed-statement", Reason: "its unnamed statement is too long, or not known for certain"}
 )
@@ -267,7 +267,7 @@ func (t *tracker) text(text []byte) (risky bool) {
 func (t *tracker) bindBy(w words) {
 	switch {
 	case w&wordSequence != 0:
-		t.bind(pinSequence)
+		t.bind(pinCurrval)
 	case w&wordFunction != 0:
 		t.bind(pinFunction)
 	}
