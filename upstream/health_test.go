@@ -228,7 +228,8 @@ func expectNoChecker(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
 	eventually(t, "no goroutine checks a backend", func() bool {
-		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "upstream.(*Cluster).check(")
+		text := string(stacks[:runtime.Stack(stacks, true)])
+		return !strings.Contains(text, "upstream.(*Cluster).check(") && !strings.Contains(text, "upstream.(*Cluster).watchStatus(")
 	})
 }
 
