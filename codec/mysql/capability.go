@@ -7,8 +7,11 @@ const (
 	capLongPassword     = 1 << 0 // MariaDB clears it to say "I am not MySQL, look for extended flags"
 	capConnectWithDB    = 1 << 3
 	capCompress         = 1 << 5 // zlib
+	capODBC             = 1 << 6
 	capProtocol41       = 1 << 9
 	capSSL              = 1 << 11
+	capIgnoreSigpipe    = 1 << 12
+	capReserved         = 1 << 14 // said to be protocol 4.1 once more
 	capSecureConnection = 1 << 15
 	capMultiStatements  = 1 << 16
 	capPluginAuth       = 1 << 19

@@ -10,14 +10,15 @@ type carrier interface {
 	// ask returns the statements by which the old server tells the state, in the order in which they are
 	// sent, all at once. It is called anew for each move.
 	ask(m *move) []string
-	// answered takes the answer to statement i.
-	answered(i int, r *answer) error
+	// answered takes the answer to statement i. more are further statements for the old server; they count
+	// on from the last.
+	answered(i int, r *answer) (more []string, err error)
 	// put returns the commands that put the state in place at the new server: payloads, which are sent
 	// in one go. It is called behind the last answer; with codec.MoveConfig.Lost behind none, for what
 	// is Known.
 	put() [][]byte
-	// placed takes the answer to command i of put.
-	placed(i int, r *answer) error
+	// placed takes the answer to command i of put. more are further commands; they count on.
+	placed(i int, r *answer) (more [][]byte, err error)
 	// apply tells the follower what is different at the new server.
 	apply(f *Follower)
 }
@@ -25,6 +26,7 @@ type carrier interface {
 // answer is what a server said to one command of a carrier's. Its parts share no memory with the stream.
 type answer struct {
 	rows     [][]field   // of the first result set, as text
+	defs     [][]byte    // its column definitions, as they came
 	affected uint64      // numbers of the last OK
 	insertID uint64      //
 	status   uint16      // status flags of the last OK or EOF

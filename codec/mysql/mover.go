@@ -22,6 +22,11 @@ type Mover struct {
 
 	pin     codec.Pin // what the server has refused to move the session for
 	pinMark uint32    // marks at that time
+
+	prepares bool // TiDB: a statement was prepared
+	modes    bool // TiDB: the sql_mode may have been changed since
+
+	id uint32 // connection id at the server, if the session was moved; else 0
 }
 
 // newMover returns a mover that begins behind the OK of the login.
@@ -42,7 +47,11 @@ func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 		if whole && quiet(text, m.opt.Functions) {
 			return
 		}
+		if m.kind == kindTiDB {
+			m.noteModes(text, whole)
+		}
 	case comStmtPrepare:
+		m.prepares = true
 		c.touches = !whole || !quiet(text, m.opt.Functions)
 	case comStmtExecute, kindBulk:
 		if c.stmt != lastStatement && m.open.of(c.stmt)&openTouches == 0 {
@@ -117,6 +126,3 @@ const (
 	multiStatementsOn  = 0
 	multiStatementsOff = 1
 )
-
-// keptStates is what TiDB has answered to the last question for a session's state.
-type keptStates struct{}

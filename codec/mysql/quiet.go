@@ -26,7 +26,7 @@ func quiet(text []byte, functions []string) bool {
 		}
 		text = text[s.i:]
 	}
-	if len(text) < wordLen || !quietVerb(binary.LittleEndian.Uint32(text)&^0x20202020) {
+	if len(text) < wordLen || !quietVerb(wordOf(text)) {
 		return false
 	}
 	if bytes.IndexByte(text, '@') >= 0 {
@@ -37,6 +37,9 @@ func quiet(text []byte, functions []string) bool {
 	}
 	return !callsLoud(text, functions)
 }
+
+// wordOf is the front of a text in upper case, where it is letters.
+func wordOf(text []byte) uint32 { return binary.LittleEndian.Uint32(text) &^ 0x20202020 }
 
 // quietVerb tells that statements that begin with a word do not change a session by what they are.
 func quietVerb(word uint32) bool {

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+
+	"sluice/codec"
 )
 
 // fieldCost is what a value of a row is counted for beside its bytes: what it takes in memory.
 const fieldCost = 32
 
 var (
-	errAnswerLong  = errors.New("the server's answer is too long")
+	errAnswerLong  = codec.PinError{Pin: codec.Pin{Name: "state-size", Reason: "its state takes more memory than is allowed"}}
 	errAnswerExtra = errors.New("the server says more than it was asked")
 )
 
@@ -33,6 +35,8 @@ type reading struct {
 }
 
 // newReading returns a reading in a session that x describes.
+//
+// The answers to a carrier's commands may take room bytes altogether.
 func newReading(x *facts, room int, took func(i int, r *answer) error) *reading {
 	r := &reading{caps: x.caps, ext: x.ext, room: room, took: took}
 	if x.caps&(capCompress|capZstd) != 0 {
@@ -106,6 +110,9 @@ func (r *reading) message(b []byte) error {
 	case phaseFirst:
 		return r.first(b)
 	case phaseDefs:
+		if !r.later {
+			r.cur.defs = append(r.cur.defs, bytes.Clone(b))
+		}
 		if r.skip--; r.skip == 0 {
 			r.defined()
 		}
@@ -145,7 +152,7 @@ func (r *reading) first(b []byte) error {
 		return r.end(b)
 	}
 	n, rest, ok := lenenc(b)
-	if !ok || n == 0 || n > maxColumns {
+	if !ok || n == 0 || n >= maxColumns {
 		return errAnswer
 	}
 	if !r.later {

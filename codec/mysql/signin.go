@@ -109,6 +109,9 @@ func (s *signin) response(g *greeting) ([]byte, error) {
 func (s *signin) flags(g *greeting) {
 	s.caps &^= capSSL | capConnectWithDB | capPluginAuth | capPluginAuthLenenc | capConnectAttrs
 	s.caps |= capProtocol41 | capSecureConnection | g.caps&(capPluginAuth|capPluginAuthLenenc)
+	if s.token != nil {
+		s.caps |= capPluginAuth | capPluginAuthLenenc // TiDB does not say so, but it understands
+	}
 	if s.tls {
 		s.caps |= capSSL
 	}

@@ -1,0 +1,258 @@
+package mysql
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"sluice/codec"
+)
+
+// tidbCarrier carries the state of a TiDB session: the server tells it as JSON, together with a token that
+// lets the user in at another server of the cluster for a minute, and takes it back by a statement.
+// Prepared statements keep their ids.
+//
+// https://docs.pingcap.com/tidb/stable/tiproxy-overview
+type tidbCarrier struct {
+	m      *Mover
+	states string
+	token  []byte
+	parsed tidbStates
+}
+
+// tidbStates is what has to be known of the JSON; the rest of it is TiDB's own affair.
+type tidbStates struct {
+	Database string `json:"current-db"` // "" too if it was dropped
+	Vars     struct {
+		Mode    string `json:"sql_mode"`
+		Results string `json:"character_set_results"`
+	} `json:"sys-vars"`
+	Prepared map[string]struct {
+		Name string `json:"name"`
+		Text string `json:"text"`
+	} `json:"prepared-stmts"`
+}
+
+// showStates asks for the state and the token. It leaves the warnings and the counts of the statement
+// before it as they are.
+const showStates = "SHOW SESSION_STATES"
+
+func (c *tidbCarrier) ask(*move) []string { return []string{showStates} }
+
+func (c *tidbCarrier) answered(_ int, r *answer) (more []string, err error) {
+	if r.err != nil {
+		return nil, tidbRefusal(r.err)
+	}
+	row, ok := r.one(2)
+	if !ok || row[0] == nil {
+		return nil, errors.New("the server's answer to " + showStates + " is not known")
+	}
+	if len(row[1]) == 0 || string(row[1]) == "null" {
+		return nil, codec.PinError{Pin: codec.Pin{Name: "token", Reason: "its server gave no session token"}}
+	}
+	c.states, c.token = string(row[0]), row[1]
+	if err := c.read(); err != nil {
+		return nil, err
+	}
+	return nil, c.m.keepStates(c.states)
+}
+
+// read looks into the state for what decides how it is put in place.
+func (c *tidbCarrier) read() error {
+	c.parsed = tidbStates{}
+	if err := json.Unmarshal([]byte(c.states), &c.parsed); err != nil {
+		return fmt.Errorf("the session's state is not JSON: %w", err)
+	}
+	if len(c.parsed.Prepared) == 0 {
+		c.m.prepares, c.m.modes = false, false
+	}
+	for _, ch := range c.parsed.Vars.Mode {
+		if ch != '_' && ch != ',' && !isWordRune(ch) {
+			return errors.New("the session's sql_mode is not known")
+		}
+	}
+	if !c.readable() {
+		return codec.PinError{Pin: codec.Pin{
+			Name: "charset", Reason: "what it has prepared can't be read in its character_set_results",
+		}}
+	}
+	if c.literal() && c.prepares(true, `\'`) {
+		return codec.PinError{Pin: codec.Pin{
+			Name: "sql-mode", Reason: "TiDB can't prepare a statement of its again under NO_BACKSLASH_ESCAPES",
+		}}
+	}
+	if c.m.modes && c.prepares(false, "\"\\|") {
+		return codec.PinError{Pin: codec.Pin{
+			Name: "sql-mode", Reason: "it has changed its sql_mode since it prepared statements whose sense depends on it",
+		}}
+	}
+	return nil
+}
+
+func isWordRune(r rune) bool { return r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z' }
+
+// readable tells that the state has come as it is. TiDB converts it to the session's character set, in which
+// what has no place in it becomes "?".
+func (c *tidbCarrier) readable() bool {
+	switch strings.ToLower(c.parsed.Vars.Results) {
+	case "", "binary", "utf8", "utf8mb4", "latin1": // (TiDB's latin1 is UTF-8)
+		return true
+	}
+	for i := range len(c.states) {
+		if b := c.states[i]; b >= 0x80 || b == '?' {
+			return false
+		}
+	}
+	return true
+}
+
+// literal tells that a backslash is an ordinary character in the session's strings.
+func (c *tidbCarrier) literal() bool {
+	return strings.Contains(c.parsed.Vars.Mode, "NO_BACKSLASH_ESCAPES")
+}
+
+// prepares tells that a statement that is prepared, by PREPARE if named, has one of some characters. A
+// backslash and a quote are those that TiDB escapes when it prepares a named one again, without a look at
+// the sql_mode; a double quote, a backslash and a bar are those of which the mode says what they
+// mean.
+func (c *tidbCarrier) prepares(named bool, chars string) bool {
+	for _, p := range c.parsed.Prepared {
+		if (p.Name != "" || !named) && strings.ContainsAny(p.Text, chars) {
+			return true
+		}
+	}
+	return false
+}
+
+// recall takes up what the server has told last: it is lost. A session that has done nothing since its
+// login needs no more than a login.
+func (c *tidbCarrier) recall() (err error) {
+	switch {
+	case !c.m.Known():
+		return errNotKnown
+	case c.m.marks == 0:
+		return nil
+	}
+	if c.states, err = c.m.kept.unpack(); err != nil {
+		return err
+	}
+	return c.read()
+}
+
+var errNotKnown = errors.New("the session's state is not known without its server")
+
+// signOn logs in with what the old server gave: by the token, at the session's database. The state's text
+// is UTF-8, so that is what the connection begins with; the state then sets the session's own.
+func (c *tidbCarrier) signOn(s *signin) {
+	if c.states == "" {
+		s.database = c.m.account.database
+		return
+	}
+	s.database, s.token = c.parsed.Database, c.token
+	a := *s.account
+	a.collation = utf8mb4Bin
+	s.account = &a
+}
+
+// utf8mb4Bin is the number of the collation utf8mb4_bin.
+const utf8mb4Bin = 46
+
+// put sets the sql_mode first: by it TiDB reads the literal of the state, and the statements in it, which it
+// prepares before it comes to the variables.
+func (c *tidbCarrier) put() [][]byte {
+	if c.states == "" {
+		return nil // nothing has changed since the login
+	}
+	caps := c.m.facts.caps
+	return [][]byte{
+		appendQuery(nil, caps, "SET sql_mode='"+c.parsed.Vars.Mode+"'"),
+		appendQuery(nil, caps, "SET SESSION_STATES '"+quoteStates(withoutCharsets(c.states), c.literal())+"'"),
+	}
+}
+
+// withoutCharsets takes the character sets out of a state that the collations in it imply. TiDB sets the
+// variables of a state in any order, and setting one of these gives the collation its default.
+func withoutCharsets(states string) string {
+	for _, pair := range [...][2]string{
+		{`"character_set_connection": "`, `"collation_connection": "`},
+		{`"character_set_server": "`, `"collation_server": "`},
+	} {
+		// Within a string of JSON these quotes would have backslashes.
+		front, rest, ok := strings.Cut(states, pair[0])
+		if !ok || !strings.Contains(states, pair[1]) {
+			continue
+		}
+		if _, rest, ok = strings.Cut(rest, `", `); ok {
+			states = front + rest
+		}
+	}
+	return states
+}
+
+// quoteStates makes the inside of a literal.
+//
+// https://dev.mysql.com/doc/refman/8.0/en/string-literals.html
+func quoteStates(s string, literal bool) string {
+	s = strings.ReplaceAll(s, "'", "''")
+	if literal {
+		return s
+	}
+	return strings.ReplaceAll(s, `\`, `\\`)
+}
+
+func (c *tidbCarrier) placed(i int, r *answer) (more [][]byte, err error) {
+	switch {
+	case r.err != nil && i == 0:
+		return nil, fmt.Errorf("the new server refused the session's sql_mode: %w", r.err)
+	case r.err != nil:
+		return nil, fmt.Errorf("the new server refused the session's state: %w", r.err)
+	}
+	const compared = statusAutocommit | statusInTrans
+	if i == 1 && r.status&compared != c.m.facts.status&statusAutocommit {
+		return nil, errors.New("the session's state did not come out the same")
+	}
+	return nil, nil
+}
+
+func (c *tidbCarrier) apply(*Follower) {}
+
+// cannotMigrate is TiDB's error for a session whose state can't be told: "cannot migrate the current
+// session: %s".
+//
+// https://docs.pingcap.com/tidb/stable/error-codes
+const cannotMigrate = 8146
+
+// tidbPins name what TiDB says in that error.
+var tidbPins = [...]struct {
+	says string
+	pin  codec.Pin
+}{
+	{"local temporary table", codec.Pin{Name: "temp-table", Reason: "it has local temporary tables"}},
+	{"advisory lock", codec.Pin{Name: "user-lock", Reason: "it holds locks of GET_LOCK"}},
+	{"locked table", codec.Pin{Name: "table-lock", Reason: "it holds locks of LOCK TABLES"}},
+	{"sandbox", codec.Pin{Name: "sandbox", Reason: "its user's password has expired"}},
+	{"bound param", codec.Pin{Name: "long-data", Reason: "a parameter was sent ahead of its statement"}},
+	{"unfetched", codec.Pin{Name: "cursor", Reason: "a cursor has rows left"}},
+	{"invisible variable", codec.Pin{Name: "variable", Reason: "it has set a variable that may not be set any more"}},
+	{"no certificate", codec.Pin{Name: "token", Reason: "its server has no certificate to sign tokens with"}},
+	{"private key", codec.Pin{Name: "token", Reason: "its server can't sign tokens with the key it has"}},
+}
+
+// tidbRefusal tells what TiDB has against telling the state.
+func tidbRefusal(e *serverFail) error {
+	if e.no.code == cannotMigrate {
+		for _, p := range tidbPins {
+			if strings.Contains(e.text, p.says) {
+				return codec.PinError{Pin: p.pin}
+			}
+		}
+	}
+	if e.no.code == erParse {
+		return codec.PinError{Pin: codec.Pin{Name: "server", Reason: "its server is too old to tell its state"}}
+	}
+	return fmt.Errorf("the old server did not tell the session's state: %w", e)
+}
+
+// erParse is ER_PARSE_ERROR.
+const erParse = 1064
