@@ -49,13 +49,16 @@ func TestTiDBChangeUser(t *testing.T) {
 	}
 	c.Query("set @mine = 'of other'")
 	id := c.Prepare("select concat('prepared by ', user())")
+	c.Command(wire.ComSetOption, []byte{1, 0}) // several statements in one are off from now on
+	c.Packet()
 	m.swap(t, 0, 1)
 	answer := heard(c, func(c *wire.MySQL) {
+		c.Query("select 'one'; select 'two'")
 		c.Query("select user(), database(), @kept is null, @mine")
 		c.Execute(id, false)
 		c.Execute(old+100, false)
 	})
-	for _, want := range []string{"other@", "of other", "prepared by other@", "1243"} {
+	for _, want := range []string{"other@", "of other", "prepared by other@", "1243", "1064"} {
 		if !strings.Contains(answer, want) {
 			t.Errorf("%q is not in what a session says that has changed its user:\n%s", want, answer)
 		}

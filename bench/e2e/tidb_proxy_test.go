@@ -57,7 +57,8 @@ func testTiDBLogins(t *testing.T, addr string) {
 		account wire.Account
 		want    string
 	}{
-		{wire.Account{User: "app", Password: "wrong", Database: "app"}, "1045"},
+		{wire.Account{User: "app", Password: "wrong", Database: "app"}, "using password: YES"},
+		{wire.Account{User: "app", Database: "app"}, "using password: NO"},
 		{wire.Account{User: "nobody", Password: "wrong"}, "1045"},
 		{wire.Account{User: "app", Password: real.Password, Database: "nowhere"}, "1049"},
 	} {
