@@ -62,6 +62,7 @@ type Login struct {
 	pending *codec.Error // a refusal that can be told once the client has spoken
 	refusal error
 
+	own       *ownGreeting // nil: the client gets the server's
 	greeting  greeting
 	masked    uint32 // flags that the server offered and the client did not see
 	maskedExt uint32
@@ -73,8 +74,13 @@ type Login struct {
 	status    uint16
 }
 
-// Start asks for a server: it speaks first.
-func (l *Login) Start() codec.Op { return codec.OpDial }
+// Start asks for a server: it speaks first. Or Sluice does.
+func (l *Login) Start() codec.Op {
+	if l.cfg.Greet != nil {
+		return l.greet()
+	}
+	return codec.OpDial
+}
 
 // Connected expects the greeting of a new server connection.
 func (l *Login) Connected() codec.Op {
@@ -192,6 +198,9 @@ func (l *Login) send(s codec.Side, payload []byte) {
 func (l *Login) onGreeting(b []byte) codec.Op {
 	if len(b) >= 3 && b[0] == 0xff {
 		l.kept = append(appendHeader(nil, len(b), 0), b...)
+		if l.own != nil {
+			l.keepRefusal(b)
+		}
 		l.refusal = serverError(b)
 		l.state = loginDial
 		return codec.OpRetry
@@ -205,6 +214,9 @@ func (l *Login) onGreeting(b []byte) codec.Op {
 		return l.Refuse(codec.Error{Cond: codec.TLSFailed, Text: "the server does not offer TLS, which is required"})
 	}
 	l.serverTLS = offers && l.cfg.ServerTLS >= codec.TLSPrefer
+	if l.own != nil {
+		return l.meet(g)
+	}
 	caps, ext := g.caps&knownCaps, g.ext&knownExts
 	l.masked, l.maskedExt = g.caps&^caps, g.ext&^ext
 	caps &^= capSSL
@@ -251,6 +263,9 @@ func (l *Login) onResponse(b []byte) codec.Op {
 	r, ok := parseResponse(bytes.Clone(b))
 	if !ok {
 		return l.fail("the client's response is malformed")
+	}
+	if l.own != nil {
+		return l.answered(r)
 	}
 	l.response = r
 	l.observe()

@@ -25,6 +25,8 @@ type probe struct {
 	rounds int
 	plugin string
 	sent   bool // the response to the greeting
+
+	greeting []byte // see Greeting
 }
 
 func newProbe(user string) *probe {
@@ -83,6 +85,7 @@ func (p *probe) packet(b []byte) (send []byte, done bool, err error) {
 			return nil, true, fmt.Errorf("no greeting of protocol 4.1")
 		}
 		p.sent, p.plugin = true, g.plugin
+		p.hear(g)
 		return p.respond(g), false, nil
 	case b[0] == 0x00:
 		return []byte{1, 0, 0, 0, comQuit}, true, nil
