@@ -185,7 +185,7 @@ func (f *Follower) stmtAnswer(b []byte) error {
 		f.open.set(f.prepared, openHidden)
 	}
 	if f.mover != nil {
-		f.mover.preparedOK(f.owed.head())
+		f.mover.preparedOK(f.owed.head(), b)
 	}
 	f.skip = definitions(b, f.facts.caps)
 	f.phase = phaseSkip
@@ -218,6 +218,9 @@ func (f *Follower) refused(b []byte) error {
 		// all the same, and a procedure may have done so by itself.
 		f.inDoubt = f.inDoubt || f.later || c.hidden || f.facts.status&statusAutocommit == 0 ||
 			c.stmt != 0 && f.open.of(f.statement(c.stmt))&openHidden != 0
+	}
+	if f.mover != nil && f.mover.keep != nil {
+		f.mover.keep.code = binary.LittleEndian.Uint16(b[1:])
 	}
 	if endsConnection(binary.LittleEndian.Uint16(b[1:])) {
 		f.fatal = true

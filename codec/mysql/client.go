@@ -33,8 +33,8 @@ func (f *Follower) client(p []byte) error {
 			if f.change != nil {
 				*f.change = append(*f.change, before[:len(before)-len(p)]...)
 			}
-			if f.mover != nil && f.mover.gathering {
-				f.mover.gather(before[:len(before)-len(p)])
+			if f.mover != nil {
+				f.mover.part(before[:len(before)-len(p)], whole != nil)
 			}
 		}
 		if !s.begun && (int(s.nhead) >= f.headNeed() || s.ended()) {
@@ -109,7 +109,7 @@ func (f *Follower) clientHeader(seq uint8, first bool) error {
 func (f *Follower) clientEnd() {
 	s := &f.cli
 	if f.mover != nil {
-		f.mover.gathering = false
+		f.mover.clientEnd()
 	}
 	if f.infile && s.total == 0 {
 		f.infile = false // the empty packet behind the file
@@ -208,6 +208,9 @@ func (f *Follower) settle() {
 			f.quit = true
 		case comStmtClose:
 			f.open.clear(f.statement(c.stmt), openCursor|openLongData|openHidden|openTouches)
+			if f.mover != nil && f.mover.keep != nil {
+				f.mover.keep.closed(f.statement(c.stmt))
+			}
 		case comStmtLongData:
 			f.open.set(f.statement(c.stmt), openLongData)
 		}

@@ -21,6 +21,7 @@ const (
 // Bytes of commands that are more than a row of the table.
 const (
 	comQuit           = 0x01
+	comInitDB         = 0x02
 	comQuery          = 0x03
 	comStatistics     = 0x09
 	comProcessKill    = 0x0c
@@ -53,7 +54,7 @@ type command struct {
 var commands = [...]command{
 	0x00:              {name: "sleep"}, // internal to servers; answered by ERR, as are others below
 	comQuit:           {name: "quit", reply: replyNone},
-	0x02:              {name: "init_db"},
+	comInitDB:         {name: "init_db"},
 	comQuery:          {name: "query", reply: replyQuery},
 	0x04:              {name: "field_list", reply: replyRows},
 	0x05:              {name: "create_db"},

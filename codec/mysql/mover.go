@@ -15,6 +15,7 @@ type Mover struct {
 	kind    serverKind
 	marks   uint32
 	kept    keptStates // TiDB's answer to the last question
+	keep    *keep      // what replay needs; nil where the server is TiDB
 
 	change    []byte // a COM_CHANGE_USER under way, cut to maxChangeKept
 	changing  bool   // its answer is still owed
@@ -33,6 +34,9 @@ type Mover struct {
 func newMover(x facts, w codec.Watcher, opt *codec.MoveOptions, a account, kind serverKind) *Mover {
 	m := &Mover{Follower: *newFollower(x, w), opt: opt, account: a, kind: kind}
 	m.mover = m
+	if kind != kindTiDB {
+		m.keep = newKeep(m)
+	}
 	return m
 }
 
@@ -44,7 +48,7 @@ func (m *Mover) Marks() uint32 { return m.marks }
 func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 	switch c.kind {
 	case comQuery:
-		if whole && quiet(text, m.opt.Functions) {
+		if whole && quiet(text, m.opt.Functions) && !m.keep.watchful() {
 			return
 		}
 		if m.kind == kindTiDB {
@@ -53,10 +57,22 @@ func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 	case comStmtPrepare:
 		m.prepares = true
 		c.touches = !whole || !quiet(text, m.opt.Functions)
-	case comStmtExecute, kindBulk:
-		if c.stmt != lastStatement && m.open.of(c.stmt)&openTouches == 0 {
+		if m.keep != nil {
+			m.keep.take(c, at, whole)
 			return
 		}
+	case comStmtClose:
+		if m.keep != nil {
+			return
+		}
+	case comStmtExecute, kindBulk:
+		if m.keep != nil {
+			m.keep.take(c, at, whole)
+		}
+		if c.stmt == lastStatement || m.open.of(c.stmt)&openTouches != 0 {
+			m.marks++
+		}
+		return
 	case comStmtLongData, comStmtReset, comStmtFetch, comPing, comStatistics, comQuit:
 		return
 	case comSetOption:
@@ -71,6 +87,9 @@ func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 		m.gather(at)
 	}
 	m.marks++
+	if m.keep != nil {
+		m.keep.take(c, at, whole)
+	}
 }
 
 // gather takes bytes of a COM_CHANGE_USER.
@@ -78,10 +97,36 @@ func (m *Mover) gather(b []byte) {
 	m.change = append(m.change, b[:min(len(b), maxChangeKept-len(m.change))]...)
 }
 
+// part takes a piece of a command that comes in pieces; first tells that it is the first.
+func (m *Mover) part(p []byte, first bool) {
+	if m.gathering {
+		m.gather(p)
+	}
+	if m.keep != nil && len(p) > 0 {
+		m.keep.part(p, first)
+	}
+}
+
+// clientEnd is called behind each command that came in pieces.
+func (m *Mover) clientEnd() {
+	m.gathering = false
+	if m.keep == nil {
+		return
+	}
+	var c *owedCommand
+	if m.owed.n > 0 {
+		c = m.owed.last()
+	}
+	m.keep.complete(c)
+}
+
 // preparedOK notes the statement that the oldest owed command has prepared.
-func (m *Mover) preparedOK(c *owedCommand) {
+func (m *Mover) preparedOK(c *owedCommand, b []byte) {
 	if c.touches {
 		m.open.set(m.prepared, openTouches)
+	}
+	if m.keep != nil {
+		m.keep.preparedOK(b)
 	}
 }
 
@@ -89,6 +134,9 @@ func (m *Mover) preparedOK(c *owedCommand) {
 //
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html
 func (m *Mover) result(b []byte) {
+	if m.keep != nil {
+		m.keep.warned = warns(b)
+	}
 	if len(b) < 3 || b[0] != 0 {
 		return
 	}
@@ -99,6 +147,7 @@ func (m *Mover) result(b []byte) {
 
 // ended notes that a command has its whole answer.
 func (m *Mover) ended(c owedCommand, failed bool) {
+	defer m.keep.ended(c, failed) // behind what else is noted of it
 	switch c.kind {
 	case comSetOption:
 		switch {

@@ -18,6 +18,8 @@ func (m *Mover) Pin() codec.Pin {
 		return pinCredentials
 	case m.pin.Name != "" && m.pinMark == m.marks:
 		return m.pin
+	case m.keep != nil:
+		return m.keep.pin()
 	}
 	return codec.Pin{}
 }
@@ -42,6 +44,9 @@ func (m *Mover) Known() bool {
 	if m.account.user == "" && m.account.switched || !m.credible() {
 		return false
 	}
+	if m.keep != nil {
+		return m.keep.known()
+	}
 	return m.marks == 0 || m.kept.asked && m.kept.mark == m.marks
 }
 
@@ -62,10 +67,13 @@ func (m *Mover) answerRoom() int { return m.opt.StateMax + overhead }
 
 // fragile says why the server is not asked for the state for the sake of Known alone: nil where it leaves no
 // trace.
-func (m *Mover) fragile() error { return nil }
+func (m *Mover) fragile() error { return m.keep.fragile() }
 
 // newCarrier returns what carries the session's state.
 func (m *Mover) newCarrier() carrier {
+	if m.keep != nil {
+		return newReplayCarrier(m)
+	}
 	return &tidbCarrier{m: m}
 }
 

@@ -15,6 +15,7 @@ type owedCommand struct {
 	hidden bool       // it may open a transaction even if it is answered by ERR
 	// touches: it prepares a statement that may change the session (Mover).
 	touches bool
+	noted   bool // keep has a note of it
 }
 
 // owedQueue holds commands in the order in which the server will answer them. Its first entries need
