@@ -1,0 +1,385 @@
+package tidb
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// infoOf is what a server stores that was given labels.
+func infoOf(ip string, status int, labels string) string {
+	return fmt.Sprintf(`{"version":"8.5.6","git_hash":"x","ip":%q,"status_port":%d,"deploy_path":"/bin","start_timestamp":1,"labels":%s}`,
+		ip, status, labels)
+}
+
+// TestFind: a server is one as long as it has both of its keys; changes are heard of at once.
+func TestFind(t *testing.T) {
+	e := startEtcd(t)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 10080, `{"zone":"east","tenant":"shop"}`))
+	e.put(topology+"10.0.0.9:4000/info", infoOf("10.0.0.9", 10080, "null")) // has ended long ago
+	e.put(topology+"10.0.0.8:4000/ttl", "1")
+	ear, f := finding(t, &Options{PD: e.pd(), ZoneLabel: "zone"})
+	ear.wants(t, "10.0.0.1:4000")
+	got := ear.spec("10.0.0.1:4000")
+	if got.Status != "10.0.0.1:10080" || got.Zone != "east" || got.Role != router.Leader || got.Name != "" ||
+		!maps.Equal(got.Tags, map[string]string{"zone": "east", "tenant": "shop"}) {
+		t.Errorf("%+v", got)
+	}
+	e.server("tidb-0.tidb-peer:4000", infoOf("tidb-0.tidb-peer", 0, "{}"))
+	ear.wants(t, "10.0.0.1:4000 tidb-0.tidb-peer:4000")
+	if got := ear.spec("tidb-0.tidb-peer:4000"); got.Name != "tidb-0" || got.Status != "" || got.Zone != "" {
+		t.Errorf("%+v", got)
+	}
+	e.put(topology+"10.0.0.1:4000/info", infoOf("10.0.0.1", 10081, `{"zone":"west"}`))
+	eventually(t, "its new zone is told", func() bool { return ear.spec("10.0.0.1:4000").Zone == "west" })
+	if got := ear.spec("10.0.0.1:4000"); got.Status != "10.0.0.1:10081" || len(got.Tags) != 1 {
+		t.Errorf("%+v", got)
+	}
+	e.drop(topology + "10.0.0.1:4000/ttl")
+	ear.wants(t, "tidb-0.tidb-peer:4000 !10.0.0.1:4000")
+	if got := ear.spec("10.0.0.1:4000"); got.Zone != "west" || got.Status != "10.0.0.1:10081" {
+		t.Errorf("while it leaves: %+v", got)
+	}
+	e.put(topology+"10.0.0.1:4000/ttl", "2")
+	ear.wants(t, "10.0.0.1:4000 tidb-0.tidb-peer:4000")
+	e.drop(topology+"10.0.0.1:4000/info", topology+"10.0.0.1:4000/ttl")
+	ear.wants(t, "tidb-0.tidb-peer:4000 !10.0.0.1:4000")
+	if s := f.Status(); s.Stale || s.At.IsZero() || s.From != e.addr || s.Polls == 0 || s.Failures != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestFindByLease: a server that dies without a word leaves a ttl whose lease ends.
+func TestFindByLease(t *testing.T) {
+	e := startEtcd(t)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	lease, err := e.Grant(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.put(topology+"10.0.0.2:4000/info", infoOf("10.0.0.2", 0, "{}"))
+	if _, err := e.Put(context.Background(), topology+"10.0.0.2:4000/ttl", "1", clientv3.WithLease(lease.ID)); err != nil {
+		t.Fatal(err)
+	}
+	ear, _ := finding(t, &Options{PD: e.pd()})
+	ear.wants(t, "10.0.0.1:4000 !10.0.0.2:4000")
+}
+
+// TestFindOdd: what is odd or huge hides nothing but itself, and is told in the log once.
+func TestFindOdd(t *testing.T) {
+	e := startEtcd(t)
+	const good, later = "10.0.0.5:4000", "10.0.0.6:4000"
+	e.server(good, infoOf("10.0.0.5", 10080, "{}"))
+	huge := infoOf("10.0.0.1", 10080, `{"x":"`+strings.Repeat("x", answerMax+1<<20)+`"}`)
+	e.server("10.0.0.1:4000", huge)
+	e.server("10.0.0.2:4000", infoOf("10.0.0.2", 10080, `{"x":"`+strings.Repeat("x", infoMax)+`"}`))
+	e.server("10.0.0.3:4000", "{")
+	e.server("10.0.0.4:4000", infoOf("10.0.0.4", 99999, `{"long":"`+strings.Repeat("x", tagBytes+1)+`","n":7,"ok":"1"}`))
+	e.server("no address", infoOf("10.0.0.7", 10080, "{}"))
+	e.put(topology+strings.Repeat("x", keyMax)+"/info", "{}", topology+"10.0.0.5:4000/else", "1", "/topology/tidb", "1", "/topology/tidbx/10.0.0.9:1/info", "{}")
+	for i := range 5 { // several that make one answer too large together
+		e.server(fmt.Sprintf("10.0.1.%d:4000", i), infoOf("10.0.1.1", 0, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`))
+	}
+	core, log := observer.New(zapcore.InfoLevel)
+	ear, f := finding(t, &Options{PD: e.pd(), Log: zap.New(core)})
+	ear.wants(t, "10.0.0.4:4000 "+good)
+	if got := ear.spec("10.0.0.4:4000"); got.Status != "" || len(got.Tags) != 1 || got.Tags["ok"] != "1" {
+		t.Errorf("%+v", got)
+	}
+	f.Refresh(context.Background())
+	e.server(later, huge) // by the watch, too
+	e.put(topology+later+"/info", infoOf("10.0.0.6", 10080, "{}"))
+	ear.wants(t, "10.0.0.4:4000 "+good+" "+later)
+	e.put(topology+later+"/info", "{") // what was known of it stays
+	f.Refresh(context.Background())
+	if got, _ := ear.heard(); got != "10.0.0.4:4000 "+good+" "+later || ear.spec(later).Status != "10.0.0.6:10080" {
+		t.Errorf("told %q, %+v", got, ear.spec(later))
+	}
+	warned := map[string]int{}
+	for _, line := range log.FilterMessage("pd tells something odd about a server").All() {
+		warned[line.ContextMap()["server"].(string)]++
+	}
+	for _, addr := range []string{"10.0.0.1:4000", "10.0.0.2:4000", "10.0.0.3:4000", "10.0.0.4:4000"} {
+		if warned[addr] != 1 {
+			t.Errorf("%s was warned of %d times", addr, warned[addr])
+		}
+	}
+}
+
+// TestFindMany: more keys than one answer holds.
+func TestFindMany(t *testing.T) {
+	e := startEtcd(t)
+	const n = pageKeys + 10
+	for i := range n {
+		e.server(fmt.Sprintf("10.1.%d.%d:4000", i/250, i%250), infoOf("10.0.0.1", 0, "{}"))
+	}
+	ear, _ := finding(t, &Options{PD: e.pd()})
+	eventually(t, "all are found", func() bool {
+		got, _ := ear.heard()
+		return strings.Count(got, ":4000") == n
+	})
+}
+
+// TestBookIsBounded: more servers than the limit are not remembered.
+func TestBookIsBounded(t *testing.T) {
+	b := newBook()
+	for i := range serversMax + 100 {
+		addr := fmt.Sprintf("10.%d.%d.%d:4000", i>>16, i>>8&255, i&255)
+		b.put(topology+addr+"/info", []byte("{}"))
+		b.put(topology+addr+"/ttl", []byte("1"))
+	}
+	if got := b.members(); got != serversMax {
+		t.Errorf("%d servers", got)
+	}
+	other := newBook()
+	other.put(topology+"a:1/ttl", nil)
+	b.renew(other)
+	if len(b.entries) != serversMax || b.members() != 0 {
+		t.Errorf("%d entries, %d servers", len(b.entries), b.members())
+	}
+}
+
+// TestFindKeyspaces: only with the option, with the keyspace as a tag.
+func TestFindKeyspaces(t *testing.T) {
+	e := startEtcd(t)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 10080, "{}"))
+	of := func(keyspace, addr string) {
+		key := keyspaces + keyspace + topology + addr
+		e.put(key+"/info", infoOf("10.0.0.2", 10080, "{}"), key+"/ttl", "1")
+	}
+	of("7", "10.0.0.2:4000")
+	of("9", "10.0.0.2:4000") // the same address: the first counts
+	e.put(keyspaces+"7/tidb/server/info/x", "{}")
+	without, _ := finding(t, &Options{PD: e.pd()})
+	with, f := finding(t, &Options{PD: e.pd(), Keyspaces: true})
+	with.wants(t, "10.0.0.1:4000 10.0.0.2:4000 10.0.0.2:4000")
+	if got := with.spec("10.0.0.2:4000"); got.Tags[keyspaceTag] != "7" {
+		t.Errorf("%+v", got)
+	}
+	of("8", "10.0.0.3:4000")
+	with.wants(t, "10.0.0.1:4000 10.0.0.2:4000 10.0.0.2:4000 10.0.0.3:4000")
+	f.Refresh(context.Background())
+	without.wants(t, "10.0.0.1:4000")
+}
+
+// TestPDGoes: while PD is down or hangs what is known stays, and that is said; when it is back its changes count.
+func TestPDGoes(t *testing.T) {
+	e := startEtcd(t)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	e.server("10.0.0.2:4000", infoOf("10.0.0.2", 0, "{}"))
+	pd := e.pd()
+	pd.Timeout = 200 * time.Millisecond
+	core, log := observer.New(zapcore.InfoLevel)
+	ear, f := finding(t, &Options{PD: pd, Log: zap.New(core)})
+	ear.wants(t, "10.0.0.1:4000 10.0.0.2:4000")
+	for name, way := range map[string][2]func(){
+		"hangs": {func() { e.pause(true) }, func() { e.pause(false) }},
+		"dies":  {e.crash, e.start},
+	} {
+		before, _ := ear.heard()
+		way[0]()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		eventually(t, name+": it says so", func() bool {
+			f.Refresh(ctx)
+			return f.Status().Stale
+		})
+		cancel()
+		if got, _ := ear.heard(); got != before {
+			t.Errorf("%s: told %q", name, got)
+		}
+		if s := f.Status(); s.LastError == "" || s.Failures == 0 {
+			t.Errorf("%s: %+v", name, s)
+		}
+		way[1]()
+		e.put(topology+"10.0.0.3:4000/info", infoOf("10.0.0.3", 0, "{}"), topology+"10.0.0.3:4000/ttl", "1")
+		ear.wants(t, "10.0.0.1:4000 10.0.0.2:4000 10.0.0.3:4000")
+		eventually(t, name+": it is well", func() bool { return !f.Status().Stale })
+		e.drop(topology + "10.0.0.3:4000/ttl")
+		ear.wants(t, "10.0.0.1:4000 10.0.0.2:4000 !10.0.0.3:4000")
+	}
+	if n := log.FilterMessageSnippet("tells of the servers again").Len(); n < 2 {
+		t.Errorf("its return was logged %d times", n)
+	}
+}
+
+// TestPDComesLate: nobody answers at the start; of several addresses any will do.
+func TestPDComesLate(t *testing.T) {
+	e := newEtcd(t, "http")
+	pd := e.pd()
+	pd.Addrs = []string{freeAddr(t), e.addr, freeAddr(t)}
+	pd.Timeout = time.Second
+	ear, f := finding(t, &Options{PD: pd})
+	f.Refresh(context.Background())
+	if s := f.Status(); !s.Stale || !s.At.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	if _, told := ear.heard(); told != 0 {
+		t.Error("something was told")
+	}
+	e.start()
+	e.ask(nil)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	ear.wants(t, "10.0.0.1:4000")
+}
+
+// TestAllGone: that there is no server any more is not believed, as it would end every session.
+func TestAllGone(t *testing.T) {
+	e := startEtcd(t)
+	ear, f := finding(t, &Options{PD: e.pd()})
+	f.Refresh(context.Background())
+	if got, told := ear.heard(); got != "" || told == 0 || f.Status().Stale {
+		t.Errorf("before there was one: told %q, %d times, %+v", got, told, f.Status())
+	}
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	e.server("10.0.0.2:4000", infoOf("10.0.0.2", 0, "{}"))
+	ear.wants(t, "10.0.0.1:4000 10.0.0.2:4000")
+	e.drop(topology + "10.0.0.1:4000/ttl")
+	ear.wants(t, "10.0.0.2:4000 !10.0.0.1:4000")
+	e.drop(topology+"10.0.0.2:4000/ttl", topology+"10.0.0.2:4000/info")
+	eventually(t, "it says so", func() bool { return f.Status().Stale && strings.Contains(f.Status().LastError, "no TiDB server") })
+	f.Refresh(context.Background())
+	if got, _ := ear.heard(); got != "10.0.0.2:4000 !10.0.0.1:4000" {
+		t.Errorf("told %q", got)
+	}
+	e.server("10.0.0.3:4000", infoOf("10.0.0.3", 0, "{}"))
+	ear.wants(t, "10.0.0.3:4000 !10.0.0.1:4000 !10.0.0.2:4000")
+	if f.Status().Stale {
+		t.Errorf("%+v", f.Status())
+	}
+}
+
+// TestUpdate: another label, another PD; a Discovery of another kind is none of its.
+func TestUpdate(t *testing.T) {
+	one, two := startEtcd(t), startEtcd(t)
+	one.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, `{"zone":"z","rack":"r"}`))
+	ear, f := finding(t, &Options{PD: one.pd(), ZoneLabel: "zone"})
+	ear.wants(t, "10.0.0.1:4000")
+	if !f.Update(&Options{PD: one.pd(), ZoneLabel: "rack"}) {
+		t.Error("it does not take other options")
+	}
+	eventually(t, "the other label counts", func() bool { return ear.spec("10.0.0.1:4000").Zone == "r" })
+	_, told := ear.heard()
+	if !f.Update(&Options{PD: one.pd(), ZoneLabel: "rack"}) {
+		t.Error("it does not take the same options")
+	}
+	two.server("10.0.0.2:4000", infoOf("10.0.0.2", 0, "{}"))
+	if _, now := ear.heard(); now != told {
+		t.Error("the same options have begun anew")
+	}
+	f.Update(&Options{PD: two.pd()})
+	ear.wants(t, "10.0.0.2:4000")
+	one.server("10.0.0.3:4000", infoOf("10.0.0.3", 0, "{}"))
+	two.server("10.0.0.4:4000", infoOf("10.0.0.4", 0, "{}"))
+	ear.wants(t, "10.0.0.2:4000 10.0.0.4:4000")
+	f.Update(&Options{PD: PD{Addrs: []string{two.addr, one.addr}, Timeout: time.Second}})
+	ear.wants(t, "10.0.0.2:4000 10.0.0.4:4000")
+	if f.Update(nil) {
+		t.Error("it goes on by what it does not know")
+	}
+}
+
+// TestFindSecured: by TLS with a certificate of its own, and by etcd's user and password.
+func TestFindSecured(t *testing.T) {
+	dir := t.TempDir()
+	cert, key, pool := pair(t, dir)
+	e := newEtcd(t, "https", "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
+	e.start()
+	own, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{own}}
+	e.ask(good)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	with := func(cfg *tls.Config) *Options {
+		pd := e.pd()
+		pd.TLS, pd.Timeout = cfg, time.Second
+		return &Options{PD: pd}
+	}
+	ear, f := finding(t, with(&tls.Config{RootCAs: pool}))
+	f.Refresh(context.Background())
+	if _, told := ear.heard(); told != 0 || !f.Status().Stale {
+		t.Errorf("without a certificate: told %d times, %+v", told, f.Status())
+	}
+	f.Update(with(good))
+	ear.wants(t, "10.0.0.1:4000")
+}
+
+func TestFindByUser(t *testing.T) {
+	e := startEtcd(t)
+	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	ctx := context.Background()
+	for _, err := range []error{
+		second(e.UserAdd(ctx, "root", "geheim")), second(e.RoleAdd(ctx, "root")), second(e.UserGrantRole(ctx, "root", "root")),
+		second(e.AuthEnable(ctx)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(user, password string) *Options {
+		pd := e.pd()
+		pd.User, pd.Password, pd.Timeout = user, password, time.Second
+		return &Options{PD: pd}
+	}
+	ear, f := finding(t, with("", ""))
+	f.Refresh(ctx)
+	f.Update(with("root", "falsch"))
+	f.Refresh(ctx)
+	if _, told := ear.heard(); told != 0 || !f.Status().Stale {
+		t.Errorf("without a password: told %d times, %+v", told, f.Status())
+	}
+	f.Update(with("root", "geheim"))
+	ear.wants(t, "10.0.0.1:4000")
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestClustersAreApart: the same address in two PD clusters are two backends, and a PD that can't be reached concerns
+// its own cluster alone.
+func TestClustersAreApart(t *testing.T) {
+	one, two := startEtcd(t), startEtcd(t)
+	var clusters []*upstream.Cluster
+	for i, e := range []*etcd{one, two} {
+		e.server("127.0.0.1:1", infoOf("127.0.0.1", 0, "{}"))
+		pd := e.pd()
+		pd.Timeout = 200 * time.Millisecond
+		c := upstream.NewCluster(upstream.Options{Name: fmt.Sprint(i), Protocol: silent{}, Discovery: &Options{PD: pd}, Peers: true,
+			Health: upstream.HealthOptions{Interval: time.Hour, Timeout: patience, Rise: 1, Fall: 1}}, zap.NewNop())
+		t.Cleanup(func() { c.Close() })
+		clusters = append(clusters, c)
+		eventually(t, "the server is found", func() bool { return len(c.Backends()) == 1 })
+	}
+	a, b := clusters[0].Backends()[0], clusters[1].Backends()[0]
+	if a == b || a.Addr() != b.Addr() || a.Cluster() == b.Cluster() {
+		t.Fatalf("%v and %v", a, b)
+	}
+	a.Join()
+	if b.Sessions() != 0 {
+		t.Error("they share their counts")
+	}
+	one.pause(true)
+	eventually(t, "the one is stale", func() bool {
+		clusters[0].Refresh(context.Background())
+		s, _ := clusters[0].Discovered()
+		return s.Stale
+	})
+	two.server("127.0.0.2:1", infoOf("127.0.0.2", 0, "{}"))
+	eventually(t, "the other one goes on", func() bool { return len(clusters[1].Backends()) == 2 })
+	if s, _ := clusters[1].Discovered(); s.Stale || a.Gone() || a.Fits(router.Want{Roles: router.AnyRole}) != "" {
+		t.Errorf("the other one: %+v; the first one's server: gone %v", s, a.Gone())
+	}
+	one.pause(false)
+}

@@ -1,0 +1,6 @@
+package tidb
+
+import "sluice/codec/tcp"
+
+// silent is a protocol whose servers need not say anything.
+type silent struct{ tcp.Protocol }
