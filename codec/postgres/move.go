@@ -219,6 +219,9 @@ func (v *move) refuse(why error) codec.Op {
 	}
 	v.refusal = why
 	v.stage = moveClosed
+	if _, ok := why.(codec.PinError); ok {
+		v.m.pinned = true
+	}
 	v.out[codec.LegNew] = nil
 	v.put, v.state, v.fresh = put{}, nil, messageReader{}
 	return codec.OpClose

@@ -52,6 +52,7 @@ type tracker struct {
 	knownMarks   uint32
 	found        codec.Pin // what a question has found, as long as no further command has begun
 	foundAt      uint32
+	pinned       bool // a move has found a pin, which any command may end
 }
 
 // unnamedStatement is the Parse by which the session has its unnamed statement. It lasts until the next one, or
@@ -91,7 +92,8 @@ func (t *tracker) bind(p codec.Pin) {
 // begin takes the begin of a command. extended tells that it is a group, which may run what was prepared before.
 func (t *tracker) begin(extended bool) {
 	t.begun++
-	if extended && (t.risky || t.unnamed.risky) {
+	if extended && (t.risky || t.unnamed.risky) || t.pinned {
+		t.pinned = false
 		t.marks++
 	}
 }
