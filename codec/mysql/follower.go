@@ -103,7 +103,7 @@ func (f *Follower) Owed() int { return int(f.owed.n) }
 // Mid tells whether the stream of that side stands inside a message, or inside the frame that carries
 // messages in a compressed session.
 func (f *Follower) Mid(s codec.Side) bool {
-	if f.z != nil && f.z.of(s).mid() || f.mover != nil && f.mover.keep.holds(s) {
+	if f.z != nil && f.z.of(s).mid() || f.mover != nil && f.mover.holds(s) {
 		return true
 	}
 	if s == codec.Client {

@@ -27,7 +27,8 @@ type Mover struct {
 	prepares bool // TiDB: a statement was prepared
 	modes    bool // TiDB: the sql_mode may have been changed since
 
-	id uint32 // connection id at the server, if the session was moved; else 0
+	id  uint32 // connection id at the server, if the session was moved; else 0
+	own *ownID // answers for the id that the client knows; nil until the session was moved
 }
 
 // newMover returns a mover that begins behind the OK of the login.

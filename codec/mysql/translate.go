@@ -38,19 +38,46 @@ const (
 	_            = holdFront - 1<<13 // (the bits of 65535 parameters)
 )
 
-// Translates tells whether the ids of statements differ.
-func (m *Mover) Translates() bool { return m.keep != nil && m.keep.ids != nil }
+// ids are those of statements, where they differ; else nil.
+func (m *Mover) ids() *statementIDs {
+	if m.keep == nil {
+		return nil
+	}
+	return m.keep.ids
+}
 
-// ToServer gives the client's commands the server's ids.
-func (m *Mover) ToServer(p []byte) []byte { return m.keep.ids.client(p) }
+// Translates tells whether names differ: ids of statements, or that of the connection.
+func (m *Mover) Translates() bool { return m.own != nil || m.ids() != nil }
+
+// ToServer gives the client's commands the server's names.
+func (m *Mover) ToServer(p []byte) []byte {
+	if m.own != nil {
+		p = m.own.client(p)
+	}
+	if t := m.ids(); t != nil {
+		p = t.client(p)
+	}
+	return p
+}
 
 // ToClient holds an answer to COM_STMT_PREPARE back until it is whole, so that Server can change it.
-func (m *Mover) ToClient(p []byte) []byte { return m.keep.ids.server(p) }
+func (m *Mover) ToClient(p []byte) []byte {
+	if t := m.ids(); t != nil {
+		p = t.server(p)
+	}
+	return p
+}
+
+// holds tells whether bytes of that side are held back.
+func (m *Mover) holds(s codec.Side) bool {
+	if m.own != nil && s == codec.Client && len(m.own.held) > 0 {
+		return true
+	}
+	t := m.ids()
+	return t != nil && len(t.held[s]) > 0
+}
 
 var _ codec.Translator = (*Mover)(nil)
-
-// holds tells whether bytes of that side are held back. It may be called of nil.
-func (k *keep) holds(s codec.Side) bool { return k != nil && k.ids != nil && len(k.ids.held[s]) > 0 }
 
 // live tells whether the client knows any statement.
 func (t *statementIDs) live() bool { return len(t.byID) > 0 }
