@@ -1,6 +1,9 @@
 package conf
 
 import (
+	"encoding/json"
+	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -183,5 +186,74 @@ func TestDiffNamespaces(t *testing.T) {
 	with.Namespace[0].Cluster = "c"
 	if got := Diff(name("a"), with).String(); got != "namespaces changed: a (cluster)" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestWithNamespace: a namespace that is put is checked as one in the file is, and c stays as it was.
+func TestWithNamespace(t *testing.T) {
+	c, err := Parse("sluice.toml", []byte(tenants+"[[namespace]]\nname = \"one\"\nlisteners = [\"my\"]\n[[namespace]]\nname = \"two\"\nlisteners = [\"my\"]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(c *Config) (list []string) {
+		for _, n := range c.Namespace {
+			list = append(list, n.Name)
+		}
+		return list
+	}
+	with := func(c *Config, name, before, text string) *Config {
+		t.Helper()
+		now, err := c.WithNamespace(name, before, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	const full = `{"name": "three", "listeners": ["my"], "users": ["a*"], "clients": ["10.0.0.0/8"], "proxies": ["10.9.0.0/16"],
+		"ports": ["6001", "6002-6003", 6004], "cluster": "b", "tags": ["x=y"], "max-connections": 5}`
+	three := with(c, "three", "", full)
+	if got := names(three); !slices.Equal(got, []string{"one", "two", "three"}) || len(c.Namespace) != 2 {
+		t.Errorf("got %v, and %v", got, names(c))
+	}
+	if got := names(with(three, "three", "one", full)); !slices.Equal(got, []string{"three", "one", "two"}) {
+		t.Errorf("before the first: %v", got)
+	}
+	if got := with(three, "one", "", `{"listeners": ["my"], "max-connections": 9}`); got.Namespace[0].MaxConnections != 9 || three.Namespace[0].MaxConnections != 0 {
+		t.Errorf("in its place: %+v", got.Namespace)
+	}
+	m, err := three.Namespace[2].JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := with(c, "three", "", string(text)); !reflect.DeepEqual(again.Namespace, three.Namespace) {
+		t.Errorf("written and read: %s", text)
+	}
+	for _, p := range []struct{ name, before, text, says string }{
+		{"x", "", `{"cluster": "nowhere"}`, `there is no cluster "nowhere"`},
+		{"x", "", `{"colour": 1}`, "unknown key"},
+		{"x", "", `{"max-connections": 1.5}`, "wants a whole number"},
+		{"x", "", `{"max-connections": -1}`, "is not in"},
+		{"x", "", `{"name": "y"}`, `the name is "y"`},
+		{"x", "", `[]`, "not a JSON object"},
+		{"x", "", `{} {}`, "more behind"},
+		{"x", "", ``, "not a JSON object"},
+		{"x", "none", `{"listeners": ["my"]}`, "there is no such namespace"},
+		{"a b", "", `{"listeners": ["my"]}`, "more than letters"},
+		{"x", "", `{"listeners": ["pg"], "cluster": "a"}`, "speaks"},
+	} {
+		if _, err := c.WithNamespace(p.name, p.before, []byte(p.text)); err == nil || !strings.Contains(err.Error(), p.says) {
+			t.Errorf("%s: got %v, want %q", p.text, err, p.says)
+		}
+	}
+	less, err := three.WithoutNamespace("one")
+	if err != nil || !slices.Equal(names(less), []string{"two", "three"}) || len(three.Namespace) != 3 {
+		t.Errorf("got %v, %v", names(less), err)
+	}
+	if _, err := less.WithoutNamespace("one"); !errors.Is(err, ErrNoNamespace) {
+		t.Errorf("got %v", err)
 	}
 }

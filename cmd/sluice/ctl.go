@@ -69,6 +69,7 @@ func ctlCommand() *cobra.Command {
 	cmd.AddCommand(c.asking()...)
 	cmd.AddCommand(c.ofClusters()...)
 	cmd.AddCommand(c.ofBackends()...)
+	cmd.AddCommand(c.ofNamespaces())
 	cmd.AddCommand(c.ordering()...)
 	return cmd
 }
@@ -94,7 +95,7 @@ func (c *ctl) asking() []*cobra.Command {
 
 // What the lists show of each thing; --json shows all.
 var (
-	sessionKeys = []string{"id", "listener", "client", "user", "database", "backend", "stage", "transaction", "pin", "waiting_ns", "busy", "owed"}
+	sessionKeys = []string{"id", "listener", "namespace", "client", "user", "database", "backend", "stage", "transaction", "pin", "waiting_ns", "busy", "owed"}
 	backendKeys = []string{"cluster", "addr", "name", "role", "state", "out", "lag_bytes", "lag_seconds", "timeline", "zone", "health",
 		"sessions", "outgoing", "drained", "last_error", "explain"}
 )

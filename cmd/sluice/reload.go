@@ -40,9 +40,14 @@ func (p *process) reload() error {
 
 // set puts another value of one key in force, until the next reload.
 func (p *process) set(key, value string) error {
+	return p.change(func(c *conf.Config) (*conf.Config, error) { return c.With(key, value) })
+}
+
+// change puts a changed configuration in force, until the next reload.
+func (p *process) change(how func(*conf.Config) (*conf.Config, error)) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	cfg, err := p.cfg.Load().With(key, value)
+	cfg, err := how(p.cfg.Load())
 	if err != nil {
 		return err
 	}

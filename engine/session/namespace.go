@@ -264,3 +264,11 @@ func (p *Proxy) Namespaces() []NamespaceInfo {
 	}
 	return list
 }
+
+// writeNamespaces writes how many clients each namespace has.
+func (p *Proxy) writeNamespaces(m *metricWriter) {
+	m.meta("sluice_namespace_connections", "gauge")
+	for _, n := range p.Namespaces() {
+		m.value("sluice_namespace_connections", label("namespace", n.Name), float64(n.Clients))
+	}
+}

@@ -23,6 +23,7 @@ func (p *Proxy) writeTopology(m *metricWriter, sum *loopStats) {
 			m.value("sluice_backend_behind", label("listener", fe.name)+","+backendLabels(b), truth(behind[b.Addr()]))
 		}
 	}
+	p.writeNamespaces(m)
 	m.meta("sluice_evictions_total", "counter")
 	for _, n := range sortedKeys(sum.frontends) {
 		for i, count := range sum.frontends[n].evicted {
