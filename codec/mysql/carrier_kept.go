@@ -21,7 +21,10 @@ type keptStates struct {
 }
 
 // usualStates is the state of some session.
-type usualStates struct{ text []byte }
+type usualStates struct {
+	text []byte
+	poor atomic.Int32 // states that it has packed badly
+}
 
 // usual is the dictionary at present, shared by all loops.
 var usual atomic.Pointer[usualStates]
@@ -29,8 +32,11 @@ var usual atomic.Pointer[usualStates]
 const (
 	// maxPacked is the longest state that is packed: it is done on the loop. Longer ones are kept as they are.
 	maxPacked = 64 << 10
-	// goodPacking is how many times shorter a packed state has to be for the dictionary to stay.
-	goodPacking = 8
+	// goodPacking is how many times shorter a packed state should be.
+	goodPacking = 4
+	// poorPackings is how many that are not make another dictionary due: servers of another version, and
+	// not a session that has much of its own.
+	poorPackings = 100
 )
 
 // packers are free packers. They take some hundred KiB each.
@@ -44,15 +50,14 @@ func packStates(states string, mark uint32) keptStates {
 		return k
 	}
 	u := usual.Load()
-	if u != nil {
-		if k.packed = u.pack(states); len(k.packed)*goodPacking < len(states) {
-			k.usual = u
-			return k
-		}
+	if u == nil || u.poor.Load() >= poorPackings {
+		u = &usualStates{text: []byte(states)}
+		usual.Store(u)
 	}
-	u = &usualStates{text: []byte(states)}
-	usual.Store(u)
 	k.usual, k.packed = u, u.pack(states)
+	if len(k.packed)*goodPacking > len(states) {
+		u.poor.Add(1)
+	}
 	return k
 }
 

@@ -104,6 +104,10 @@ func (m *Mover) moved(v *move) {
 		m.z = newCompression(m.z.zstd)
 	}
 	m.id = v.new.id
+	m.own = nil
+	if m.z == nil && m.id != m.facts.key {
+		m.own = &ownID{m: m}
+	}
 	v.carrier.apply(&m.Follower)
 }
 
