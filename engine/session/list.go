@@ -39,6 +39,7 @@ type Info struct {
 	MoveError string `json:"move_error,omitempty"`
 	Moving    string `json:"moving,omitempty"`
 	MovingTo  string `json:"moving_to,omitempty"`
+	Known     bool   `json:"known,omitempty"`
 	Leaving   string `json:"leaving,omitempty"` // why it ends at its next safe point
 }
 

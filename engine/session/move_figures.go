@@ -221,7 +221,7 @@ func (s *Session) moveInfo(i *Info) {
 	}
 	pin := s.pin()
 	i.Pin, i.PinReason = pin.Name, pin.Reason
-	i.Moves, i.MoveError = s.mob.moves, s.mob.err
+	i.Moves, i.MoveError, i.Known = s.mob.moves, s.mob.err, s.mob.mover.Known()
 	if mv := s.mv; mv != nil {
 		i.Moving = mv.stage.String()
 		if mv.to != nil {
