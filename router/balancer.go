@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -67,7 +68,12 @@ type Balancer struct {
 
 	verdicts []Verdict
 	swept    time.Time
+	began    time.Time
 }
+
+// startWait is how long a balancer that has just begun waits for the figures of all backends, where sessions are spread
+// by those: by what is behind them in order, sessions would go where they are not to stay.
+const startWait = 15 * time.Second
 
 // measured are a backend's figures, as they were made of its readings.
 type measured struct {
@@ -99,7 +105,7 @@ func NewBalancer() *Balancer {
 		loads: map[string]*measured{}}
 }
 
-// Step returns what is to be done now. Each order counts as carried out, until Moved says else.
+// Step returns what is to be done now. Moved is to be called for each order.
 func (b *Balancer) Step(now time.Time, snap *Snapshot, s *Spread) []Order {
 	loads := b.measure(now, snap.Backends)
 	b.verdicts = make([]Verdict, len(snap.Backends))
@@ -110,32 +116,44 @@ func (b *Balancer) Step(now time.Time, snap *Snapshot, s *Spread) []Order {
 		b.forget(now)
 		b.swept = now
 	}
+	if b.began.IsZero() {
+		b.began = now
+	}
+	waits := s.Policy.UsesFigures() && now.Sub(b.began) < startWait && !allKnown(loads)
 	var list []Order
 	shift := make([]int, len(snap.Backends)) // by the orders of this Step
 	for i := range snap.Groups {
 		g := &snap.Groups[i]
+		zone := s.zone(g.Zone)
 		sides := make([]side, len(g.Members))
 		for j, m := range g.Members {
 			st := &snap.Backends[m]
 			sides[j] = side{Standing: st, i: m, load: loads[m], score: st.Score + shift[m]}
-			sides[j].judge(s, g.Zone)
+			sides[j].judge(s, zone)
 			sides[j].takes = sides[j].grades[FactorLabel] == 0 && sides[j].grades[FactorStatus] == 0
 			b.verdicts[m].Grades = sides[j].grades
 		}
-		list = b.group(now, g, sides, s, shift, list)
+		list = b.group(now, g, sides, s, shift, waits, list)
 	}
 	return list
+}
+
+// allKnown tells whether each backend has figures.
+func allKnown(loads []*Load) bool {
+	return !slices.ContainsFunc(loads, func(l *Load) bool { return math.IsNaN(l.CPUNow) })
 }
 
 // Verdicts are how the backends stand by the last Step, in the order of its snapshot; not to be changed.
 func (b *Balancer) Verdicts() []Verdict { return b.verdicts }
 
-// Moved tells how many sessions an order has set in motion. If there was none, the way rests for a while, so that
-// others have their turn.
+// Moved tells how many sessions an order has set in motion, before the next Step. If there was none, the way rests for
+// a while, so that others have their turn.
 func (b *Balancer) Moved(now time.Time, o *Order, n int) {
 	key := [3]string{o.Group, o.From, o.To}
 	if n > 0 {
 		delete(b.barren, key)
+		b.played(o.From, gives, now)
+		b.played(o.To, took, now)
 		return
 	}
 	f := b.barren[key]
@@ -207,11 +225,11 @@ func compareSides(a, b *side, heard []Factor) int {
 	return 0
 }
 
-// group decides for one group: the worst backend is relieved first, in favour of the best.
-func (b *Balancer) group(now time.Time, g *Group, sides []side, s *Spread, shift []int, list []Order) []Order {
+// group decides for one group: the worst backend is relieved first, in favour of the best. With spread, nothing is
+// moved for load alone.
+func (b *Balancer) group(now time.Time, g *Group, sides []side, s *Spread, shift []int, spread bool, list []Order) []Order {
 	heard := orders[s.Policy]
 	slices.SortFunc(sides, func(x, y side) int { return compareSides(&x, &y, heard) })
-	spread := false // an order for load was given, or has to wait
 	for i := len(sides) - 1; i >= 0; i-- {
 		from := &sides[i]
 		if from.score <= 0 {
@@ -222,12 +240,12 @@ func (b *Balancer) group(now time.Time, g *Group, sides []side, s *Spread, shift
 			continue
 		}
 		if !f.hard() {
-			spread = true
+			spread = true // one such order at a time
 		}
 		if o, ok := b.order(now, g, f, speed, from, to, s); ok {
 			shift[from.i] -= o.Count
 			shift[to.i] += o.Count
-			*from, *to = from.after(-o.Count, 0, s, g.Zone), to.after(o.Count, 0, s, g.Zone)
+			*from, *to = from.after(-o.Count, 0, s, s.zone(g.Zone)), to.after(o.Count, 0, s, s.zone(g.Zone))
 			list = append(list, o)
 		}
 	}
@@ -284,27 +302,30 @@ func (b *Balancer) order(now time.Time, g *Group, f Factor, speed float64, from,
 		return o, false
 	}
 	if !f.hard() {
-		for ; n > 1 && comesBack(n, from, to, s, g.Zone); n /= 2 {
+		zone := s.zone(g.Zone)
+		for n > 1 && comesBack(n, f, from, to, s, zone) {
+			n /= 2
 		}
-		if comesBack(n, from, to, s, g.Zone) {
+		if comesBack(n, f, from, to, s, zone) {
 			b.verdicts[from.i].Note = text + "; but a session that moves would be moved back"
 			return o, false
 		}
 	}
 	p.spent(n)
-	b.played(from.Addr, gives, now)
-	b.played(to.Addr, took, now)
 	return Order{Group: g.Name, From: from.Addr, To: to.Addr, Factor: f, Count: n,
 		Why: fmt.Sprintf("%s: %d now, %.3g per second", text, n, p.speed)}, true
 }
 
-// comesBack tells whether sessions that have moved would be moved back.
-func comesBack(n int, from, to *side, s *Spread, zone string) bool {
+// comesBack tells whether sessions that have moved for a factor would be moved back, for that one or one that goes
+// before it.
+func comesBack(n int, f Factor, from, to *side, s *Spread, zone string) bool {
 	share := 0.0
 	if from.load.Memory > 0 && from.score > 0 {
 		share = from.load.Memory / float64(from.score)
 	}
-	f, t := from.after(-n, share, s, zone), to.after(n, share, s, zone)
-	_, _, back := walk(orders[s.Policy], &t, &f, s)
+	heard := orders[s.Policy]
+	heard = heard[:slices.Index(heard, f)+1]
+	there, here := to.after(n, share, s, zone), from.after(-n, share, s, zone)
+	_, _, back := walk(heard, &there, &here, s)
 	return back
 }

@@ -99,10 +99,13 @@ const (
 	cpuSpan = 600
 )
 
-// adviseCPU compares what is left of the CPUs of both, by the smoothed usage and by that of the moment. That of a
-// backend whose usage is not known is no reason to leave it.
+// adviseCPU compares what is left of the CPUs of both, by the smoothed usage and by that of the moment. A backend
+// whose usage is not known is not left for that; nor is anything moved from one to the other for less.
 func adviseCPU(from, to *side) (verdict, float64) {
-	if !from.cpuKnown() || !to.cpuKnown() {
+	switch known := from.cpuKnown(); {
+	case known != to.cpuKnown():
+		return stop, 0
+	case !known:
 		return goOn, 0
 	}
 	u := from.load.PerSession

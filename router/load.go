@@ -43,11 +43,6 @@ func measure(readings []Reading, now time.Time) Load {
 	return l
 }
 
-// known tells whether there is any figure.
-func (l *Load) known() bool {
-	return !math.IsNaN(l.CPU) || !math.IsNaN(l.Memory) || !math.IsNaN(l.PDFailures) || !math.IsNaN(l.KVFailures)
-}
-
 // finite tells that all values were said.
 func finite(values ...float64) bool {
 	for _, v := range values {

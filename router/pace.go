@@ -30,7 +30,7 @@ func (p *pace) due(now time.Time) int {
 	} else {
 		p.credit += p.speed * max(now.Sub(p.at).Seconds(), 0)
 	}
-	p.credit = min(p.credit, max(p.speed*burst.Seconds(), 1))
+	p.credit = min(p.credit, p.speed*burst.Seconds()+1)
 	p.at = now
 	return int(p.credit + 1e-9)
 }

@@ -14,6 +14,9 @@ const (
 	Unbalanced
 )
 
+// UsesFigures tells whether what backends say of themselves counts.
+func (p Policy) UsesFigures() bool { return p == ByResources || p == ByLocation }
+
 // Routing is which of the backends that fit takes a new session.
 type Routing uint8
 

@@ -1,0 +1,235 @@
+package router
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// lived is a session of a simulated day.
+type lived struct {
+	at    *played
+	came  time.Time // to where it is
+	from  *played   // where it was before
+	moved time.Time
+	cpu   float64 // share of a backend's CPUs that it uses
+	ends  time.Time
+}
+
+// day is a world with sessions that come and go, each with a load of its own.
+type day struct {
+	*world
+	t        *testing.T
+	random   *rand.Rand
+	sessions []*lived
+	rest     time.Duration // that a session has behind a move for load
+	order    map[*played]int
+	moves    int
+	again    int // moved within a minute behind another move
+	back     int // moved back to where it was, within ten minutes
+}
+
+// TestDayOfChurn: through a day of arrivals, departures, loads that change, restarts and additions, fewer than one in a
+// hundred moves befalls a session within a minute behind another one, and few lead back; also if sessions themselves
+// have no rest.
+func TestDayOfChurn(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		backends int
+		policy   Policy
+		rest     time.Duration
+		seed     uint64
+		length   time.Duration
+	}{
+		{"three backends by resources", 3, ByResources, time.Minute, 1, 24 * time.Hour},
+		{"ten backends by resources", 10, ByResources, time.Minute, 2, 24 * time.Hour},
+		{"five by connections", 5, ByConnections, time.Minute, 3, 8 * time.Hour},
+		{"five by location", 5, ByLocation, time.Minute, 4, 8 * time.Hour},
+		{"three by resources, without a rest", 3, ByResources, 0, 5, 8 * time.Hour},
+		{"ten by connections, without a rest", 10, ByConnections, 0, 6, 8 * time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDay(t, tt.backends, tt.policy, tt.rest, tt.seed)
+			d.live(tt.length)
+			t.Logf("%d moves of %d sessions at the end, %d twice within a minute, %d back within ten; the fullest has %.2f times the emptiest",
+				d.moves, len(d.sessions), d.again, d.back, d.uneven())
+			if d.moves == 0 {
+				t.Error("nothing was moved")
+			}
+			if 100*d.again >= d.moves {
+				t.Errorf("%d of %d moves came within a minute behind another one of the same session", d.again, d.moves)
+			}
+			if 20*d.back >= d.moves {
+				t.Errorf("%d of %d moves led back within ten minutes", d.back, d.moves)
+			}
+			if perSession := float64(d.moves) / float64(d.order[nil]); perSession > 3 {
+				t.Errorf("a session was moved %.1f times in the mean", perSession)
+			}
+		})
+	}
+}
+
+func newDay(t *testing.T, backends int, policy Policy, rest time.Duration, seed uint64) *day {
+	d := &day{world: newWorld(), t: t, random: rand.New(rand.NewPCG(seed, seed)), rest: rest, order: map[*played]int{}}
+	d.tick, d.spread.Policy, d.spread.Zone = time.Second, policy, "east"
+	d.noise = func() float64 { return 0.06 * d.random.NormFloat64() }
+	d.carry = d.carryOut
+	for i := range backends {
+		p := d.at(string(rune('a' + i)))
+		p.silent, p.zone = false, "east"
+		if i%2 == 1 && policy == ByLocation {
+			p.zone = "west"
+		}
+		p.memory, p.perMem = 0.2, 0.0004
+	}
+	for range 120 * backends {
+		d.arrive()
+	}
+	return d
+}
+
+// arrive has a session come: to where the router sends it.
+func (d *day) arrive() {
+	var list []Backend
+	verdicts := d.balancer.Verdicts()
+	i := 0
+	for _, p := range d.backends {
+		b := Backend{Addr: p.name, Zone: p.zone, Healthy: !p.down && !p.gone, Sessions: p.sessions}
+		if !p.gone && i < len(verdicts) {
+			if d.spread.Policy.UsesFigures() {
+				b.Load = verdicts[i].Load
+			}
+			i++
+		}
+		list = append(list, b)
+	}
+	c := Pick(list, Want{Roles: AnyRole, Spread: &d.spread}, d.random.Uint64())
+	if c.Index < 0 {
+		return
+	}
+	cpu := 0.001 + 0.004*d.random.Float64()
+	if d.random.IntN(50) == 0 {
+		cpu = 0.05 // a heavy one
+	}
+	s := &lived{at: d.backends[c.Index], cpu: cpu, came: d.now,
+		ends: d.now.Add(time.Duration(d.random.ExpFloat64() * float64(40*time.Minute)))}
+	d.order[nil]++
+	d.join(s, s.at, 1)
+	d.sessions = append(d.sessions, s)
+}
+
+// join counts a session in, or with -1 out.
+func (d *day) join(s *lived, p *played, by int) {
+	p.sessions += by
+	p.cpu = max(p.cpu+float64(by)*s.cpu, 0)
+}
+
+// carryOut moves the oldest sessions that may move, as the program does.
+func (d *day) carryOut(from, to *played, o *Order) (n int) {
+	for _, s := range d.sessions {
+		if n == o.Count {
+			break
+		}
+		soon := !s.moved.IsZero() && d.now.Sub(s.moved) < time.Minute
+		returns := s.from == to && !s.moved.IsZero() && d.now.Sub(s.moved) < 10*time.Minute
+		if s.at != from || !o.Factor.hard() && d.rest > 0 && (soon || returns) {
+			continue
+		}
+		if soon {
+			d.again++
+		}
+		if returns {
+			d.back++
+		}
+		d.join(s, from, -1)
+		d.join(s, to, 1)
+		s.at, s.from, s.moved = to, from, d.now
+		d.moves++
+		n++
+	}
+	return n
+}
+
+// live plays for some time.
+func (d *day) live(length time.Duration) {
+	for end := d.now.Add(length); d.now.Before(end); {
+		d.run(d.tick)
+		d.depart()
+		for range d.arrivals() {
+			d.arrive()
+		}
+		d.disturb()
+	}
+}
+
+// arrivals is how many sessions come in a tick: as many as leave in the mean, more by day than by night.
+func (d *day) arrivals() int {
+	hours := d.now.Sub(d.start).Hours()
+	rate := float64(120*len(d.backends)) / (40 * 60) * d.tick.Seconds()
+	if int(hours)%24 >= 12 {
+		rate *= 0.6
+	}
+	n := int(rate)
+	if d.random.Float64() < rate-float64(n) {
+		n++
+	}
+	return n
+}
+
+// depart has the sessions leave whose time is over.
+func (d *day) depart() {
+	kept := d.sessions[:0]
+	for _, s := range d.sessions {
+		if d.now.After(s.ends) {
+			d.join(s, s.at, -1)
+			continue
+		}
+		kept = append(kept, s)
+	}
+	d.sessions = kept
+}
+
+// disturb has something happen now and then: a server restarts, fails its checks for a moment, or a batch makes one
+// busy or full.
+func (d *day) disturb() {
+	p := d.backends[d.random.IntN(len(d.backends))]
+	day := 24 * time.Hour.Seconds() / d.tick.Seconds()
+	switch r := d.random.Float64() * day; {
+	case r < 6 && !p.down: // it crashes, and its sessions are gone
+		kept := d.sessions[:0]
+		for _, s := range d.sessions {
+			if s.at != p {
+				kept = append(kept, s)
+			}
+		}
+		d.sessions = kept
+		p.restarts()
+		p.cpu, p.memory, p.down = 0, 0.05, true
+	case r < 12 && !p.down: // its checks fail
+		p.down = true
+	case r < 600 && p.down:
+		p.down = false
+		p.memory = max(p.memory, 0.2)
+	case r < 1200: // a batch begins, or ends
+		p.cpu = d.own(p) + 0.5*float64(d.random.IntN(2))
+	case r < 1260:
+		p.memory = 0.2 + 0.6*d.random.Float64()
+	}
+	for _, p := range d.backends {
+		if p.down && d.random.Float64() < 0.01 {
+			p.down = false
+			p.memory = max(p.memory, 0.2)
+		}
+	}
+}
+
+// own is the usage that a backend's sessions make.
+func (d *day) own(p *played) (sum float64) {
+	for _, s := range d.sessions {
+		if s.at == p {
+			sum += s.cpu
+		}
+	}
+	return sum
+}

@@ -1,0 +1,163 @@
+package router
+
+import (
+	"math"
+	"strings"
+	"time"
+)
+
+// world is a cluster that is played: its backends use CPU and memory by what a test says and by their sessions, say so
+// every few seconds, and sessions go where a balancer orders them to.
+type world struct {
+	now      time.Time
+	start    time.Time
+	tick     time.Duration // between two Steps
+	every    time.Duration // between two readings of a backend
+	spread   Spread
+	zone     string // that the sessions ask for
+	backends []*played
+	balancer *Balancer
+	moved    map[string]int // sessions, by "a>b factor"
+	why      []string
+	noise    func() float64                       // added to the usage of an interval between two readings, or nil
+	stuck    map[string]bool                      // backends whose sessions can't move
+	carry    func(from, to *played, o *Order) int // carries an order out; nil: all sessions go
+}
+
+// played is one backend of a world.
+type played struct {
+	name, zone string
+	tags       map[string]string
+	down, gone bool
+	silent     bool // it has no figures
+	sessions   int
+
+	procs          float64
+	cpu, perCPU    float64 // usage without sessions, and of each
+	memory, perMem float64 // likewise, as shares of its quota
+	grows          float64 // memory, per second
+	pd, kv         float64 // shares of requests that fail
+	counters       Reading
+	read           time.Time
+	readings       []Reading
+}
+
+func newWorld() *world {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &world{now: start, start: start, tick: 100 * time.Millisecond, every: 5 * time.Second, balancer: NewBalancer(),
+		spread: Spread{Policy: ByResources, CountRatio: DefaultCountRatio}, moved: map[string]int{}, stuck: map[string]bool{}}
+}
+
+// at is the backend of a name, made if there is none.
+func (w *world) at(name string) *played {
+	for _, p := range w.backends {
+		if p.name == name {
+			return p
+		}
+	}
+	p := &played{name: name, procs: 8, silent: true}
+	w.backends = append(w.backends, p)
+	return p
+}
+
+// usage is the share of its CPUs that a backend uses.
+func (p *played) usage() float64 { return min(p.cpu+p.perCPU*float64(p.sessions), 1) }
+
+// live has a backend's counters go on, and takes a reading when it is due.
+func (w *world) live(p *played, i int) {
+	d := w.tick.Seconds()
+	usage := p.usage()
+	if w.noise != nil {
+		usage = min(max(usage+w.noise(), 0), 1)
+	}
+	c := &p.counters
+	c.CPU += usage * p.procs * d
+	p.memory += p.grows * d
+	c.PDTotal, c.PDFailed = c.PDTotal+100*d, c.PDFailed+100*d*p.pd
+	c.KVTotal, c.KVFailed = c.KVTotal+1000*d, c.KVFailed+1000*d*p.kv
+	if p.read.IsZero() {
+		p.read = w.now.Add(-time.Duration(i) * 1300 * time.Millisecond) // not all at one moment
+	}
+	if w.now.Sub(p.read) < w.every {
+		return
+	}
+	p.read = w.now
+	c.At, c.Procs, c.Sessions = w.now, p.procs, p.sessions
+	c.Quota = 16 << 30
+	c.Memory = (p.memory + p.perMem*float64(p.sessions)) * c.Quota
+	if !p.silent && !p.down && !p.gone {
+		p.readings = append(p.readings, *c)
+	}
+	for len(p.readings) > 0 && w.now.Sub(p.readings[0].At) > 2*time.Minute {
+		p.readings = p.readings[1:]
+	}
+}
+
+// run plays for some time.
+func (w *world) run(d time.Duration) {
+	for end := w.now.Add(d); w.now.Before(end); {
+		w.now = w.now.Add(w.tick)
+		for i, p := range w.backends {
+			w.live(p, i)
+		}
+		w.step()
+	}
+}
+
+// step has the balancer look once.
+func (w *world) step() {
+	snap := &Snapshot{Groups: []Group{{Name: "g", Zone: w.zone}}}
+	for _, p := range w.backends {
+		if p.gone {
+			continue
+		}
+		snap.Groups[0].Members = append(snap.Groups[0].Members, len(snap.Backends))
+		snap.Backends = append(snap.Backends, Standing{Addr: p.name, Zone: p.zone, Tags: p.tags, Healthy: !p.down,
+			Score: p.sessions, Readings: p.readings})
+	}
+	for _, o := range w.balancer.Step(w.now, snap, &w.spread) {
+		from, to := w.at(o.From), w.at(o.To)
+		n := o.Count
+		switch {
+		case w.carry != nil:
+			n = w.carry(from, to, &o)
+		case w.stuck[o.From]:
+			n = 0
+		default:
+			from.sessions -= n
+			to.sessions += n
+		}
+		w.balancer.Moved(w.now, &o, n)
+		if n > 0 {
+			w.moved[o.From+">"+o.To+" "+o.Factor.String()] += n
+			w.why = append(w.why, o.Why)
+		}
+	}
+}
+
+// restarts has a backend begin anew: its counters, its readings and its sessions are gone.
+func (p *played) restarts() {
+	p.counters = Reading{}
+	p.sessions, p.memory = 0, 0
+}
+
+// uneven is how many times the sessions of the emptiest backend, with one more, the fullest has.
+func (w *world) uneven() float64 {
+	least, most := math.MaxInt, 0
+	for _, p := range w.backends {
+		if !p.gone && !p.down {
+			least, most = min(least, p.sessions), max(most, p.sessions)
+		}
+	}
+	return float64(most) / float64(least+1)
+}
+
+// moves are how many sessions have moved for a reason, or all for "".
+func (w *world) moves(what string) (n int) {
+	for key, count := range w.moved {
+		if strings.Contains(key, what) {
+			n += count
+		}
+	}
+	return n
+}
