@@ -109,9 +109,8 @@ func (b *balance) look(balancer *router.Balancer, now time.Time) time.Duration {
 
 // publish makes known how the backends stand.
 func (b *balance) publish(spread *router.Spread, s *standing) {
-	byFigures := spread.Policy == router.ByResources || spread.Policy == router.ByLocation
 	for i, backend := range s.backends {
-		if byFigures {
+		if spread.Policy.UsesFigures() {
 			backend.SetLoad(s.verdicts[i].Load)
 		} else {
 			backend.SetLoad(nil)
