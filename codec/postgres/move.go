@@ -8,8 +8,8 @@ import (
 
 // moveStage is how far a move has come.
 //
-//	begin ─▶ login ─▶ standBy ─▶ asking ─▶ resolving ─▶ putting ─▶ done
-//	   └─ with AskOnly ─────────▶─┘ └──────────▶───────────┘
+//	begin ─▶ login ─▶ warming ─▶ standBy ─▶ asking ─▶ resolving ─▶ putting ─▶ done
+//	   └─ with AskOnly ────────────────────▶─┘ └──────────▶───────────┘
 //
 // Any stage may go to closed.
 type moveStage uint8
@@ -17,6 +17,7 @@ type moveStage uint8
 const (
 	moveBegin     moveStage = iota
 	moveLogin               // at the new server
+	moveWarming             // the new server is asked what a session is before anything is put in place
 	moveStandBy             // logged in; Ask is due
 	moveAsking              // the old server's answer is due
 	moveResolving           // the new server is asked what types are called there
@@ -37,14 +38,15 @@ type move struct {
 	old, fresh messageReader
 	out        [codec.Legs][]byte
 
-	owed    int  // ReadyForQuery that the old server owes
-	asked   bool // the first of them is that of the question
+	owed    []oldStep // what the old server has yet to answer
 	oldGone bool
 	fatal   []byte // with what words the old server has ended the session
 
-	answer answerReader // of the old server, then of the new one
-	failed *serverError // what the server said in place of an answer
-	marks  uint32       // when the question was asked
+	answer answerReader  // of the new server, then of the old one, then of the new one
+	failed *serverError  // what the old server said in place of an answer
+	marks  uint32        // when the question was asked; likewise begun
+	begun  uint32        //
+	base   *sessionState // what a session at the new server is before anything is put in place
 	state  *sessionState
 	put    put
 	report told // what the new server has reported
@@ -137,11 +139,8 @@ func (v *move) opened(op codec.Op) codec.Op {
 		v.report.put(appendStatus(nil, p))
 	}
 	v.key = o.key
-	v.stage = moveStandBy
-	if v.readNew(o.Rest()) == codec.OpClose {
-		return codec.OpClose
-	}
-	return codec.OpStandBy
+	v.warm()
+	return v.readNew(o.Rest())
 }
 
 // Ask has the old server asked for the session's state; or takes what is known of it, if there is no such server
@@ -155,7 +154,7 @@ func (v *move) Ask([]byte) codec.Op {
 		return v.refuse(errNotAskable)
 	case pin.Name != "":
 		return v.refuse(codec.PinError{Pin: pin})
-	case v.cfg.Lost || v.oldGone:
+	case v.cfg.Lost, v.oldGone, !v.cfg.AskOnly && t.isKnown() && t.knownAt == t.begun:
 		return v.takeKnown()
 	}
 	v.ask()
@@ -168,7 +167,7 @@ func (v *move) takeKnown() codec.Op {
 	if v.cfg.AskOnly || !t.isKnown() {
 		return v.refuse(errNotKnown)
 	}
-	v.state, v.marks = t.known, t.marks
+	v.state, v.marks, v.begun = t.known, t.marks, t.begun
 	return v.begin()
 }
 
@@ -178,7 +177,7 @@ func (v *move) GiveUp() {
 }
 
 // Owes tells whether the old server has not answered all yet, or stands inside a message that was begun here.
-func (v *move) Owes() bool { return !v.oldGone && (v.owed > 0 || v.old.mid()) }
+func (v *move) Owes() bool { return !v.oldGone && (len(v.owed) > 0 || v.old.mid()) }
 
 // Take returns the bytes to write to a leg and forgets them.
 func (v *move) Take(leg codec.Leg) []byte {

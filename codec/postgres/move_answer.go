@@ -35,17 +35,15 @@ type answerReader struct {
 	size    int
 	custom  []setting
 	defined map[string]bool
+	temp    bool // there is a temporary schema
 	state   sessionState
 	pin     codec.Pin
 	err     error // what is wrong with the answer, or the server's own words
 }
 
-// start begins with the answer to a question for names, and for a number of types.
-func (r *answerReader) start(names *customNames, types, limit int) {
+// start begins with the answer to a question for names.
+func (r *answerReader) start(names *customNames, limit int) {
 	*r = answerReader{names: names, max: limit}
-	if types > 0 {
-		r.state.types = make([]string, types)
-	}
 }
 
 // row takes the body of a DataRow. It keeps nothing of it.
@@ -97,8 +95,10 @@ func (r *answerReader) take(kind byte, cols [][]byte) {
 		}
 		r.defined[strings.Map(lowerRune, v[0])] = true
 	case lookCustom:
-		if i, ok := r.index(v[0], r.names.count()); ok {
+		if i, err := strconv.Atoi(v[0]); err == nil && i >= 0 && i < r.names.count() {
 			r.custom = append(r.custom, setting{r.names.name(i), v[1]})
+		} else {
+			r.err = errAnswer
 		}
 	case lookRole:
 		s.role = v[1]
@@ -107,22 +107,20 @@ func (r *answerReader) take(kind byte, cols [][]byte) {
 	case askStatement:
 		r.statement(v)
 	case askType:
-		if i, ok := r.index(v[0], len(s.types)); ok {
-			s.types[i] = string(cols[1])
+		oid, err := strconv.ParseUint(v[0], 10, 32)
+		if err != nil {
+			r.err = errAnswer
+			return
 		}
+		if s.names == nil {
+			s.names = make(map[uint32]string)
+		}
+		s.names[uint32(oid)] = v[1]
+	case askMaybeTemp:
+		r.temp = true
 	default:
 		r.pinned(kind)
 	}
-}
-
-// index reads the number of one of n things.
-func (r *answerReader) index(text string, n int) (i int, ok bool) {
-	i, err := strconv.Atoi(text)
-	if err != nil || i < 0 || i >= n {
-		r.err = errAnswer
-		return 0, false
-	}
-	return i, true
 }
 
 // statement takes a prepared statement.
@@ -131,7 +129,13 @@ func (r *answerReader) statement(v [3]string) {
 	types, byParse := strings.CutPrefix(v[2], "p")
 	switch {
 	case byParse:
-		p.types = strings.Fields(types)
+		for oid := range strings.FieldsSeq(types) {
+			n, err := strconv.ParseUint(oid, 10, 32)
+			if err != nil {
+				r.err = errAnswer
+			}
+			p.types = append(p.types, uint32(n))
+		}
 	case strings.HasPrefix(v[2], "s"):
 		p.sql = true
 		text, ok := findPrepare([]byte(p.text), p.name)
@@ -169,23 +173,24 @@ func (r *answerReader) setPin(p codec.Pin) {
 	}
 }
 
-// result returns the state, behind the last row.
+// result returns the state, behind the last row. The reader may be used again.
 func (r *answerReader) result() (*sessionState, error) {
+	s := new(sessionState)
+	*s = r.state
 	switch {
 	case r.err != nil:
 		return nil, r.err
 	case r.pin != codec.Pin{}:
 		return nil, codec.PinError{Pin: r.pin}
-	case r.state.user == "" || r.state.role == "" || r.state.timeout == "":
+	case s.user == "" || s.role == "" || s.timeout == "":
 		return nil, errAnswer
 	}
-	s := &r.state
-	s.size = r.size
 	for _, c := range r.custom {
 		if !r.defined[c.name] && !slices.ContainsFunc(s.settings, func(x setting) bool { return strings.EqualFold(x.name, c.name) }) {
 			s.settings = append(s.settings, c)
 		}
 	}
+	r.custom = nil
 	s.sort()
 	if pin := s.unsafe(); pin != (codec.Pin{}) {
 		return nil, codec.PinError{Pin: pin}
@@ -193,16 +198,15 @@ func (r *answerReader) result() (*sessionState, error) {
 	return s, nil
 }
 
-// unsafe is the pin of a state that would not come out the same. A text with a backslash in it has been read under the
-// setting of standard_conforming_strings and backslash_quote that was in force then; a type that there is no more
-// has no name.
+// unsafe is the pin of a state that would not come out the same: a text with a backslash in it has been read under the
+// setting of standard_conforming_strings and backslash_quote that was in force then.
 //
 // https://www.postgresql.org/docs/current/runtime-config-compatible.html
 func (s *sessionState) unsafe() codec.Pin {
 	_, conforming := s.setting("standard_conforming_strings")
 	_, quote := s.setting("backslash_quote")
 	for _, p := range s.statements {
-		if (conforming || quote) && strings.Contains(p.text, `\`) || slices.Contains(p.types, "?") {
+		if (conforming || quote) && strings.Contains(p.text, `\`) {
 			return pinPrepared
 		}
 	}

@@ -2,9 +2,22 @@ package postgres
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 
 	"sluice/codec"
 )
+
+// warm asks the new server the question while the client is served yet. What it answers is what a session has there
+// before anything is put in place; and its next answer, for which the client waits, takes a third of the time, as it
+// knows its own catalogs by then.
+func (v *move) warm() {
+	t := &v.m.tracker
+	v.stage = moveWarming
+	v.put.steps = []putStep{putCheck}
+	v.answer.start(&t.names, t.opt.StateMax)
+	v.out[codec.LegNew] = appendQuery(v.out[codec.LegNew], string(appendQuestion(nil, &t.names)))
+}
 
 // put is what is on its way to the new server.
 type put struct {
@@ -30,8 +43,8 @@ const (
 
 // begin begins to put the state in place.
 func (v *move) begin() codec.Op {
-	v.put.types = typeOIDs{}
-	if v.put.names = v.state.ownNames(); len(v.put.names) == 0 {
+	v.put = put{types: typeOIDs{}, names: slices.Collect(maps.Values(v.state.names))}
+	if len(v.put.names) == 0 {
 		return v.place()
 	}
 	v.stage = moveResolving
@@ -47,23 +60,20 @@ func (v *move) place() codec.Op {
 	p := &v.put
 	p.steps, p.at = nil, 0
 	out := v.out[codec.LegNew]
-	if !v.state.pristine {
+	if !v.state.pristine && v.state.differs(v.base, nil) != "" {
 		var ok bool
 		if out, ok = p.appendState(out, v.state, t.user); !ok {
 			return v.refuse(codec.PinError{Pin: pinPrepared})
 		}
-		out = appendQuery(out, string(appendQuestion(nil, &t.names, nil)))
+		out = appendQuery(out, string(appendQuestion(nil, &t.names)))
 		p.steps = append(p.steps, putCheck)
-		v.answer.start(&t.names, 0, t.opt.StateMax)
+		v.answer.start(&t.names, t.opt.StateMax)
 	}
 	if len(t.unnamed.raw) > 0 {
-		own := ownTypes(t.unnamed.raw)
-		for i := range own {
-			if i >= len(v.state.types) || p.types.of(v.state.types[i]) == 0 {
-				return v.refuse(codec.PinError{Pin: pinUnnamed})
-			}
+		var ok bool
+		if p.unnamed, ok = v.state.withTypes(t.unnamed.raw, p.types); !ok {
+			return v.refuse(codec.PinError{Pin: pinUnnamed})
 		}
-		p.unnamed = withTypes(t.unnamed.raw, own, v.state.types, p.types)
 		out = append(append(out, p.unnamed...), syncMessage...)
 		p.steps = append(p.steps, putUnnamed)
 	}
@@ -142,7 +152,7 @@ func (v *move) newRow(msg []byte, big bool) codec.Op {
 		if big || !v.put.types.takeType(msg[headerSize:], v.put.names) {
 			return v.refuse(codec.PinError{Pin: pinPrepared}) // there is no such type
 		}
-	case v.stage == movePutting && step == putCheck:
+	case step == putCheck:
 		v.row(msg, big)
 	}
 	return v.now()
@@ -155,21 +165,34 @@ func (v *move) newReady(msg []byte) codec.Op {
 		return v.refuse(codec.Error{Cond: codec.ServerNotSupport, Text: "the new server is not where it should be"})
 	}
 	v.put.at++
-	switch {
-	case step == putLookup:
+	switch step {
+	case putLookup:
 		return v.place()
-	case step == putCheck:
-		state, err := v.answer.result()
-		if err != nil {
-			return v.refuse(err)
-		}
-		if what := v.state.differs(state); what != "" {
-			return v.refuse(codec.Error{Cond: codec.ProtocolError,
-				Text: "the session would not be the same at the new server: " + what + " would differ"})
+	case putCheck:
+		if op := v.compare(); op != codec.OpMore {
+			return op
 		}
 	}
 	if v.put.at == len(v.put.steps) {
 		return v.finish()
+	}
+	return codec.OpMore
+}
+
+// compare takes the new server's answer to the question.
+func (v *move) compare() codec.Op {
+	state, err := v.answer.result()
+	switch {
+	case err != nil:
+		return v.refuse(err)
+	case v.stage == moveWarming:
+		v.base = state
+		v.stage = moveStandBy
+		return codec.OpStandBy
+	}
+	if what := v.state.differs(state, v.put.types); what != "" {
+		return v.refuse(codec.Error{Cond: codec.ProtocolError,
+			Text: "the session would not be the same at the new server: " + what + " would differ"})
 	}
 	return codec.OpMore
 }
@@ -183,7 +206,7 @@ func (v *move) finish() codec.Op {
 	if v.put.unnamed != nil {
 		t.unnamed.raw = v.put.unnamed
 	}
-	t.learn(v.state, v.marks)
+	t.learn(v.state.at(v.put.types), v.marks, v.begun)
 	f.server, f.fatal = cutter{}, fatal{}
 	f.ending = false
 	return codec.OpReady

@@ -2,24 +2,38 @@ package postgres
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"sluice/codec"
 )
 
-// ask sends the question to the old server. Like any Query it takes the unnamed statement away, which is put back
-// behind it.
+// oldStep is what one ReadyForQuery of the old server answers.
+type oldStep uint8
+
+const (
+	oldQuestion oldStep = iota
+	oldDetails          // the second question
+	oldUnnamed          // the unnamed statement, put back
+)
+
+// ask sends the question to the old server.
 func (v *move) ask() {
 	t := &v.m.tracker
 	v.stage = moveAsking
-	v.marks = t.marks
-	types := ownTypes(t.unnamed.raw)
-	v.answer.start(&t.names, len(types), t.opt.StateMax)
-	out := appendQuery(v.out[codec.LegOld], string(appendQuestion(nil, &t.names, types)))
-	v.owed = 1
-	if len(t.unnamed.raw) > 0 {
-		out = append(append(out, t.unnamed.raw...), syncMessage...)
-		v.owed++
+	v.marks, v.begun = t.marks, t.begun
+	v.answer.start(&t.names, t.opt.StateMax)
+	v.askOld(oldQuestion, appendQuestion(nil, &t.names))
+}
+
+// askOld sends a Query to the old server. Like any other it takes the unnamed statement away, which is put back behind
+// it.
+func (v *move) askOld(step oldStep, text []byte) {
+	out := appendQuery(v.out[codec.LegOld], string(text))
+	v.owed = append(v.owed, step)
+	if raw := v.m.unnamed.raw; len(raw) > 0 {
+		out = append(append(out, raw...), syncMessage...)
+		v.owed = append(v.owed, oldUnnamed)
 	}
 	v.out[codec.LegOld] = out
 }
@@ -34,7 +48,7 @@ func (v *move) readOld(p []byte) codec.Op {
 		return true
 	})
 	if err != nil {
-		v.owed, v.old = 0, messageReader{}
+		v.owed, v.old = nil, messageReader{}
 		return v.refuse(codec.Error{Cond: codec.ServerNotSupport, Text: err.Error()})
 	}
 	return op
@@ -59,13 +73,18 @@ func (v *move) oldMessage(msg []byte, big bool) codec.Op {
 	case msgError:
 		v.oldFailed(msg)
 	case 'D':
-		if !v.asked && v.stage == moveAsking {
+		if v.asking() {
 			v.row(msg, big)
 		}
 	case msgReady:
 		return v.oldReady(msg)
 	}
 	return codec.OpMore
+}
+
+// asking tells that the old server answers a question.
+func (v *move) asking() bool {
+	return v.stage == moveAsking && len(v.owed) > 0 && v.owed[0] != oldUnnamed
 }
 
 // tell passes a message on to the client.
@@ -86,10 +105,10 @@ func (v *move) oldFailed(msg []byte) {
 	switch {
 	case said.severity == "FATAL" || said.severity == "PANIC":
 		v.fatal = bytes.Clone(msg)
-	case !v.asked:
+	case v.asking():
 		v.failed = said
-	default: // the unnamed statement can't be made any more, and is gone
-		v.m.unnamed = unnamedStatement{}
+	case len(v.owed) > 0 && v.owed[0] == oldUnnamed:
+		v.m.unnamed = unnamedStatement{} // it can't be made any more, and is gone
 	}
 }
 
@@ -102,31 +121,47 @@ func (v *move) row(msg []byte, big bool) {
 	v.answer.row(msg[headerSize:])
 }
 
-// oldReady takes a ReadyForQuery: behind the answer to the question, or behind the unnamed statement.
+// oldReady takes a ReadyForQuery.
 func (v *move) oldReady(msg []byte) codec.Op {
-	if v.owed > 0 {
-		v.owed--
+	if len(v.owed) == 0 {
+		return v.now()
 	}
-	if v.asked || v.stage != moveAsking {
-		v.asked = true
-		return v.doneAsking()
-	}
-	v.asked = true
-	t := &v.m.tracker
-	state, err := v.answer.result()
+	asking, step := v.asking(), v.owed[0]
+	v.owed = v.owed[1:]
 	switch {
+	case !asking:
+		return v.doneAsking()
 	case v.failed != nil:
 		return v.refuse(codec.Error{Cond: codec.BackendLost,
 			Text: "the server would not say what the session keeps: " + v.failed.Error()})
-	case err != nil:
+	case msg[headerSize] != 'I':
+		return v.refuse(errNotAskable)
+	case step == oldQuestion && v.answer.err == nil && v.answer.pin.Name == "":
+		types := v.answer.state.ownTypes()
+		for _, oid := range ownTypes(v.m.unnamed.raw) {
+			if !slices.Contains(types, oid) {
+				types = append(types, oid)
+			}
+		}
+		if len(types) > 0 || v.answer.temp {
+			v.askOld(oldDetails, appendDetails(nil, types, v.answer.temp))
+			return codec.OpMore
+		}
+	}
+	return v.learned()
+}
+
+// learned takes what the old server has answered.
+func (v *move) learned() codec.Op {
+	t := &v.m.tracker
+	state, err := v.answer.result()
+	if err != nil {
 		if pin, ok := err.(codec.PinError); ok {
 			t.found, t.foundAt = pin.Pin, t.begun
 		}
 		return v.refuse(err)
-	case msg[headerSize] != 'I':
-		return v.refuse(errNotAskable)
 	}
-	t.learn(state, v.marks)
+	t.learn(state, v.marks, v.begun)
 	v.state = state
 	if v.cfg.AskOnly {
 		return v.doneAsking()
@@ -136,7 +171,7 @@ func (v *move) oldReady(msg []byte) codec.Op {
 
 // doneAsking ends a move that is to ask alone.
 func (v *move) doneAsking() codec.Op {
-	if v.stage == moveAsking && v.cfg.AskOnly && v.owed == 0 && v.state != nil {
+	if v.stage == moveAsking && v.cfg.AskOnly && len(v.owed) == 0 && v.state != nil {
 		v.stage = moveDone
 		return codec.OpReady
 	}
@@ -146,7 +181,7 @@ func (v *move) doneAsking() codec.Op {
 // OldLost tells that the old server is gone.
 func (v *move) OldLost() codec.Op {
 	v.oldGone = true
-	v.owed, v.old = 0, messageReader{}
+	v.owed, v.old = nil, messageReader{}
 	switch {
 	case v.stage == moveClosed:
 		return codec.OpClose

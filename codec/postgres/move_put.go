@@ -16,9 +16,11 @@ func (p *put) appendState(dst []byte, s *sessionState, login string) (out []byte
 	parsed := false
 	for _, x := range s.statements {
 		if !x.sql {
-			if dst, ok = p.appendStatement(dst, x); !ok {
+			types := s.there(x.types, p.types)
+			if slices.Contains(types, 0) {
 				return nil, false
 			}
+			dst = appendStatement(dst, x, types)
 			parsed = true
 		}
 	}
@@ -40,19 +42,15 @@ func (p *put) appendState(dst []byte, s *sessionState, login string) (out []byte
 // appendStatement appends the Parse of a statement.
 //
 // https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-PARSE
-func (p *put) appendStatement(dst []byte, x preparedAs) (out []byte, ok bool) {
-	dst = appendHeader(dst, 'P', len(x.name)+1+len(x.text)+1+2+4*len(x.types))
+func appendStatement(dst []byte, x preparedAs, types []uint32) []byte {
+	dst = appendHeader(dst, 'P', len(x.name)+1+len(x.text)+1+2+4*len(types))
 	dst = append(append(dst, x.name...), 0)
 	dst = append(append(dst, x.text...), 0)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(x.types)))
-	for _, name := range x.types {
-		oid := p.types.of(name)
-		if oid == 0 {
-			return nil, false
-		}
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(types)))
+	for _, oid := range types {
 		dst = binary.BigEndian.AppendUint32(dst, oid)
 	}
-	return dst, true
+	return dst
 }
 
 const (

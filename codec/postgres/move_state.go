@@ -14,15 +14,15 @@ type sessionState struct {
 	timeout    string       // statement_timeout
 	role, user string       // the setting "role", and the session user
 	statements []preparedAs // by name
-	types      []string     // names of the types that were asked for; "" of one that there is not
-	size       int          // bytes of all
+	// names are those of types of the database's own, with their schemas, by their OIDs at this server.
+	names map[uint32]string
 }
 
 // preparedAs is a prepared statement.
 type preparedAs struct {
 	name, text string
 	sql        bool     // made by SQL's PREPARE, which is its text, types and all
-	types      []string // of its parameters: the OID of a type of the server's own, or a name with its schema, in hex
+	types      []uint32 // OIDs, of its parameters
 }
 
 // setting returns the value of a setting that the session has set.
@@ -41,8 +41,9 @@ func (s *sessionState) sort() {
 	slices.SortFunc(s.statements, func(a, b preparedAs) int { return cmp.Compare(a.name, b.name) })
 }
 
-// differs names the first thing in which two states differ; "" if they are the same.
-func (s *sessionState) differs(o *sessionState) string {
+// differs names the first thing in which a state differs from that of another server, whose types have other OIDs; ""
+// if they are the same.
+func (s *sessionState) differs(o *sessionState, types typeOIDs) string {
 	switch {
 	case s.user != o.user:
 		return "session_authorization"
@@ -61,11 +62,51 @@ func (s *sessionState) differs(o *sessionState) string {
 		}
 	}
 	for i, p := range s.statements {
-		if q := o.statements[i]; p.name != q.name || p.text != q.text || p.sql != q.sql || !slices.Equal(p.types, q.types) {
+		if q := o.statements[i]; p.name != q.name || p.text != q.text || p.sql != q.sql || !slices.Equal(s.there(p.types, types), q.types) {
 			return "a prepared statement"
 		}
 	}
 	return ""
+}
+
+// there are the OIDs of types at another server; 0 for those that there are not.
+func (s *sessionState) there(oids []uint32, types typeOIDs) []uint32 {
+	list := slices.Clone(oids)
+	for i, oid := range oids {
+		if oid >= firstOwn {
+			list[i] = types[s.names[oid]]
+		}
+	}
+	return list
+}
+
+// at is the state as another server has it: with its OIDs.
+func (s *sessionState) at(types typeOIDs) *sessionState {
+	if len(s.names) == 0 {
+		return s
+	}
+	o := *s
+	o.names = make(map[uint32]string, len(s.names))
+	for _, name := range s.names {
+		o.names[types[name]] = name
+	}
+	o.statements = slices.Clone(s.statements)
+	for i, p := range o.statements {
+		o.statements[i].types = s.there(p.types, types)
+	}
+	return &o
+}
+
+// ownTypes are the types of the database's own that prepared statements have for parameters.
+func (s *sessionState) ownTypes() (list []uint32) {
+	for _, p := range s.statements {
+		for _, oid := range p.types {
+			if oid >= firstOwn && !slices.Contains(list, oid) {
+				list = append(list, oid)
+			}
+		}
+	}
+	return list
 }
 
 // lasting tells that the state can be relied on although nothing is asked: with pg_temp in the search path, a

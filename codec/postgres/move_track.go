@@ -50,6 +50,7 @@ type tracker struct {
 	marks        uint32
 	known        *sessionState // as it was when marks was knownMarks; nil if it was never asked for
 	knownMarks   uint32
+	knownAt      uint32    // what begun was then
 	found        codec.Pin // what a question has found, as long as no further command has begun
 	foundAt      uint32
 	pinned       bool // a move has found a pin, which any command may end
@@ -308,14 +309,14 @@ func (t *tracker) pin() codec.Pin {
 	return codec.Pin{}
 }
 
-// learn takes the answer to a question that was asked when marks was asked.
-func (t *tracker) learn(s *sessionState, marks uint32) {
-	t.known, t.knownMarks = s, marks
+// learn takes the answer to a question that was asked when marks and begun were what is given.
+func (t *tracker) learn(s *sessionState, marks, begun uint32) {
+	t.known, t.knownMarks, t.knownAt = s, marks, begun
 	t.found = codec.Pin{}
 }
 
 // isKnown tells whether the session's state is known without a question.
 func (t *tracker) isKnown() bool {
 	return t.known != nil && t.knownMarks == t.marks && t.pin() == codec.Pin{} && t.known.lasting() &&
-		len(ownTypes(t.unnamed.raw)) == 0
+		t.known.typesKnown(t.unnamed.raw)
 }

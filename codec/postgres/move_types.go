@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"slices"
 	"strconv"
 )
@@ -11,7 +10,9 @@ import (
 // Types of the parameters of prepared statements are told by OID. Those of the server's own have the same ones
 // everywhere; the others have names that are the same, and OIDs that need not be.
 
-// firstOwn is firstOwnType as a number.
+// firstOwn is the first OID of what has been made in a database.
+//
+// https://www.postgresql.org/docs/current/system-catalog-initial-data.html#SYSTEM-CATALOG-OID-ASSIGNMENT
 const firstOwn = 16384
 
 // parseTypes returns the place of the OIDs of parameters in a whole Parse.
@@ -41,34 +42,8 @@ func ownTypes(raw []byte) (list []uint32) {
 	return list
 }
 
-// typeOIDs are the OIDs at one server of types by their names with schemas, in hex. A number stands for itself.
+// typeOIDs are the OIDs at the new server of types of the database's own, by their names with schemas.
 type typeOIDs map[string]uint32
-
-// of returns the OID of a type; 0 if there is no such type.
-func (m typeOIDs) of(name string) uint32 {
-	if n, err := strconv.ParseUint(name, 10, 32); err == nil && n < firstOwn {
-		return uint32(n)
-	}
-	return m[name]
-}
-
-// ownNames are the names of types in a state that have to be looked up.
-func (s *sessionState) ownNames() (list []string) {
-	seen := typeOIDs{}
-	put := func(names []string) {
-		for _, n := range names {
-			if seen.of(n) == 0 && n != "" {
-				seen[n] = firstOwn
-				list = append(list, n)
-			}
-		}
-	}
-	put(s.types)
-	for _, p := range s.statements {
-		put(p.types)
-	}
-	return list
-}
 
 // appendLookup appends the question for the OIDs of types: rows with a number and an OID, or NULL.
 //
@@ -82,8 +57,7 @@ func appendLookup(dst []byte, names []string) []byte {
 		dst = append(dst, '(')
 		dst = strconv.AppendInt(dst, int64(i), 10)
 		dst = append(dst, ',')
-		raw, _ := hex.DecodeString(name) // it was made by encode()
-		dst = append(appendText(dst, string(raw)), ')')
+		dst = append(appendText(dst, name), ')')
 	}
 	return append(dst, ")n(i,t)"...)
 }
@@ -103,13 +77,29 @@ func (m typeOIDs) takeType(body []byte, names []string) bool {
 	return true
 }
 
-// withTypes returns a Parse with the OIDs of own types replaced: those of the list by those of their names.
-func withTypes(raw []byte, own []uint32, names []string, m typeOIDs) []byte {
-	raw = bytes.Clone(raw)
-	for oids := parseTypes(raw); len(oids) > 0; oids = oids[4:] {
-		if i := slices.Index(own, binary.BigEndian.Uint32(oids)); i >= 0 {
-			binary.BigEndian.PutUint32(oids, m.of(names[i]))
+// withTypes returns a Parse with the OIDs of the database's own types replaced. ok is false if one of them is not to be
+// had at the new server.
+func (s *sessionState) withTypes(raw []byte, types typeOIDs) (there []byte, ok bool) {
+	there = bytes.Clone(raw)
+	for oids := parseTypes(there); len(oids) > 0; oids = oids[4:] {
+		oid := binary.BigEndian.Uint32(oids)
+		if oid < firstOwn {
+			continue
+		}
+		if oid = types[s.names[oid]]; oid == 0 {
+			return nil, false
+		}
+		binary.BigEndian.PutUint32(oids, oid)
+	}
+	return there, true
+}
+
+// typesKnown tells whether the names of all types in a Parse are known.
+func (s *sessionState) typesKnown(raw []byte) bool {
+	for _, oid := range ownTypes(raw) {
+		if s.names[oid] == "" {
+			return false
 		}
 	}
-	return raw
+	return true
 }
