@@ -11,7 +11,7 @@ import (
 const (
 	// balanceRest is how long a session stays where it has been moved to, if load is all that speaks against that.
 	balanceRest = time.Minute
-	// balanceReturn is how long it does not come back to where it was before.
+	// balanceReturn is how long it does not come back to where it was moved away from.
 	balanceReturn = 10 * time.Minute
 	// balanceAnswer bounds how long a loop is waited for that has been told to move sessions.
 	balanceAnswer = time.Second
@@ -72,7 +72,7 @@ func (b *balance) relocate(on *loopState, from, to *upstream.Backend, f router.F
 }
 
 // mayBalance tells whether the session may be moved to a backend for a factor. For load alone, one that has just
-// been moved rests, and none goes back to where it came from.
+// been moved rests, and none goes back to where it was moved away from for that.
 func (s *Session) mayBalance(to *upstream.Backend, f router.Factor, zone string) bool {
 	if s.want().Zone != zone {
 		return false
@@ -81,5 +81,5 @@ func (s *Session) mayBalance(to *upstream.Backend, f router.Factor, zone string)
 		return true
 	}
 	ago := asDuration(engine.Nano() - s.lastMoved)
-	return ago >= balanceRest && (to != s.lastFrom || ago >= balanceReturn)
+	return ago >= balanceRest && (to != s.lastFrom || !s.lastOrder || ago >= balanceReturn)
 }

@@ -60,9 +60,12 @@ func (mv *moving) arrive() {
 	s.server.SetHandler((*serverSide)(s))
 	mv.dialled = false
 	s.on.stats.pending--
-	s.lastFrom, s.lastMoved, s.arrived = mv.from, engine.Nano(), mv.since
+	s.lastFrom, s.lastMoved, s.lastOrder, s.arrived = mv.from, engine.Nano(), mv.order, mv.since
 	s.backend, s.bst = mv.to, s.on.stats.backend(mv.to)
 	mv.record(moveMade, nil)
+	if mv.seek != nil {
+		mv.found()
+	}
 	mv.unaim(true)
 	mv.over()
 	s.rekey(key)

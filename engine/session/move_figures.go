@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,21 +31,31 @@ type moveStats struct {
 }
 
 // routesMax bounds the routes that figures are kept of on a loop, so that backends that come and go do not fill the
-// memory. Of those beyond, nothing is counted.
+// memory. Those of backends that have gone make room; if that is not enough, no more are counted.
 const routesMax = 4096
 
 // of returns the figures of a route; nil if there are too many.
 func (m *moveStats) of(r route) *routeStats {
 	f := m.routes[r]
-	if f == nil && len(m.routes) < routesMax {
-		if m.routes == nil {
-			m.routes = map[route]*routeStats{}
-		}
-		f = &routeStats{}
-		m.routes[r] = f
+	if f != nil {
+		return f
 	}
+	if len(m.routes) >= routesMax {
+		maps.DeleteFunc(m.routes, func(r route, f *routeStats) bool { return f.pending == 0 && r.gone() })
+	}
+	if len(m.routes) >= routesMax {
+		return nil
+	}
+	if m.routes == nil {
+		m.routes = map[route]*routeStats{}
+	}
+	f = &routeStats{}
+	m.routes[r] = f
 	return f
 }
+
+// gone tells that there will be no more moves on the route.
+func (r route) gone() bool { return r.from.Gone() || r.to != nil && r.to.Gone() }
 
 // pend counts a move under way, by 1, or no more, by -1.
 func (m *moveStats) pend(mv *moving, by int64) {
@@ -73,14 +84,9 @@ func (m *moveStats) over(mv *moving, r moveResult) {
 	h.observe(engine.Nano() - mv.began)
 }
 
-// add adds up the figures of several loops. Routes of backends that have gone are dropped from o, which must be the
-// caller's own.
+// add adds up the figures of several loops.
 func (m *moveStats) add(o *moveStats) {
 	for r, f := range o.routes {
-		if r.from.Gone() && r.from.Sessions() == 0 || r.to != nil && r.to.Gone() && r.to.Sessions() == 0 {
-			delete(o.routes, r)
-			continue
-		}
 		if sum := m.of(r); sum != nil {
 			sum.pending += f.pending
 			for i, n := range f.results {

@@ -14,8 +14,8 @@ import (
 // keeper is what a loop has for that.
 type keeper struct {
 	timer engine.Timer
-	next  int64 // engine.Nano of the next look
 	armed bool
+	looks int64 // at all sessions
 }
 
 // keepEach is the number of sessions that the keeper looks at in one turn of the loop.
@@ -35,6 +35,7 @@ func (on *loopState) keep(s *Session) {
 // keepAll looks at the sessions of the loop, a part in each turn.
 func (on *loopState) keepAll() {
 	on.keeper.armed = false
+	on.keeper.looks++
 	on.keepSome(on.all(), 0)
 }
 

@@ -76,6 +76,7 @@ type Session struct {
 	arrived   int64            // engine.Nano at which its present backend was chosen; 0: it has not moved
 	lastMoved int64            // engine.Nano of the last move
 	lastFrom  *upstream.Backend
+	lastOrder bool // that move was to spread sessions
 
 	sh *shared // nil unless the client shares server connections
 

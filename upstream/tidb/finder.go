@@ -134,16 +134,13 @@ func (f *Finder) follow(ctx context.Context, opt *Options, st store) error {
 	if err := f.look(ctx, opt, st); err != nil {
 		return err
 	}
-	// Without a leader of etcd's own, a server would keep silent instead of ending the watch.
-	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watch := func(prefix string) clientv3.WatchChan {
-		return st.Watch(wctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(f.seen+1), clientv3.WithFragment())
-	}
-	changes := watch(topology)
-	var ofKeyspaces clientv3.WatchChan
+	since := []clientv3.OpOption{clientv3.WithRev(f.seen + 1), clientv3.WithFragment()}
+	changes := watch(wctx, st, topology, since...)
+	var ofKeyspaces <-chan clientv3.WatchResponse
 	if opt.Keyspaces {
-		ofKeyspaces = watch(keyspaces)
+		ofKeyspaces = watch(wctx, st, keyspaces, since...)
 	}
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()

@@ -64,3 +64,21 @@ func unwrapped(err error) error {
 	}
 	return err
 }
+
+// watch follows the keys below a prefix until ctx ends or something fails, which closes the channel. It does not
+// block: the client would, until etcd has answered.
+func watch(ctx context.Context, st store, prefix string, opts ...clientv3.OpOption) <-chan clientv3.WatchResponse {
+	events := make(chan clientv3.WatchResponse)
+	go func() {
+		defer close(events)
+		// Without a leader of etcd's own, a server would keep silent instead of ending the watch.
+		for r := range st.Watch(clientv3.WithRequireLeader(ctx), prefix, append(opts, clientv3.WithPrefix())...) {
+			select {
+			case events <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return events
+}

@@ -54,6 +54,7 @@ func prometheusInPD(ctx context.Context, kv clientv3.KV) (string, error) {
 type prometheus struct {
 	http    *http.Client
 	timeout time.Duration
+	last    map[string]scraped // the scrapes that were known last
 }
 
 func newPrometheus(timeout time.Duration) prometheus {
@@ -152,11 +153,17 @@ func (p *prometheus) scrapes(ctx context.Context, base string) (job string, at m
 		at := map[string]scraped{}
 		for _, s := range samples {
 			age := time.Duration((s.now - s.value) * float64(time.Second))
-			if age >= -time.Second && age < time.Hour {
-				at[s.instance] = scraped{s.value, now.Add(-age)}
+			if age < -time.Second || age > time.Hour {
+				continue
 			}
+			one := scraped{s.value, now.Add(-age)}
+			if was, known := p.last[s.instance]; known && was.at == one.at {
+				one = was // the same scrape is not a little later each time
+			}
+			at[s.instance] = one
 		}
 		if len(at) > 0 {
+			p.last = at
 			return job, at, nil
 		}
 	}

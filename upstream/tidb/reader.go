@@ -16,6 +16,7 @@ import (
 
 const (
 	readsMax   = 64               // status ports that are read at one time
+	pdRest     = 10 * time.Second // until a PD that has failed is asked again who reads
 	sourceRest = 30 * time.Second // until a Prometheus that has failed is asked again, if there are status ports to read
 	freshFor   = 2.5              // intervals for which a reading counts as there
 	staleAfter = time.Minute      // a sample of Prometheus' that is older does not count as there
@@ -30,6 +31,7 @@ type reader struct {
 	pd   *clientv3.Client
 
 	rest    time.Time // until then Prometheus is not asked
+	restPD  time.Time // and PD is not
 	failing map[string]bool
 	slots   chan struct{}
 	reads   sync.WaitGroup
@@ -149,12 +151,13 @@ func (r *reader) prometheusAt(ctx context.Context) (string, error) {
 
 // share returns those of the backends that are to be read here, after the others' readings have been fetched.
 func (r *reader) share(ctx context.Context, list []*upstream.Backend) []*upstream.Backend {
-	if r.seat == nil {
+	if r.seat == nil || time.Now().Before(r.restPD) {
 		return list
 	}
 	owners, err := r.seat.claim(ctx)
 	r.tell("pd", err)
 	if err != nil {
+		r.restPD = time.Now().Add(pdRest)
 		return list
 	}
 	own := owners.of(list, r.opt.Zone, r.seat.mine)

@@ -97,13 +97,13 @@ func (k *keeper) hold(ctx context.Context) error {
 		return err
 	}
 	defer k.release(lease.ID)
-	watch, cancelWatch := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	watching, cancelWatch := context.WithCancel(ctx)
 	defer cancelWatch()
-	own := k.st.Watch(watch, proxies+k.r.Addr+"/", clientv3.WithPrefix(), clientv3.WithFilterPut())
+	own := watch(watching, k.st, proxies+k.r.Addr+"/", clientv3.WithFilterPut())
 	if err := k.write(asking, lease.ID); err != nil {
 		return err
 	}
-	alive, err := k.st.KeepAlive(watch, lease.ID)
+	alive, err := k.st.KeepAlive(watching, lease.ID)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ var errLease = errors.New("the lease of its keys was lost")
 // refresh writes the time from time to time, and the keys anew when somebody has deleted them: a TiProxy that ends
 // does so.
 func (k *keeper) refresh(ctx context.Context, lease clientv3.LeaseID, alive <-chan *clientv3.LeaseKeepAliveResponse,
-	own clientv3.WatchChan) error {
+	own <-chan clientv3.WatchResponse) error {
 	tick := time.NewTicker(freshEvery)
 	defer tick.Stop()
 	for {
