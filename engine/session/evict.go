@@ -94,7 +94,7 @@ func (s *Session) since() int64 {
 
 // stay has the session not leave after all, if all that it was asked for was to leave its backend.
 func (s *Session) stay() {
-	if s.leaving != nil && s.leaving.Cond == codec.BackendGone {
+	if s.leaving != nil && s.leaving.Cond == codec.BackendGone && !s.strayed() {
 		s.leaving = nil
 	}
 	if s.mv != nil && !s.mv.order && s.mv.why != down {
