@@ -99,7 +99,7 @@ func TestMoverChangeUserLimits(t *testing.T) {
 	// Two at once.
 	m := newMover(x, nil, &codec.MoveOptions{}, account{user: "app"}, kindTiDB)
 	for range 2 {
-		feed(m, codec.Client, []byte("\x0a\x00\x00\x00\x11bob\x00\x00db\x00"), 0)
+		feed(m, codec.Client, []byte("\x09\x00\x00\x00\x11bob\x00\x00db\x00"), 0)
 	}
 	for range 2 {
 		if err := m.Server([]byte("\x07\x00\x00\x01" + plainOK)); err != nil {
