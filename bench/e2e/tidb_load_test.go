@@ -7,87 +7,43 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"sluice/bench/e2e/real"
 )
 
-// A crowd are clients with state of their own, each of which works without a pause and looks at its state again
-// and again: it must always be what it was.
-type crowd struct {
-	done   chan struct{}
-	wg     sync.WaitGroup
-	rounds atomic.Int64
-	// mourn is what a client's error is reported to; a nil error is the end of a client that has had none.
-	mourn func(client int, err error)
-}
-
-// startCrowd has n clients log in at addr, one after the other, and work.
-func startCrowd(t *testing.T, addr string, n int, mourn func(client int, err error)) *crowd {
+// comeTo has clients log in at addr with state of their own.
+func comeTo(t *testing.T, addr string) func(ctx context.Context, i int) (citizen, error) {
 	t.Helper()
-	c := &crowd{done: make(chan struct{}), mourn: mourn}
-	t.Cleanup(c.stop)
 	db := openMySQL(t, addr, "app", "")
 	db.SetMaxIdleConns(0)
-	for i := range n {
-		s, err := newStateful(within(t, soon), db, i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.wg.Go(func() {
-			defer s.Conn.Close()
-			c.mourn(i, c.work(s, i))
-		})
+	return func(ctx context.Context, i int) (citizen, error) {
+		s, err := newStateful(ctx, db, i)
+		return worker{s}, err
 	}
-	return c
 }
 
-// stop ends all clients and waits.
-func (c *crowd) stop() {
-	select {
-	case <-c.done:
-	default:
-		close(c.done)
-	}
-	c.wg.Wait()
-}
+// worker is a client of a crowd.
+type worker struct{ *stateful }
 
-// work is one client, to its end or its first error.
-func (c *crowd) work(s *stateful, i int) error {
-	ctx := context.Background()
-	want, err := s.look(ctx)
-	for n := 1; err == nil; n++ {
-		select {
-		case <-c.done:
-			return nil
-		default:
-		}
-		if err = transact(ctx, s, n); err != nil {
-			return fmt.Errorf("transaction %d: %w", n, err)
-		}
-		var got string
-		if got, err = s.look(ctx); err == nil && unnumbered(got) != unnumbered(want) {
-			err = fmt.Errorf("its state has changed behind transaction %d:\n got %s\nwant %s", n, got, want)
-		}
-		c.rounds.Add(1)
-	}
-	return err
+// look is that of its state, without the last insert id.
+func (w worker) look(ctx context.Context) (string, error) {
+	got, err := w.stateful.look(ctx)
+	return unnumbered(got), err
 }
 
 // transact does one transaction, of statements prepared and not, and counts what it has written.
-func transact(ctx context.Context, s *stateful, n int) error {
-	tx, err := s.BeginTx(ctx, nil)
+func (w worker) transact(ctx context.Context, n int) error {
+	tx, err := w.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.StmtContext(ctx, s.statements[2]).ExecContext(ctx, fmt.Sprint("in transaction ", n)); err != nil {
+	if _, err := tx.StmtContext(ctx, w.statements[2]).ExecContext(ctx, fmt.Sprint("in transaction ", n)); err != nil {
 		return fmt.Errorf("prepared insert: %w", err)
 	}
 	var id, found int64
@@ -112,44 +68,6 @@ func unnumbered(look string) string {
 	return head + rest
 }
 
-// sysbenchOn starts sysbench's transactions on addr until the folder of the test goes, with prepared statements, and
-// returns what ends it and gives its output.
-func sysbenchOn(t *testing.T, addr string, threads int) (stop func() string) {
-	t.Helper()
-	bench := tool(t, "sysbench", "sysbench")
-	var out strings.Builder
-	args := append([]string{"oltp_read_write"}, sysbenchArgs(addr)...)
-	cmd := exec.Command(bench, append(args, "--table-size=1000", "--threads="+fmt.Sprint(threads), "--time=600", "--db-ps-mode=auto",
-		"--mysql-ignore-errors=none", "run")...)
-	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, t.TempDir()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	return func() string {
-		select {
-		case <-ended:
-		default:
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		return out.String()
-	}
-}
-
-// prepareSysbench loads its tables into each instance.
-func prepareSysbench(t *testing.T, every []*real.TiDB) {
-	t.Helper()
-	bench := tool(t, "sysbench", "sysbench")
-	for _, d := range every {
-		args := append([]string{"oltp_read_write"}, sysbenchArgs(d.Addr)...)
-		command{path: bench, args: append(args, "--table-size=1000", "cleanup")}.output(t)
-		command{path: bench, args: append(args, "--table-size=1000", "prepare")}.output(t)
-	}
-}
-
 // ownInstances starts n instances for a test that stops them.
 func ownInstances(t *testing.T, n int, options real.TiDBOptions) []*real.TiDB {
 	t.Helper()
@@ -164,15 +82,17 @@ func ownInstances(t *testing.T, n int, options real.TiDBOptions) []*real.TiDB {
 // TestTiDBRollingRestart restarts all instances in turn under 200 sessions, and no client has an error.
 func TestTiDBRollingRestart(t *testing.T) {
 	every := ownInstances(t, 3, tidbOptions())
-	prepareSysbench(t, every)
+	for _, d := range every {
+		prepareSysbench(t, sysbenchArgs(d.Addr))
+	}
 	m := startMoving(t, racy(t), every)
 	const people, threads = 150, 50
-	crowd := startCrowd(t, m.addr, people, func(client int, err error) {
+	crowd := startCrowd(t, people, comeTo(t, m.addr), func(client int, err error) {
 		if err != nil {
 			t.Errorf("client %d: %v", client, err)
 		}
 	})
-	stop := sysbenchOn(t, m.addr, threads)
+	stop := sysbenchOn(t, append(sysbenchArgs(m.addr), "--mysql-ignore-errors=none"), threads)
 	await(t, m.Sluice, people+threads, "sluice_sessions")
 	for _, d := range every {
 		m.drain(t, d)
@@ -192,7 +112,7 @@ func TestTiDBRollingRestart(t *testing.T) {
 	await(t, m.Sluice, people+threads, "sluice_sessions")
 	crowd.stop()
 	out := stop()
-	if strings.Contains(out, "FATAL") || strings.Contains(out, "ERROR") || strings.Contains(out, "error 2013") {
+	if complains(out) {
 		t.Errorf("sysbench says:\n%s", tail(out, 4000))
 	}
 	lost, err := m.Metric("sluice_sessions_total", `outcome="backend_lost"`)
@@ -214,7 +134,7 @@ func TestTiDBLeaves(t *testing.T) {
 			m := moving{addr: real.FreeAddr(), every: every}
 			m.Sluice = startSluice(t, racy(t), leavingConfig(t, m, way))
 			await(t, m.Sluice, 2, "sluice_backend_up")
-			crowd := startCrowd(t, m.addr, 40, func(client int, err error) {
+			crowd := startCrowd(t, 40, comeTo(t, m.addr), func(client int, err error) {
 				if err != nil {
 					t.Errorf("client %d: %v", client, err)
 				}
@@ -282,7 +202,7 @@ func TestTiDBKilled(t *testing.T) {
 	const people, quiet = 40, 20
 	var mu sync.Mutex
 	var deaths []error
-	crowd := startCrowd(t, m.addr, people, func(_ int, err error) {
+	crowd := startCrowd(t, people, comeTo(t, m.addr), func(_ int, err error) {
 		if err != nil {
 			mu.Lock()
 			deaths = append(deaths, err)
