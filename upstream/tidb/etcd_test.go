@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -29,7 +30,7 @@ import (
 const patience = time.Minute
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if cond() {
@@ -41,8 +42,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 // etcd is a real one of one member, as Debian's package etcd-server has it.
 type etcd struct {
-	t    *testing.T
-	dir  string
+	t    testing.TB // whom it serves now
 	addr string
 	args []string
 	cmd  *exec.Cmd
@@ -60,25 +60,93 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// newEtcd makes one that is not started yet. scheme is http, or https with the arguments that it takes.
-func newEtcd(t *testing.T, scheme string, args ...string) *etcd {
+// newEtcd makes one that is not started yet and stores in dir. scheme is http, or https with the arguments that it
+// takes.
+func newEtcd(t *testing.T, dir, scheme string, args ...string) *etcd {
 	t.Helper()
-	e := &etcd{t: t, dir: t.TempDir(), addr: freeAddr(t)}
+	e := &etcd{t: t, addr: freeAddr(t)}
 	url, peer := scheme+"://"+e.addr, "http://"+freeAddr(t)
-	e.args = append([]string{"--name", "one", "--data-dir", filepath.Join(e.dir, "data"),
+	e.args = append([]string{"--name", "one", "--data-dir", filepath.Join(dir, "data"),
 		"--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "one=" + peer, "--logger", "zap", "--log-level", "error",
-		"--max-request-bytes", "10485760", "--unsafe-no-fsync"}, args...)
+		"--max-request-bytes", "10485760", "--unsafe-no-fsync", "--heartbeat-interval", "20", "--election-timeout", "200"}, args...)
 	return e
 }
 
-// startEtcd starts one, with a client.
-func startEtcd(t *testing.T) *etcd {
+// ownEtcd starts one, with a client, for a test that ends it or changes it for good. Such tests run beside each other.
+func ownEtcd(t *testing.T) *etcd {
 	t.Helper()
-	e := newEtcd(t, "http")
+	t.Parallel()
+	e := newEtcd(t, t.TempDir(), "http")
 	e.start()
+	t.Cleanup(e.crash)
 	e.ask(nil)
+	t.Cleanup(func() { e.Client.Close() })
 	return e
+}
+
+// shared are those that tests have one after the other, each of them empty.
+var shared [2]*etcd
+
+// etcdNo returns one of the shared ones. A test that uses them is not to run beside others, and leaves them running.
+func etcdNo(t *testing.T, i int) *etcd {
+	t.Helper()
+	if shared[i] == nil {
+		dir, err := os.MkdirTemp(folder, "etcd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := newEtcd(t, dir, "http")
+		e.start()
+		e.ask(nil)
+		shared[i] = e
+	}
+	e := shared[i]
+	e.t = t
+	t.Cleanup(e.wipe)
+	return e
+}
+
+// anEtcd is the first of the shared ones.
+func anEtcd(t *testing.T) *etcd {
+	t.Helper()
+	return etcdNo(t, 0)
+}
+
+// wipe empties it.
+func (e *etcd) wipe() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	leases, err := e.Leases(ctx)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, l := range leases.Leases {
+		_, _ = e.Revoke(ctx, l.ID) // it may have ended by now
+	}
+	if _, err := e.Client.Delete(ctx, "\x00", clientv3.WithFromKey()); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// folder is where the shared ones store.
+var folder string
+
+func TestMain(m *testing.M) {
+	var err error
+	if folder, err = os.MkdirTemp("", "sluice-tidb-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	for _, e := range shared {
+		if e != nil {
+			e.Client.Close()
+			e.crash()
+		}
+	}
+	os.RemoveAll(folder)
+	os.Exit(code)
 }
 
 func (e *etcd) start() {
@@ -88,8 +156,6 @@ func (e *etcd) start() {
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatalf("%v: install Debian's package etcd-server", err)
 	}
-	cmd := e.cmd
-	e.t.Cleanup(func() { stop(cmd, syscall.SIGKILL) })
 	eventually(e.t, "etcd listens", func() bool {
 		c, err := net.Dial("tcp", e.addr)
 		if err == nil {
@@ -107,7 +173,6 @@ func (e *etcd) ask(cfg *tls.Config) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.t.Cleanup(func() { e.Client.Close() })
 	eventually(e.t, "etcd answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -26,7 +26,7 @@ func infoOf(ip string, status int, labels string) string {
 
 // TestFind: a server is one as long as it has both of its keys; changes are heard of at once.
 func TestFind(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 10080, `{"zone":"east","tenant":"shop"}`))
 	e.put(topology+"10.0.0.9:4000/info", infoOf("10.0.0.9", 10080, "null")) // has ended long ago
 	e.put(topology+"10.0.0.8:4000/ttl", "1")
@@ -63,7 +63,7 @@ func TestFind(t *testing.T) {
 
 // TestFindByLease: a server that dies without a word leaves a ttl whose lease ends.
 func TestFindByLease(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
 	lease, err := e.Grant(context.Background(), 1)
 	if err != nil {
@@ -79,7 +79,7 @@ func TestFindByLease(t *testing.T) {
 
 // TestFindOdd: what is odd or huge hides nothing but itself, and is told in the log once.
 func TestFindOdd(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	const good, later = "10.0.0.5:4000", "10.0.0.6:4000"
 	e.server(good, infoOf("10.0.0.5", 10080, "{}"))
 	huge := infoOf("10.0.0.1", 10080, `{"x":"`+strings.Repeat("x", answerMax+1<<20)+`"}`)
@@ -120,7 +120,7 @@ func TestFindOdd(t *testing.T) {
 
 // TestFindMany: more keys than one answer holds.
 func TestFindMany(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	const n = pageKeys + 10
 	for i := range n {
 		e.server(fmt.Sprintf("10.1.%d.%d:4000", i/250, i%250), infoOf("10.0.0.1", 0, "{}"))
@@ -153,7 +153,7 @@ func TestBookIsBounded(t *testing.T) {
 
 // TestFindKeyspaces: only with the option, with the keyspace as a tag.
 func TestFindKeyspaces(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 10080, "{}"))
 	of := func(keyspace, addr string) {
 		key := keyspaces + keyspace + topology + addr
@@ -176,7 +176,7 @@ func TestFindKeyspaces(t *testing.T) {
 
 // TestPDGoes: while PD is down or hangs what is known stays, and that is said; when it is back its changes count.
 func TestPDGoes(t *testing.T) {
-	e := startEtcd(t)
+	e := ownEtcd(t)
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
 	e.server("10.0.0.2:4000", infoOf("10.0.0.2", 0, "{}"))
 	pd := e.pd()
@@ -216,7 +216,8 @@ func TestPDGoes(t *testing.T) {
 
 // TestPDComesLate: nobody answers at the start; of several addresses any will do.
 func TestPDComesLate(t *testing.T) {
-	e := newEtcd(t, "http")
+	t.Parallel()
+	e := newEtcd(t, t.TempDir(), "http")
 	pd := e.pd()
 	pd.Addrs = []string{freeAddr(t), e.addr, freeAddr(t)}
 	pd.Timeout = time.Second
@@ -229,14 +230,16 @@ func TestPDComesLate(t *testing.T) {
 		t.Error("something was told")
 	}
 	e.start()
+	t.Cleanup(e.crash)
 	e.ask(nil)
+	t.Cleanup(func() { e.Client.Close() })
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
 	ear.wants(t, "10.0.0.1:4000")
 }
 
 // TestAllGone: that there is no server any more is not believed, as it would end every session.
 func TestAllGone(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	ear, f := finding(t, &Options{PD: e.pd()})
 	f.Refresh(context.Background())
 	if got, told := ear.heard(); got != "" || told == 0 || f.Status().Stale {
@@ -262,7 +265,7 @@ func TestAllGone(t *testing.T) {
 
 // TestUpdate: another label, another PD; a Discovery of another kind is none of its.
 func TestUpdate(t *testing.T) {
-	one, two := startEtcd(t), startEtcd(t)
+	one, two := etcdNo(t, 0), etcdNo(t, 1)
 	one.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, `{"zone":"z","rack":"r"}`))
 	ear, f := finding(t, &Options{PD: one.pd(), ZoneLabel: "zone"})
 	ear.wants(t, "10.0.0.1:4000")
@@ -294,14 +297,17 @@ func TestUpdate(t *testing.T) {
 func TestFindSecured(t *testing.T) {
 	dir := t.TempDir()
 	cert, key, pool := pair(t, dir)
-	e := newEtcd(t, "https", "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
+	t.Parallel()
+	e := newEtcd(t, dir, "https", "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
 	e.start()
+	t.Cleanup(e.crash)
 	own, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	good := &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{own}}
 	e.ask(good)
+	t.Cleanup(func() { e.Client.Close() })
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
 	with := func(cfg *tls.Config) *Options {
 		pd := e.pd()
@@ -318,7 +324,7 @@ func TestFindSecured(t *testing.T) {
 }
 
 func TestFindByUser(t *testing.T) {
-	e := startEtcd(t)
+	e := ownEtcd(t)
 	e.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
 	ctx := context.Background()
 	for _, err := range []error{
@@ -350,7 +356,7 @@ func second[T any](_ T, err error) error { return err }
 // TestClustersAreApart: the same address in two PD clusters are two backends, and a PD that can't be reached concerns
 // its own cluster alone.
 func TestClustersAreApart(t *testing.T) {
-	one, two := startEtcd(t), startEtcd(t)
+	one, two := etcdNo(t, 0), etcdNo(t, 1)
 	var clusters []*upstream.Cluster
 	for i, e := range []*etcd{one, two} {
 		e.server("127.0.0.1:1", infoOf("127.0.0.1", 0, "{}"))
@@ -371,6 +377,7 @@ func TestClustersAreApart(t *testing.T) {
 		t.Error("they share their counts")
 	}
 	one.pause(true)
+	t.Cleanup(func() { one.pause(false) })
 	eventually(t, "the one is stale", func() bool {
 		clusters[0].Refresh(context.Background())
 		s, _ := clusters[0].Discovered()
@@ -381,5 +388,4 @@ func TestClustersAreApart(t *testing.T) {
 	if s, _ := clusters[1].Discovered(); s.Stale || a.Gone() || a.Fits(router.Want{Roles: router.AnyRole}) != "" {
 		t.Errorf("the other one: %+v; the first one's server: gone %v", s, a.Gone())
 	}
-	one.pause(false)
 }

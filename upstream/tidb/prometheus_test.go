@@ -21,7 +21,6 @@ type fakeProm struct {
 	servers map[string]map[string]float64
 	scraped map[string]float64 // seconds of its clock, which stands
 	asked   int
-	skew    float64         // of its clock, seconds
 	answer  string          // in place of an answer
 	between func(*fakeProm) // is done before each answer
 }
@@ -158,7 +157,7 @@ func TestPrometheusOdd(t *testing.T) {
 
 // TestPrometheusInPD reads the key that TiUP writes.
 func TestPrometheusInPD(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	ctx := context.Background()
 	if at, err := prometheusInPD(ctx, e); at != "" || err != nil {
 		t.Errorf("without the key: %q: %v", at, err)

@@ -161,7 +161,7 @@ func TestReadPrometheusAlone(t *testing.T) {
 
 // TestReadByPD: PD says where Prometheus is.
 func TestReadByPD(t *testing.T) {
-	e, p := startEtcd(t), startProm(t)
+	e, p := anEtcd(t), startProm(t)
 	host, port, _ := strings.Cut(p.Listener.Addr().String(), ":")
 	n, _ := strconv.Atoi(port)
 	e.put(promKey, fmt.Sprintf(`{"ip":%q,"port":%d}`, host, n))
@@ -237,7 +237,7 @@ func startSluice(t *testing.T, e *etcd, zone, shown string, specs ...upstream.Sp
 // TestOneReaderPerZone: of two Sluices in one zone one reads the status ports and the other has its figures; when it
 // ends the other one reads.
 func TestOneReaderPerZone(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	a := startStatus(t, 1)
 	spec := upstream.Spec{Addr: "a:1", Status: a.addr(), Zone: "east"}
 	first := startSluice(t, e, "east", "", spec)
@@ -263,7 +263,7 @@ func TestOneReaderPerZone(t *testing.T) {
 
 // TestReadersOfZones: each zone is read by its own owner, one without by the first of them, and all know all.
 func TestReadersOfZones(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	east, west, north := startStatus(t, 1), startStatus(t, 2), startStatus(t, 3)
 	specs := []upstream.Spec{{Addr: "a:1", Status: east.addr(), Zone: "east"}, {Addr: "b:1", Status: west.addr(), Zone: "west"},
 		{Addr: "c:1", Status: north.addr(), Zone: "north/1"}}
@@ -279,7 +279,7 @@ func TestReadersOfZones(t *testing.T) {
 
 // TestOwnerIsAway: an owner whose admin side can't be reached is no reason to know nothing.
 func TestOwnerIsAway(t *testing.T) {
-	e := startEtcd(t)
+	e := ownEtcd(t)
 	a := startStatus(t, 1)
 	e.put(readers+"db/east/owner", freeAddr(t), readers+"db/x%zz/owner", "a:1", readers+"db/y/owner", "no address",
 		readers+"db/z/owner", strings.Repeat("a", peerMax)+":1")
@@ -324,7 +324,7 @@ func TestShare(t *testing.T) {
 
 // TestSeat: it is kept by who has it, given back at the end, and free for others when its lease is lost.
 func TestSeat(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	pd := e.pd()
 	seatOf := func(peer string) *seat {
 		return newSeat(e.Client, &Metrics{PD: &pd, Cluster: "a b", Zone: "z/1", Peer: peer, Interval: time.Second})
@@ -389,7 +389,7 @@ func TestTellAndHear(t *testing.T) {
 		t.Errorf("asks for what is newer than %d: %v", since, ok)
 	}
 	late := metered(t, nil, spec)
-	skewed := fmt.Sprintf(`{"now":1000000,"backends":{"a:1":[{"at":999000,"cpu":5}],"b:1":[{"at":999000,"cpu":5}]}}`)
+	const skewed = `{"now":1000000,"backends":{"a:1":[{"at":999000,"cpu":5}],"b:1":[{"at":999000,"cpu":5}]}}`
 	if err := hear([]byte(skewed), late); err != nil || last(late.Backends()[0]) != 5 {
 		t.Errorf("a clock that is years behind: %v, %v", last(late.Backends()[0]), err)
 	}

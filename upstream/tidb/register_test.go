@@ -23,7 +23,7 @@ func registered(e *etcd, addr string) *Options {
 
 // TestRegister: the keys are there as TiDB reads them, with a lease, and end with us; those of others stay.
 func TestRegister(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	e.put(proxies+"10.0.0.2:6000/info", "{}", proxies+"10.0.0.10:6000/info", "{}")
 	_, f := finding(t, registered(e, ownAddr))
 	eventually(t, "it is listed", func() bool { return e.value(ownTTL) != "" })
@@ -51,7 +51,7 @@ func TestRegister(t *testing.T) {
 
 // TestRegisterAgain: keys that somebody deletes, and keys whose lease is lost, are there again at once.
 func TestRegisterAgain(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	finding(t, registered(e, ownAddr))
 	there := func() bool { return e.value(ownInfo) != "" && e.value(ownTTL) != "" }
 	eventually(t, "it is listed", there)
@@ -76,7 +76,7 @@ func TestRegisterAgain(t *testing.T) {
 // TestRegisterElsewhere: another address takes the place of the old one; a second Sluice that has been given the same
 // address keeps it when the first ends.
 func TestRegisterElsewhere(t *testing.T) {
-	e := startEtcd(t)
+	e := anEtcd(t)
 	_, f := finding(t, registered(e, ownAddr))
 	eventually(t, "it is listed", func() bool { return e.value(ownInfo) != "" })
 	f.Update(registered(e, "10.0.0.1:6001"))

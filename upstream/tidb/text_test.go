@@ -78,8 +78,9 @@ func TestReadTextRefuses(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
+	const line = "# HELP of_a_metric that is none of ours, in a line of 64 bytes.\n"
 	for i := range p {
-		p[i] = "# x\n"[i&3]
+		p[i] = line[i%len(line)]
 	}
 	return len(p), nil
 }
