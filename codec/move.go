@@ -45,6 +45,15 @@ type PinError struct{ Pin }
 // Error returns the reason.
 func (e PinError) Error() string { return "the session is bound to its server: " + e.Reason }
 
+// RefusedError is a Move's Refusal that says that the new server did not let the session's user in.
+type RefusedError struct{ Err error }
+
+// Error returns what the server said.
+func (e RefusedError) Error() string { return "login at the new server: " + e.Err.Error() }
+
+// Unwrap returns what the server said.
+func (e RefusedError) Unwrap() error { return e.Err }
+
 // Leg is one of the peers of a Move.
 type Leg uint8
 
@@ -113,7 +122,7 @@ type Move interface {
 	Rest() []byte
 	// Key is the key by which the new server knows the session, from OpStandBy or OpReady on.
 	Key() Key
-	// Refusal says why the move ended with OpClose; a PinError if the session is bound to its server. nil
-	// behind GiveUp.
+	// Refusal says why the move ended with OpClose; a PinError if the session is bound to its server, a
+	// RefusedError if its user was not let in at the new one. nil behind GiveUp.
 	Refusal() error
 }

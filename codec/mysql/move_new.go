@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
 
 	"sluice/codec"
 )
@@ -202,7 +201,7 @@ func (v *move) dialogue(b []byte) codec.Op {
 	reply, step, err := n.sign.on(b)
 	switch {
 	case err != nil:
-		return v.fail(fmt.Errorf("login at the new server: %w", err))
+		return v.fail(codec.RefusedError{Err: err})
 	case step == signWork:
 		v.state = moveWork
 		return codec.OpWork
@@ -228,7 +227,7 @@ func (v *move) Worked() codec.Op {
 	}
 	reply, err := v.new.sign.worked()
 	if err != nil {
-		return v.fail(fmt.Errorf("login at the new server: %w", err))
+		return v.fail(codec.RefusedError{Err: err})
 	}
 	v.send(reply)
 	v.state = moveLogin

@@ -262,10 +262,11 @@ func (mv *moving) refused() {
 		err = errors.New("the move was given up")
 	}
 	var pin codec.PinError
+	var refused codec.RefusedError
 	switch {
 	case errors.As(err, &pin):
 		mv.abandon(movePinned, err)
-	case mv.asked:
+	case mv.asked && !errors.As(err, &refused):
 		mv.abandon(moveNotPlaced, err)
 	default:
 		mv.abandon(moveRefused, err)
