@@ -65,6 +65,13 @@ type Watcher interface {
 	OnDone(k Kind, failed bool)
 }
 
+// Identity is a Watcher that has a say in who its client is.
+type Identity interface {
+	// Becomes is asked when the client wants to go on as another user, before the server can hear of it. With an
+	// error, which the client is told, the session ends. It may be asked more than once.
+	Becomes(user string) error
+}
+
 // Follower watches the two streams of a session after its login, without changing or keeping them.
 // The same bytes are to be given to it and to the other peer, in order.
 //

@@ -94,7 +94,7 @@ cluster = "d"
 	if got := heard(t, listen); got != "tenant" {
 		t.Errorf("in the namespace: %q", got)
 	}
-	if out := ctlOf(t, admin, "namespaces", "list"); strings.Index(out, "local") < 0 || strings.Index(out, "local") > strings.Index(out, "nobody") {
+	if out := ctlOf(t, admin, "namespaces", "list"); !strings.Contains(out, "local") || strings.Index(out, "local") > strings.Index(out, "nobody") {
 		t.Errorf("list:\n%s", out)
 	}
 	one := ctlOf(t, admin, "namespaces", "get", "local")

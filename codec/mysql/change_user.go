@@ -25,7 +25,7 @@ func (f *Follower) authAnswer(b []byte, total uint32) error {
 			return nil // OK follows by itself
 		}
 	case 0x02, 0xfe: // (0x02 may also be data of a plugin of MariaDB's, whose names it does not hold)
-		if f.facts.clientTLS && !f.facts.serverTLS && sendsClear(b[1:]) {
+		if f.sealed() && sendsClear(b[1:]) {
 			return errChangeUser
 		}
 	}
@@ -48,9 +48,51 @@ var errChangeUser = codec.Error{
 // names of user, database and plugin, and 255 bytes of authentication data.
 const maxChangeUser = 1536
 
-// judgeChangeUser refuses a COM_CHANGE_USER that brings a clear password along. It is only called where
-// TLS is on for the client and off for the server.
+// sealed tells that TLS is on for the client and off for the server.
+func (f *Follower) sealed() bool { return f.facts.clientTLS && !f.facts.serverTLS }
+
+// identity is who has a say in it whom the session becomes; nil if nobody has.
+func (f *Follower) identity() codec.Identity {
+	who, _ := f.watch.(codec.Identity)
+	return who
+}
+
+// judgeChangeUser refuses a COM_CHANGE_USER to a user that the session may not be, and in a session that is sealed
+// one that brings a clear password along. The name is judged before its end goes on: a server can do nothing with
+// the front of it.
 func (f *Follower) judgeChangeUser() error {
+	if err := f.judgeName(); err != nil {
+		return err
+	}
+	if f.sealed() {
+		return f.judgeClear()
+	}
+	return nil
+}
+
+// judgeName asks whether the client may become the user that it names.
+func (f *Follower) judgeName() error {
+	who, b := f.identity(), *f.change
+	if who == nil {
+		return nil
+	}
+	name, _, named := cstring(b[min(1, len(b)):])
+	switch {
+	case !named && f.cli.ended(): // servers take it up to the end
+		name = b[min(1, len(b)):]
+	case !named && len(b) > maxChangeUser && !f.sealed(): // judgeClear says so else
+		return errUserName
+	case !named:
+		return nil
+	}
+	if !f.sealed() {
+		f.change = nil
+	}
+	return who.Becomes(string(name))
+}
+
+// judgeClear refuses a clear password.
+func (f *Follower) judgeClear() error {
 	plugin, auth, known := changeUserPlugin(*f.change, f.facts.caps, f.cli.ended())
 	if !known {
 		if len(*f.change) > maxChangeUser {

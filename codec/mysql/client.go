@@ -154,8 +154,8 @@ func (f *Follower) begin(head, at []byte) error {
 	if row.stmt && len(head) >= 5 {
 		c.stmt = uint32(head[1]) | uint32(head[2])<<8 | uint32(head[3])<<16 | uint32(head[4])<<24
 	}
-	if c.kind == comChangeUser && f.facts.clientTLS && !f.facts.serverTLS {
-		if f.z != nil {
+	if c.kind == comChangeUser && (f.sealed() || f.identity() != nil) {
+		if f.sealed() && f.z != nil {
 			return errChangeUser // Intercept can't keep it together
 		}
 		f.change = &[]byte{}

@@ -129,6 +129,7 @@ var (
 	errUnasked     = errors.New("mysql: the server sent a packet that nobody asked for")
 	errAnswer      = errors.New("mysql: malformed answer of the server")
 	errTooMuchOwed = errors.New("mysql: too many commands ahead of their answers")
+	errUserName    = errors.New("mysql: a user's name that does not end")
 	errCommand     = errors.New("mysql: COM_MULTI is not supported")
 	errPipelined   = errors.New("mysql: commands were sent ahead into a dialogue")
 )

@@ -43,7 +43,7 @@ type Follower struct {
 	srv   stream
 	facts facts
 
-	change *[]byte // front of a COM_CHANGE_USER whose plugin has to be seen; mostly nil
+	change *[]byte // front of a COM_CHANGE_USER whose user, and maybe plugin, has to be seen; mostly nil
 
 	skip     uint32 // messages left in phaseDefs and phaseSkip
 	prepared uint32 // id of the statement prepared last

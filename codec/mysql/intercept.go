@@ -59,7 +59,7 @@ func (f *Follower) interesting(p []byte) (kill *codec.Kill, hold bool) {
 	case comQuery, comProcessKill:
 		return f.killIn(p)
 	case comChangeUser:
-		if f.facts.clientTLS && !f.facts.serverTLS {
+		if f.sealed() {
 			return nil, f.holdChangeUser(p)
 		}
 	}

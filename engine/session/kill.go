@@ -79,11 +79,18 @@ func (s *Session) sift(p []byte) {
 	s.prefix = append(s.prefix[:0], p...)
 }
 
+// peerNamed finds the session with that id. One of another cluster is nobody whom this client can name: a user of
+// the same name there is another one.
+func (s *Session) peerNamed(id uint32) (t target, known bool) {
+	t, known = s.p.keys.find(codec.Key{ID: id})
+	return t, known && t.backend != nil && t.backend.Cluster() == s.cluster
+}
+
 // kill sends a KILL on, if the session that it names is on this backend or not known here, with the id
 // that is good there. If it is on another backend, kill pauses the client and returns false: the
 // message is to be kept until killNow.
 func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
-	t, known := s.p.keys.find(codec.Key{ID: k.ID})
+	t, known := s.peerNamed(k.ID)
 	if known && t.owner != nil && !k.Query {
 		t.owner.doomed.Store(true)
 	}
@@ -117,7 +124,7 @@ func (s *Session) killNow() {
 		return
 	}
 	kill := *k
-	t, known := s.p.keys.find(codec.Key{ID: kill.ID})
+	t, known := s.peerNamed(kill.ID)
 	switch {
 	case !known:
 		s.killed(kill.Len, unknownThread(kill.ID))

@@ -198,8 +198,8 @@ func (s *Session) objection(op codec.Op) *codec.Error {
 		// Came while the client was being served, in plain: behind the handshake it would pass for the
 		// server's own words.
 		e = &codec.Error{Cond: codec.TLSFailed, Text: "plain bytes of the server in front of TLS"}
-	default:
-		e = s.wrongCertificate()
+	case s.user != "":
+		e = s.wrongCertificate(s.user)
 	}
 	in.objected = e != nil
 	return e
@@ -241,16 +241,16 @@ func (s *Session) feedEarly() (op codec.Op, more bool) {
 }
 
 // wrongCertificate refuses a client whose certificate must, but does not, carry the user's name.
-func (s *Session) wrongCertificate() *codec.Error {
-	if !s.set.TLSMatchUser || s.user == "" {
+func (s *Session) wrongCertificate(user string) *codec.Error {
+	if !s.set.TLSMatchUser {
 		return nil
 	}
 	state, ok := s.client.TLS()
-	if ok && len(state.PeerCertificates) > 0 && state.PeerCertificates[0].Subject.CommonName == s.user {
+	if ok && len(state.PeerCertificates) > 0 && state.PeerCertificates[0].Subject.CommonName == user {
 		return nil
 	}
 	return &codec.Error{Cond: codec.HostDenied,
-		Text: fmt.Sprintf("the client certificate is not that of user %q", s.user)}
+		Text: fmt.Sprintf("the client certificate is not that of user %q", user)}
 }
 
 // clientTLS shakes hands with the client.

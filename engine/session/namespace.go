@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"net/netip"
 	"path"
 	"slices"
@@ -151,6 +152,9 @@ type origin struct {
 	port   uint16         // at which it has connected here
 	tenant *tenant        // where it is counted; nil: nowhere
 
+	// user is who the client has asked to go on as; "" = it is who it logged in as.
+	user string
+
 	// What present has found last, for the settings that were in force then.
 	base, set *Settings
 }
@@ -187,8 +191,10 @@ func (s *Session) enter(known bool) *codec.Error {
 func (s *Session) needsUser() bool { return !s.in.entered && len(s.set.spaces) > 0 }
 
 // present are the settings for the session's client that are in force now.
-func (s *Session) present() *Settings {
-	base := s.fe.set.Load()
+func (s *Session) present() *Settings { return s.presentOf(s.fe.set.Load()) }
+
+// presentOf is present for the listener's settings base.
+func (s *Session) presentOf(base *Settings) *Settings {
 	switch {
 	case len(base.spaces) == 0:
 		return base
@@ -197,10 +203,34 @@ func (s *Session) present() *Settings {
 	}
 	if o := s.origin; o.base != base {
 		o.base = base
-		o.set, _ = base.choose(s.whence(), s.user, true)
+		o.set, _ = base.choose(s.whence(), cmp.Or(o.user, s.user), true)
 	}
 	return s.origin.set
 }
+
+// errOtherUser is what a client is told that asks to go on as a user whom another namespace leads elsewhere, or who
+// counts elsewhere.
+var errOtherUser = codec.Error{Cond: codec.AuthDenied, Text: "this session can't go on as that user", Hint: "connect anew instead"}
+
+// Becomes holds that a session stays within its namespace, and its client's certificate, when the client asks to go
+// on as another user.
+func (s *Session) Becomes(user string) error {
+	if e := s.wrongCertificate(user); e != nil {
+		return *e
+	}
+	base := s.fe.set.Load()
+	if len(base.spaces) == 0 {
+		return nil
+	}
+	now := s.presentOf(base)
+	if then, _ := base.choose(s.whence(), user, true); then != now || then.cluster != s.cluster {
+		return errOtherUser
+	}
+	s.origin.user = user
+	return nil
+}
+
+var _ codec.Identity = (*Session)(nil)
 
 // strayed tells that the session's cluster is not the one any more to which its namespace leads, or that it is of
 // another namespace now, which leads elsewhere. It can't be moved there: the data are others.

@@ -82,7 +82,10 @@ func (s *Session) gateObjection() *codec.Error {
 	if s.in.refusal != nil {
 		return s.in.refusal
 	}
-	return s.wrongCertificate()
+	if s.user == "" {
+		return nil
+	}
+	return s.wrongCertificate(s.user)
 }
 
 // identify finds out what is known of the user.
