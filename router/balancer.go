@@ -85,7 +85,7 @@ type measured struct {
 }
 
 // measureEvery is how old figures may be that no reading has changed: what they were made of grows old.
-const measureEvery = time.Second
+const measureEvery = 5 * time.Second
 
 // barren is a way on which no session could be moved.
 type barren struct {

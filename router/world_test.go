@@ -13,6 +13,7 @@ type world struct {
 	start    time.Time
 	tick     time.Duration // between two Steps
 	every    time.Duration // between two readings of a backend
+	late     time.Duration // how old a reading is when it becomes known
 	spread   Spread
 	zone     string // that the sessions ask for
 	backends []*played
@@ -29,6 +30,7 @@ type played struct {
 	name, zone string
 	tags       map[string]string
 	down, gone bool
+	out        bool // it is drained, or about to stop
 	silent     bool // it has no figures
 	sessions   int
 
@@ -40,6 +42,7 @@ type played struct {
 	counters       Reading
 	read           time.Time
 	readings       []Reading
+	onWay          []Reading // that are not known yet
 }
 
 func newWorld() *world {
@@ -65,6 +68,9 @@ func (p *played) usage() float64 { return min(p.cpu+p.perCPU*float64(p.sessions)
 
 // live has a backend's counters go on, and takes a reading when it is due.
 func (w *world) live(p *played, i int) {
+	for len(p.onWay) > 0 && w.now.Sub(p.onWay[0].At) >= w.late {
+		p.readings, p.onWay = append(p.readings, p.onWay[0]), p.onWay[1:]
+	}
 	d := w.tick.Seconds()
 	usage := p.usage()
 	if w.noise != nil {
@@ -86,7 +92,10 @@ func (w *world) live(p *played, i int) {
 	c.Quota = 16 << 30
 	c.Memory = (p.memory + p.perMem*float64(p.sessions)) * c.Quota
 	if !p.silent && !p.down && !p.gone {
-		p.readings = append(p.readings, *c)
+		p.onWay = append(p.onWay, *c)
+		if w.late == 0 {
+			p.readings, p.onWay = append(p.readings, p.onWay...), p.onWay[:0]
+		}
 	}
 	for len(p.readings) > 0 && w.now.Sub(p.readings[0].At) > 2*time.Minute {
 		p.readings = p.readings[1:]
@@ -111,7 +120,9 @@ func (w *world) step() {
 		if p.gone {
 			continue
 		}
-		snap.Groups[0].Members = append(snap.Groups[0].Members, len(snap.Backends))
+		if !p.out { // else its sessions leave by themselves, and nothing is to go there
+			snap.Groups[0].Members = append(snap.Groups[0].Members, len(snap.Backends))
+		}
 		snap.Backends = append(snap.Backends, Standing{Addr: p.name, Zone: p.zone, Tags: p.tags, Healthy: !p.down,
 			Score: p.sessions, Readings: p.readings})
 	}
