@@ -16,6 +16,9 @@ import (
 type Etcd struct {
 	*Process
 	Addr string // of the client API
+
+	path, dir string
+	args      []string
 }
 
 // URL is where clients ask it.
@@ -30,22 +33,35 @@ func StartEtcd(dir string) (*Etcd, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	e := &Etcd{Addr: FreeAddr()}
+	e := &Etcd{Addr: FreeAddr(), path: path, dir: dir}
 	peer := "http://" + FreeAddr()
 	// The heartbeat is slow, so that a machine that stalls does not make it doubt itself.
-	e.Process, err = Launch(filepath.Join(dir, "log"), nil, path, "--name", "one", "--data-dir", filepath.Join(dir, "data"),
+	e.args = []string{"--name", "one", "--data-dir", filepath.Join(dir, "data"),
 		"--listen-client-urls", e.URL(), "--advertise-client-urls", e.URL(), "--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer, "--initial-cluster", "one="+peer, "--logger", "zap", "--log-level", "warn",
-		"--heartbeat-interval", "100", "--election-timeout", "1000")
-	if err != nil {
+		"--initial-advertise-peer-urls", peer, "--initial-cluster", "one=" + peer, "--logger", "zap", "--log-level", "warn",
+		"--heartbeat-interval", "100", "--election-timeout", "1000"}
+	if err := e.Start(); err != nil {
 		return nil, err
-	}
-	if err := Eventually(comeUp, e.healthy); err != nil {
-		_ = e.Stop()
-		return nil, fmt.Errorf("etcd does not come up: %w\n%s", err, e.Log())
 	}
 	return e, nil
 }
+
+// Start starts it with what it has stored. It must not be running.
+func (e *Etcd) Start() error {
+	log := filepath.Join(e.dir, fmt.Sprintf("log.%d", time.Now().UnixNano()))
+	var err error
+	if e.Process, err = Launch(log, nil, e.path, e.args...); err != nil {
+		return err
+	}
+	if err := Eventually(comeUp, e.healthy); err != nil {
+		_ = e.Stop()
+		return fmt.Errorf("etcd does not come up: %w\n%s", err, e.Log())
+	}
+	return nil
+}
+
+// Kill ends it at once.
+func (e *Etcd) Kill() error { return e.Process.Stop(syscall.SIGKILL, goAway) }
 
 func (e *Etcd) healthy() error {
 	select {
