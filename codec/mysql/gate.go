@@ -14,8 +14,8 @@ import (
 // In a transaction a BEGIN waits, too: the session can be moved at the COMMIT that it implies. In a
 // compressed session nothing is looked into: while it is in a transaction all goes on.
 func (m *Mover) Gate(p []byte) (n int) {
-	if m.awaitsData() {
-		return len(p)
+	if m.awaitsData() || m.holds(codec.Client) {
+		return len(p) // behind what is held back to be translated p does not begin with a message
 	}
 	if m.z != nil {
 		return m.gateFrames(p)

@@ -262,9 +262,14 @@ func (v *move) loggedIn(b []byte) codec.Op {
 	return v.judged(n.answers.server(rest))
 }
 
+// errNewLong is errAnswerLong of the new server, which says nothing about the session.
+var errNewLong = errors.New("the new server answers more than it was asked for")
+
 // judged goes on behind answers of the new server.
 func (v *move) judged(err error) codec.Op {
 	switch {
+	case err == errAnswerLong:
+		return v.fail(errNewLong)
 	case err != nil:
 		return v.fail(err)
 	case !v.new.answers.over():

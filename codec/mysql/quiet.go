@@ -71,14 +71,24 @@ func callsLoud(text []byte, functions []string) bool {
 		if end == 0 {
 			continue
 		}
-		if c := text[end-1]; c == '/' || c == '`' {
-			return true // a comment may stand between the name and its bracket; a quoted name may be any
+		// A comment may stand between the name and its bracket; a quoted name may be any.
+		if c := text[end-1]; c == '/' || c == '`' || endsLineComment(text[:end], text[end:from]) {
+			return true
 		}
 		name := lastName(text[:end])
 		if len(name) > 0 && loud(name, functions) {
 			return true
 		}
 	}
+}
+
+// endsLineComment tells whether what stands behind front may be the end of a comment's line.
+func endsLineComment(front, behind []byte) bool {
+	if bytes.IndexByte(behind, '\n') < 0 {
+		return false
+	}
+	line := front[bytes.LastIndexByte(front, '\n')+1:]
+	return bytes.IndexByte(line, '#') >= 0 || bytes.Contains(line, []byte("--"))
 }
 
 // maxName is the longest name of a function, in characters of one byte.

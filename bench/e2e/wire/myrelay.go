@@ -119,7 +119,7 @@ func (r *MyRelay) pass(c net.Conn) {
 		return
 	}
 	defer s.Close()
-	m := &myPassage{relay: r, client: c, server: s}
+	m := &myPassage{relay: r, client: c, server: s, answered: make(chan struct{})}
 	m.login.Store(true)
 	if !m.step(true) { // the greeting
 		return
@@ -142,6 +142,7 @@ func (r *MyRelay) pass(c net.Conn) {
 		defer close(done)
 		for m.step(true) {
 		}
+		m.endLogin()
 		c.Close() // which ends the other direction
 	})
 	for m.step(false) {
@@ -157,6 +158,7 @@ type myPassage struct {
 	user           string
 	token          bool
 	login          atomic.Bool
+	answered       chan struct{}  // closed when login ends
 	hung           [2]atomic.Bool // a direction that leads nowhere: from the client, from the server
 	mu             sync.Mutex     // held to write to the client
 }
@@ -188,6 +190,13 @@ func (m *myPassage) read(response []byte) {
 	}
 }
 
+// endLogin has commands go on.
+func (m *myPassage) endLogin() {
+	if m.login.CompareAndSwap(true, false) {
+		close(m.answered)
+	}
+}
+
 // step passes one packet on. false: the connection is over.
 func (m *myPassage) step(fromServer bool) bool {
 	from := m.client
@@ -209,15 +218,21 @@ func (m *myPassage) deliver(fromServer bool, head [4]byte, payload []byte) bool 
 	if m.hung[way].Load() {
 		return true
 	}
+	if !fromServer && head[3] == 0 {
+		<-m.answered // a command that was sent ahead of the login's end: servers come to it behind that, too
+	}
 	login := m.login.Load()
 	first := !fromServer && head[3] == 0 || fromServer && head[3] == 1
 	fate := (*m.relay.script.Load())(Passing{FromServer: fromServer, Login: login, First: first, User: m.user, Token: m.token, Payload: payload})
 	if login && fromServer && m.user != "" && len(payload) > 0 && (payload[0] == 0 || payload[0] == 0xff) {
-		m.login.Store(false)
+		defer m.endLogin()
 	}
 	switch fate {
 	case Hang:
 		m.hung[way].Store(true)
+		if fromServer {
+			m.endLogin() // nobody will see it, and the client is to be read until it leaves
+		}
 		return true
 	case Cut:
 		return false
