@@ -102,14 +102,20 @@ func (s *Sluice) Reload(config string) error {
 func (s *Sluice) Stop() error { return s.Process.Stop(syscall.SIGTERM, goAway) }
 
 // Get returns the body of a page of the admin API; any status but 200 is an error.
-func (s *Sluice) Get(path string) (string, error) { return s.call(http.MethodGet, path) }
+func (s *Sluice) Get(path string) (string, error) { return s.call(http.MethodGet, path, "") }
 
 // Post gives an order to the admin API and returns its answer; any status but 200 is an error.
-func (s *Sluice) Post(path string) (string, error) { return s.call(http.MethodPost, path) }
+func (s *Sluice) Post(path string) (string, error) { return s.call(http.MethodPost, path, "") }
 
-func (s *Sluice) call(method, path string) (string, error) {
+// Put gives the admin API something to keep at a path and returns its answer; any status but 200 is an error.
+func (s *Sluice) Put(path, body string) (string, error) { return s.call(http.MethodPut, path, body) }
+
+// Delete removes what the admin API has at a path and returns its answer; any status but 200 is an error.
+func (s *Sluice) Delete(path string) (string, error) { return s.call(http.MethodDelete, path, "") }
+
+func (s *Sluice) call(method, path, body string) (string, error) {
 	client := http.Client{Timeout: goAway}
-	req, err := http.NewRequest(method, "http://"+s.Admin+path, nil)
+	req, err := http.NewRequest(method, "http://"+s.Admin+path, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -121,12 +127,12 @@ func (s *Sluice) call(method, path string) (string, error) {
 		return "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, body)
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, answer)
 	}
 	client.CloseIdleConnections()
-	return string(body), err
+	return string(answer), err
 }
 
 // Metric returns the sum of the series called name whose labels contain all of labels, each written
