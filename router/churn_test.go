@@ -89,6 +89,7 @@ func TestDayOfChurn(t *testing.T) {
 func newDay(t *testing.T, backends int, policy Policy, rest time.Duration, seed uint64) *day {
 	d := &day{world: newWorld(), t: t, random: rand.New(rand.NewPCG(seed, seed)), rest: rest}
 	d.tick, d.spread.Policy, d.spread.Zone = time.Second, policy, "east"
+	d.world.random = seed
 	d.noise = func() float64 { return 0.06 * d.random.NormFloat64() }
 	d.carry = d.carryOut
 	for i := range backends {
@@ -107,28 +108,15 @@ func newDay(t *testing.T, backends int, policy Policy, rest time.Duration, seed 
 
 // arrive has a session come: to where the router sends it.
 func (d *day) arrive() {
-	var list []Backend
-	verdicts := d.balancer.Verdicts()
-	i := 0
-	for _, p := range d.backends {
-		b := Backend{Addr: p.name, Zone: p.zone, Healthy: !p.down && !p.gone, Sessions: p.sessions}
-		if !p.gone && i < len(verdicts) {
-			if d.spread.Policy.UsesFigures() {
-				b.Load = verdicts[i].Load
-			}
-			i++
-		}
-		list = append(list, b)
-	}
-	c := Pick(list, Want{Roles: AnyRole, Spread: &d.spread}, d.random.Uint64())
-	if c.Index < 0 {
+	p := d.choose()
+	if p == nil {
 		return
 	}
 	cpu := 0.001 + 0.004*d.random.Float64()
 	if d.random.IntN(50) == 0 {
 		cpu = 0.05 // a heavy one
 	}
-	s := &lived{at: d.backends[c.Index], cpu: cpu, came: d.now,
+	s := &lived{at: p, cpu: cpu, came: d.now,
 		ends: d.now.Add(time.Duration(d.random.ExpFloat64() * float64(40*time.Minute)))}
 	d.came++
 	d.join(s, s.at, 1)

@@ -13,12 +13,17 @@ import (
 // TestScenarios plays the files in testdata. A line is one of these; what is behind "#" is for the reader.
 //
 //	policy resource|location|connection|off     by what sessions are spread; resource if it is not said
+//	routing prefer-idle|random|idlest           who takes a new session; prefer-idle if it is not said
 //	zone Z | wants Z                            where this Sluice stands | where the sessions ask to be
-//	label NAME=VALUE                            the tag that backends must have
+//	label NAME=VALUE                            the tag that backends must have, as this Sluice has it
+//	asks NAME=VALUE                             the tag that a backend must have to fit the sessions
 //	ratio R | speed FACTOR N | readings 15s     as configured
+//	late 15s                                    how old readings are when they become known
 //	a: sessions=100 cpu=50%+0.1% memory=30%+1%/s pd=60% kv=0% down up gone back restart silent stuck loose zone=Z tag=N=V
 //	                                            what a backend is, or becomes: its CPU without sessions and for each one, its
 //	                                            memory and how it grows, the share of requests that fail
+//	a: drained resumed closing                  likewise: whether it is to be emptied, or about to stop
+//	logins 30                                   so many sessions come
 //	run 60s                                     goes on; what was moved before is forgotten
 //	moves a>b cpu 3..10 | moves none | moves cpu 0..2
 //	sessions a 50..55
@@ -26,7 +31,7 @@ import (
 //	says TEXT | explains a TEXT                 the why of a move, or how a backend stands, holds that
 func TestScenarios(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
-	if len(files) < 20 {
+	if len(files) < 40 {
 		t.Fatalf("%d scenarios", len(files))
 	}
 	for _, file := range files {
@@ -81,6 +86,19 @@ func (w *world) do(line string) (wrong string) {
 			return "no such policy"
 		}
 		w.spread.Policy = p
+	case "routing":
+		r, known := map[string]Routing{"prefer-idle": PreferIdle, "random": Random, "idlest": Idlest}[rest]
+		if !known {
+			return "no such routing"
+		}
+		w.spread.Routing = r
+	case "asks":
+		name, value, _ := strings.Cut(rest, "=")
+		w.asks = []TagRule{{Name: name, Value: value}}
+	case "logins":
+		return w.logins(int(number(rest)))
+	case "late":
+		w.late, _ = time.ParseDuration(rest)
 	case "zone":
 		w.spread.Zone = rest
 	case "wants":
@@ -107,6 +125,18 @@ func (w *world) do(line string) (wrong string) {
 		w.run(d)
 	default:
 		return w.check(words, rest)
+	}
+	return ""
+}
+
+// logins has n sessions come.
+func (w *world) logins(n int) (wrong string) {
+	for range n {
+		p := w.choose()
+		if p == nil {
+			return "nobody takes them"
+		}
+		p.sessions++
 	}
 	return ""
 }
@@ -186,8 +216,13 @@ func (w *world) change(p *played, name string, words []string) string {
 			p.down = key == "down"
 		case "gone", "back":
 			p.gone = key == "gone"
+		case "drained", "resumed":
+			p.drained = key == "drained"
+		case "closing":
+			p.closing = true
 		case "restart":
 			p.restarts()
+			p.closing = false
 		case "silent":
 			p.silent = true
 		case "stuck", "loose":

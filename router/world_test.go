@@ -15,7 +15,9 @@ type world struct {
 	every    time.Duration // between two readings of a backend
 	late     time.Duration // how old a reading is when it becomes known
 	spread   Spread
-	zone     string // that the sessions ask for
+	zone     string    // that the sessions ask for
+	asks     []TagRule // likewise
+	random   uint64
 	backends []*played
 	balancer *Balancer
 	moved    map[string]int // sessions, by "a>b factor"
@@ -30,7 +32,8 @@ type played struct {
 	name, zone string
 	tags       map[string]string
 	down, gone bool
-	out        bool // it is drained, or about to stop
+	drained    bool
+	closing    bool // its server is about to stop
 	silent     bool // it has no figures
 	sessions   int
 
@@ -47,7 +50,7 @@ type played struct {
 
 func newWorld() *world {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &world{now: start, start: start, tick: 100 * time.Millisecond, every: 5 * time.Second, balancer: NewBalancer(),
+	return &world{now: start, start: start, tick: 100 * time.Millisecond, every: 5 * time.Second, balancer: NewBalancer(), random: 88172645463325252,
 		spread: Spread{Policy: ByResources, CountRatio: DefaultCountRatio}, moved: map[string]int{}, stuck: map[string]bool{}}
 }
 
@@ -113,14 +116,69 @@ func (w *world) run(d time.Duration) {
 	}
 }
 
+// want is what the sessions ask for.
+func (w *world) want() Want {
+	return Want{Roles: AnyRole, Zone: w.zone, Tags: w.asks, Spread: &w.spread}
+}
+
+// list are the backends as the choice for a new session sees them.
+func (w *world) list() (list []Backend) {
+	verdicts := w.balancer.Verdicts()
+	i := 0
+	for _, p := range w.backends {
+		b := Backend{Addr: p.name, Zone: p.zone, Tags: p.tags, Out: p.gone, Drained: p.drained, Closing: p.closing,
+			Healthy: !p.down, Sessions: p.sessions}
+		if !p.gone && i < len(verdicts) {
+			if w.spread.Policy.UsesFigures() {
+				b.Load = verdicts[i].Load
+			}
+			i++
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// choose is the backend that takes a new session; nil if none does.
+func (w *world) choose() *played {
+	w.random = mix(w.random)
+	c := Pick(w.list(), w.want(), w.random)
+	if c.Index < 0 {
+		return nil
+	}
+	return w.backends[c.Index]
+}
+
+// evict has the sessions of who does not fit them go where new ones would, as the program does, at once. One that is
+// only to be emptied keeps those that nobody else would take.
+func (w *world) evict() {
+	for i, p := range w.backends {
+		if p.gone || p.sessions == 0 {
+			continue
+		}
+		why := Fits(&w.list()[i], w.want())
+		for why != "" && p.sessions > 0 {
+			to := w.choose()
+			if to == nil {
+				break
+			}
+			p.sessions--
+			to.sessions++
+			w.moved[p.name+">"+to.name+" "+why]++
+		}
+	}
+}
+
 // step has the balancer look once.
 func (w *world) step() {
+	w.evict()
 	snap := &Snapshot{Groups: []Group{{Name: "g", Zone: w.zone}}}
-	for _, p := range w.backends {
+	list, want := w.list(), w.want()
+	for i, p := range w.backends {
 		if p.gone {
 			continue
 		}
-		if !p.out { // else its sessions leave by themselves, and nothing is to go there
+		if Fits(&list[i], want) == "" {
 			snap.Groups[0].Members = append(snap.Groups[0].Members, len(snap.Backends))
 		}
 		snap.Backends = append(snap.Backends, Standing{Addr: p.name, Zone: p.zone, Tags: p.tags, Healthy: !p.down,
