@@ -66,36 +66,63 @@ func withoutComments(text []byte) []byte {
 	return text[s.pos:]
 }
 
-// isHarmless tells by its first word that a text is one statement that leaves nothing in its session beyond its
-// transaction, but by the functions that it calls. No comment stands before it.
-func isHarmless(text []byte) bool {
+// verbs is what the first word of a text says of it.
+type verbs uint8
+
+const (
+	verbHarmless verbs = 1 << iota // it is one statement that leaves nothing in its session, but by functions
+	verbOpens                      // it opens a transaction block
+	verbEnds                       // it may end one
+)
+
+// verbOf judges a text by its first word. No comment stands before it.
+func verbOf(text []byte) verbs {
 	n := wordLength(text[:min(len(text), maxVerb)])
 	verb := text[:n]
 	if n < 3 {
-		return n == 0 && len(text) == 0
-	}
-	for _, v := range harmlessVerbs[verb[0]&31] {
-		if equalFold(verb, v) {
-			return !manyStatements(text)
+		if n == 0 && len(text) == 0 {
+			return verbHarmless
 		}
+		return verbEnds
 	}
-	return false
+	for _, v := range knownVerbs[verb[0]&31] {
+		if !equalFold(verb, v.word) {
+			continue
+		}
+		if manyStatements(text) {
+			return verbEnds
+		}
+		return v.says
+	}
+	return verbEnds
 }
 
 // maxVerb is longer than any of them.
 const maxVerb = 12
 
-// harmlessVerbs are by their first letter; see letterBit. They are the commands' own names:
+// knownVerbs are by their first letter; see letterBit. They are the commands' own names:
 // https://www.postgresql.org/docs/current/sql-commands.html.
-var harmlessVerbs = func() (t [32][]string) {
+var knownVerbs = func() (t [32][]knownVerb) {
 	for _, v := range [...]string{
 		"select", "insert", "update", "delete", "begin", "commit", "with", "end", "rollback", "merge", "values",
 		"table", "copy", "savepoint", "release", "start", "abort", "fetch", "move", "close", "show", "lock",
 	} {
-		t[v[0]&31] = append(t[v[0]&31], v)
+		says := verbHarmless
+		switch v {
+		case "begin", "start":
+			says |= verbOpens
+		case "commit", "end", "rollback", "abort":
+			says |= verbEnds
+		}
+		t[v[0]&31] = append(t[v[0]&31], knownVerb{v, says})
 	}
 	return t
 }()
+
+type knownVerb struct {
+	word string
+	says verbs
+}
 
 // manyStatements tells whether there may be more than one statement in a text.
 func manyStatements(text []byte) bool {

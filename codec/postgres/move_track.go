@@ -41,6 +41,7 @@ type tracker struct {
 	unnamed unnamedStatement
 	bound   codec.Pin // the first that is for good; "" if there is none
 
+	endings    endings
 	risky      bool // there is a named statement that may change the session when it is executed
 	paramNames bool // parameters may hold names of settings
 	gather     gathered
@@ -62,6 +63,7 @@ type unnamedStatement struct {
 	raw     []byte // the whole message; empty if there is none
 	unsure  bool   // there may be one that is not known
 	risky   bool   // it may change the session when it is executed
+	ends    bool   // it may end a transaction when it is executed
 	command uint32 // the command that its Parse is in, as counted by begun
 	at      uint32 // the number of the Parse's reply among those of its group
 }
@@ -92,7 +94,13 @@ func (t *tracker) bind(p codec.Pin) {
 
 // begin takes the begin of a command. extended tells that it is a group, which may run what was prepared before.
 func (t *tracker) begin(extended bool) {
+	if t.begun == t.ended {
+		t.endings.due, t.endings.opens = false, false
+	}
 	t.begun++
+	if extended && (t.endings.named || t.unnamed.ends) {
+		t.endings.due = true
+	}
 	if extended && (t.risky || t.unnamed.risky) || t.pinned {
 		t.pinned = false
 		t.marks++
@@ -165,9 +173,12 @@ func (t *tracker) behind(typ byte, body []byte, found words) {
 func (t *tracker) whole(typ byte, body []byte) {
 	switch typ {
 	case 'Q':
-		if t.text(statement(typ, body)) {
+		risky, verb := t.text(statement(typ, body))
+		if risky {
 			t.marks++
 		}
+		t.endings.due = t.endings.due || verb&verbEnds != 0
+		t.endings.opens = verb&verbOpens != 0
 	case 'P':
 		t.parse(body)
 	case 'C':
@@ -187,16 +198,19 @@ func (t *tracker) whole(typ byte, body []byte) {
 
 // parse takes a Parse.
 func (t *tracker) parse(body []byte) {
-	risky := t.text(statement('P', body))
+	risky, verb := t.text(statement('P', body))
+	ends := verb&verbEnds != 0
+	t.endings.due = t.endings.due || ends
 	if risky || len(body) == 0 || body[0] != 0 {
 		t.marks++
 	}
 	if len(body) == 0 || body[0] != 0 {
 		t.risky = t.risky || risky
+		t.endings.named = t.endings.named || ends
 		return
 	}
 	u := &t.unnamed
-	u.risky, u.raw = risky, u.raw[:0]
+	u.risky, u.ends, u.raw = risky, ends, u.raw[:0]
 	u.command, u.at = t.begun, t.due
 	n := headerSize + len(body)
 	if u.unsure = n > min(maxUnnamed, t.opt.StateMax); !u.unsure {
@@ -250,8 +264,9 @@ func (t *tracker) parameters(body []byte) {
 	}
 }
 
-// text looks at the text of statements, and tells whether they may change what the session keeps.
-func (t *tracker) text(text []byte) (risky bool) {
+// text looks at the text of statements, and tells whether they may change what the session keeps, and what their first
+// word says.
+func (t *tracker) text(text []byte) (risky bool, verb verbs) {
 	w := scanText(text, t.words)
 	text = withoutComments(text)
 	if w&wordSettings != 0 || maySet(text) {
@@ -263,7 +278,8 @@ func (t *tracker) text(text []byte) (risky bool) {
 		}
 	}
 	t.bindBy(w)
-	return w != 0 || !isHarmless(text)
+	verb = verbOf(text)
+	return w != 0 || verb&verbHarmless == 0, verb
 }
 
 // bindBy binds the session by words for which there is no question.
