@@ -19,13 +19,16 @@ type moving struct {
 	every []*real.TiDB
 }
 
+// leisure is for tests in which no session is cut by force, on a machine that is as slow as it may be.
+const leisure = `drain-timeout = "5m"`
+
 // tidbDoor is the configuration of a cluster "ti" of those backends, with TLS, and a listener before it. more are lines
 // and subtables of the cluster.
 func tidbDoor(addr string, backends []string, more ...string) string {
 	if !slices.ContainsFunc(more, func(line string) bool { return strings.HasPrefix(line, "[cluster.tls]") }) {
 		more = append(more[:len(more):len(more)], tlsCA("cluster", "verify-full"))
 	}
-	return cluster("ti", "mysql", backends, more...) + listener("ti", addr, "ti", tlsTable("listener", "prefer", stage.cert))
+	return cluster("ti", "mysql", backends, more...) + listener("ti", addr, "ti", leisure, tlsTable("listener", "prefer", stage.cert))
 }
 
 // startMoving starts binary before instances.
