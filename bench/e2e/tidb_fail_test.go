@@ -12,8 +12,9 @@ import (
 
 // broken is a way in which the new instance fails a move.
 type broken struct {
-	name string
-	fate func(p wire.Passing) wire.Fate
+	name   string
+	fate   func(p wire.Passing) wire.Fate
+	result string // what the move is counted as
 }
 
 // theMove tells packets of a session's move to a new instance: whoever logs in by a token. The first packets, before it
@@ -42,18 +43,18 @@ func brokenMoves() []broken {
 	placed := func(p wire.Passing) bool { return p.FromServer && !p.Login && theMove(p) }
 	states := func(p wire.Passing) bool { return theMove(p) && sets(p) }
 	return []broken{
-		{"refuses", when(greeting, wire.Cut)},
-		{"greets-with-an-error", when(greeting, wire.Refuse)},
-		{"is-silent", when(greeting, wire.Hang)},
-		{"refuses-the-token", when(response, wire.Refuse)},
-		{"ends-at-the-token", when(response, wire.Cut)},
-		{"is-silent-at-the-token", when(response, wire.Hang)},
-		{"ends-in-place-of-a-welcome", when(welcome, wire.Cut)},
-		{"refuses-the-state", when(states, wire.Refuse)},
-		{"ends-at-the-state", when(states, wire.Cut)},
-		{"is-silent-at-the-state", when(states, wire.Hang)},
-		{"ends-behind-the-state", when(placed, wire.Cut)},
-		{"is-silent-behind-the-state", when(placed, wire.Hang)},
+		{"refuses", when(greeting, wire.Cut), "new_lost"},
+		{"greets-with-an-error", when(greeting, wire.Refuse), "refused"},
+		{"is-silent", when(greeting, wire.Hang), "timeout"},
+		{"refuses-the-token", when(response, wire.Refuse), "refused"},
+		{"ends-at-the-token", when(response, wire.Cut), "new_lost"},
+		{"is-silent-at-the-token", when(response, wire.Hang), "hold_timeout"},
+		{"ends-in-place-of-a-welcome", when(welcome, wire.Cut), "new_lost"},
+		{"refuses-the-state", when(states, wire.Refuse), "not_placed"},
+		{"ends-at-the-state", when(states, wire.Cut), "new_lost"},
+		{"is-silent-at-the-state", when(states, wire.Hang), "hold_timeout"},
+		{"ends-behind-the-state", when(placed, wire.Cut), "new_lost"},
+		{"is-silent-behind-the-state", when(placed, wire.Hang), "hold_timeout"},
 	}
 }
 
@@ -123,7 +124,7 @@ func TestTiDBMoveFails(t *testing.T) {
 			h.relays[1].Script(b.fate)
 			h.order(t, h.every[1], "resume")
 			h.order(t, h.every[0], "drain")
-			moveFailed(t, h.moving, h.every[0], h.every[1])
+			moveFailed(t, h.moving, h.every[0], h.every[1], b.result)
 			if got, err := s.look(within(t, soon)); err != nil || got != before {
 				t.Errorf("while it can't move: %v\n got %s\nwant %s", err, got, before)
 			}
@@ -161,7 +162,7 @@ func TestTiDBWrongToken(t *testing.T) {
 	}
 	m.order(t, stranger, "resume")
 	m.order(t, every[0], "drain")
-	moveFailed(t, m, every[0], stranger)
+	moveFailed(t, m, every[0], stranger, "refused")
 	if _, err := s.look(within(t, soon)); err != nil {
 		t.Error(err)
 	}
@@ -188,7 +189,7 @@ func TestTiDBMoveAbandoned(t *testing.T) {
 		})
 		h.order(t, h.every[1], "resume")
 		h.order(t, h.every[0], "drain")
-		<-reached
+		arrives(t, reached)
 		c.Conn.Close()
 		await(t, h.Sluice, 0, "sluice_sessions")
 		h.sessions(t, h.every[0], 0)
@@ -216,7 +217,7 @@ func TestTiDBMoveAbandoned(t *testing.T) {
 		})
 		h.order(t, h.every[1], "resume")
 		h.order(t, h.every[0], "drain")
-		<-reached
+		arrives(t, reached)
 		h.relays[0].Close()
 		close(goOn)
 		h.sessions(t, h.every[1], 1)
@@ -259,6 +260,16 @@ func leaveWord(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
+	}
+}
+
+// arrives waits for word.
+func arrives(t *testing.T, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-within(t, soon).Done():
+		t.Fatal("the move does not come as far as it should")
 	}
 }
 

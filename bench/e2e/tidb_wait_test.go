@@ -53,13 +53,13 @@ func allWaits() []waits {
 		{"transaction", orders("begin", "insert into app.counted (note) values ('waits')"), orders("select concat('port ', @@port, '.')"), orders("commit"), ""},
 		{"autocommit-off", orders("set autocommit = 0", "select count(*) from app.counted"), orders("select concat('port ', @@port, '.')"), orders("commit"), ""},
 		{"cursor", func(c *wire.MySQL) {
-			id = c.Prepare("select n, repeat('x', 100) from app.thousand order by n")
+			id = c.Prepare("select concat('row ', n), repeat('x', 100) from app.thousand order by n")
 			c.Execute(id, true)
 			c.Fetch(id, 300)
 		}, func(c *wire.MySQL) { c.Fetch(id, 300) }, func(c *wire.MySQL) {
 			for c.Fetch(id, 300) && c.Fault() == nil {
 			}
-		}, "999"},
+		}, "row 999"},
 		{"long-data", func(c *wire.MySQL) {
 			longID = c.Prepare("select concat('length ', length(?))")
 			c.LongData(longID, 0, strings.Repeat("long", 1000))

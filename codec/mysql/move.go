@@ -145,6 +145,9 @@ func (v *move) answered() codec.Op {
 func (v *move) put() codec.Op {
 	commands := v.carrier.put()
 	v.state = movePut
+	if err := sendable(commands); err != nil {
+		return v.fail(err)
+	}
 	if len(commands) == 0 {
 		return v.done()
 	}

@@ -173,7 +173,11 @@ func (v *move) login() codec.Op {
 	v.send(b)
 	v.state = moveLogin
 	if v.late() {
-		for _, b := range v.carrier.put() {
+		commands := v.carrier.put()
+		if err := sendable(commands); err != nil {
+			return v.fail(err)
+		}
+		for _, b := range commands {
 			n.sent = append(n.sent, b[0])
 			v.command(b)
 		}
@@ -185,6 +189,19 @@ func (v *move) login() codec.Op {
 func (v *move) command(payload []byte) {
 	out := &v.out[codec.LegNew]
 	*out = appendCommand(*out, v.m.facts.caps, payload)
+}
+
+// errPutLong is why a state is not put in place of which a part, written as a command, would take more than a packet.
+var errPutLong = codec.PinError{Pin: codec.Pin{Name: "state-size", Reason: "its state does not fit into a packet"}}
+
+// sendable tells whether commands can be sent.
+func sendable(payloads [][]byte) error {
+	for _, b := range payloads {
+		if headerLen+len(b) >= fullLen { // with a header, as a frame has it
+			return errPutLong
+		}
+	}
+	return nil
 }
 
 // commands sends commands behind the login.
@@ -293,8 +310,14 @@ func (v *move) newSaid(i int, r *answer) error {
 		return judgePart(r, v.cfg.Part)
 	}
 	more, err := v.carrier.placed(i-v.new.from, r)
+	if err == nil {
+		err = sendable(more)
+	}
+	if err != nil {
+		return err
+	}
 	v.commands(more)
-	return err
+	return nil
 }
 
 // partText asks a server whether it takes writes. (A server of the family does not say by itself whose

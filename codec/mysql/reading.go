@@ -14,6 +14,7 @@ const fieldCost = 32
 var (
 	errAnswerLong  = codec.PinError{Pin: codec.Pin{Name: "state-size", Reason: "its state takes more memory than is allowed"}}
 	errAnswerExtra = errors.New("the server says more than it was asked")
+	errAnswerOrder = errors.New("the server's answers are out of order")
 )
 
 // reading takes in the answers to commands of Sluice's own, of one server, cut anywhere. It holds no more
@@ -29,6 +30,7 @@ type reading struct {
 	took func(i int, r *answer) error
 
 	cur   *answer
+	seq   uint8 // of the next packet of cur
 	phase phase
 	skip  uint32
 	later bool // the first result set is over
@@ -80,6 +82,9 @@ func (r *reading) packets(p []byte) error {
 		if r.over() {
 			return errAnswerExtra
 		}
+		if !r.inOrder(r.in[3]) {
+			return errAnswerOrder
+		}
 		b := r.in[headerLen : headerLen+n]
 		r.room -= headerLen + n
 		r.in = r.in[headerLen+n:]
@@ -91,6 +96,17 @@ func (r *reading) packets(p []byte) error {
 		return errAnswerExtra
 	}
 	return nil
+}
+
+// inOrder takes the sequence id of a packet: commands of Sluice's own are one packet long, so answers begin with 1. In a
+// compressed session implementations differ in what they write into packets.
+func (r *reading) inOrder(seq uint8) bool {
+	want := r.seq
+	if r.cur == nil {
+		want = 1
+	}
+	r.seq = seq + 1
+	return seq == want || r.z != nil
 }
 
 // message judges one message, as Follower.answer does, and keeps what it says.
