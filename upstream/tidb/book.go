@@ -35,44 +35,54 @@ type entry struct {
 
 func newBook() *book { return &book{entries: map[name]*entry{}} }
 
-// put notes a key's value; nil is one that is too large to be had.
-func (b *book) put(key string, value []byte) {
+// put notes a key's value; nil is one that is too large to be had. changed false: it says nothing new. Each server
+// writes its ttl twice a minute, and nothing but its being there matters.
+func (b *book) put(key string, value []byte) (changed bool) {
 	n, part, ok := parseKey(key)
 	if !ok {
-		return
+		return false
 	}
 	e := b.entries[n]
 	if e == nil {
 		if len(b.entries) >= serversMax {
-			return
+			return false
 		}
 		e = &entry{}
 		b.entries[n] = e
 	}
+	was := *e
 	if part == partTTL {
 		e.alive = true
-		return
+	} else {
+		e.named = true
+		e.learn(n.addr, value)
 	}
-	e.named = true
+	return e.alive != was.alive || e.named != was.named || e.odd != was.odd || !e.info.same(was.info)
+}
+
+// learn reads an info. If it can't be read, what was known before holds on.
+func (e *entry) learn(addr string, value []byte) {
 	if value == nil {
 		e.odd = "its info is too large"
 		return
 	}
-	m, odd, err := parseInfo(n.addr, value)
+	m, odd, err := parseInfo(addr, value)
 	if err != nil {
 		e.odd = "its info is passed over: " + err.Error()
-		return // what was known of it before holds on
+		return
 	}
 	e.info, e.odd = m, odd
 }
 
 // drop notes that a key has gone.
-func (b *book) drop(key string) {
+func (b *book) drop(key string) (changed bool) {
 	n, part, ok := parseKey(key)
 	e := b.entries[n]
+	if !ok || e == nil {
+		return false
+	}
+	was := *e
 	switch {
-	case !ok || e == nil:
-		return
 	case part == partTTL:
 		e.alive = false
 	default:
@@ -81,6 +91,7 @@ func (b *book) drop(key string) {
 	if !e.alive && !e.named && !e.known {
 		delete(b.entries, n)
 	}
+	return e.alive != was.alive || e.named != was.named
 }
 
 // renew has seen be all that there is: what it lacks has gone.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 
 	"sluice/upstream"
 )
@@ -36,11 +34,13 @@ type Finder struct {
 	hurried bool
 	status  upstream.FinderStatus
 
-	book   *book
-	told   bool              // members have been told of
-	seen   int64             // etcd's revision that is known
-	warned map[string]string // what was warned of, by address
-	began  time.Time         // the last look
+	book    *book
+	told    bool              // members have been told of
+	seen    int64             // etcd's revision that is known
+	warned  map[string]string // what was warned of, by address
+	said    sayings
+	mourned bool      // it was said that PD does not tell
+	began   time.Time // the last look
 }
 
 func start(o *Options, c upstream.Finds) *Finder {
@@ -220,12 +220,13 @@ func (f *Finder) apply(opt *Options, r clientv3.WatchResponse, ok bool) error {
 		if e.Kv.ModRevision <= f.seen {
 			continue
 		}
-		changed = true
+		var news bool
 		if e.Type == clientv3.EventTypeDelete {
-			f.book.drop(string(e.Kv.Key))
+			news = f.book.drop(string(e.Kv.Key))
 		} else {
-			f.book.put(string(e.Kv.Key), e.Kv.Value)
+			news = f.book.put(string(e.Kv.Key), e.Kv.Value)
 		}
+		changed = changed || news
 	}
 	if changed {
 		f.tell(opt)
@@ -249,44 +250,6 @@ func (f *Finder) tell(opt *Options) {
 	f.warn(f.book.oddities(), opt)
 	f.finds.Found(list)
 	f.note(nil, opt)
-}
-
-// failed notes that PD could not be asked.
-func (f *Finder) failed(err error, opt *Options) {
-	f.answer(f.asked(), false)
-	f.note(err, opt)
-}
-
-// note keeps how a look went, and says so in the log where that has changed.
-func (f *Finder) note(err error, opt *Options) {
-	from := strings.Join(opt.PD.Addrs, ",")
-	f.mu.Lock()
-	was := f.status
-	f.status.Polls++
-	f.status.Stale = err != nil
-	if err != nil {
-		f.status.Failures++
-		f.status.LastError = err.Error()
-	} else {
-		f.status.At, f.status.From = time.Now(), from
-	}
-	f.mu.Unlock()
-	switch {
-	case err != nil && !was.Stale:
-		opt.logger().Warn("pd does not tell of the servers: what is known stays in force", zap.String("pd", from), zap.Error(err))
-	case err == nil && was.Stale:
-		opt.logger().Info("pd tells of the servers again", zap.String("pd", from))
-	}
-}
-
-// warn says what is odd about servers, once for each until it changes.
-func (f *Finder) warn(odd map[string]string, opt *Options) {
-	for addr, reason := range odd {
-		if f.warned[addr] != reason {
-			opt.logger().Warn("pd tells something odd about a server", zap.String("server", addr), zap.String("reason", reason))
-		}
-	}
-	f.warned = odd
 }
 
 // Update goes on by other options. It is not called together with Close or itself.

@@ -118,18 +118,83 @@ func TestFindOdd(t *testing.T) {
 	}
 }
 
-// TestFindMany: more keys than one answer holds.
+// TestFindMany: thousands of keys, far more than one answer holds.
 func TestFindMany(t *testing.T) {
 	e := anEtcd(t)
-	const n = pageKeys + 10
+	const n = 1500
+	info := infoOf("10.0.0.1", 0, "{}")
+	var batch []clientv3.Op
 	for i := range n {
-		e.server(fmt.Sprintf("10.1.%d.%d:4000", i/250, i%250), infoOf("10.0.0.1", 0, "{}"))
+		addr := fmt.Sprintf("10.1.%d.%d:4000", i/250, i%250)
+		batch = append(batch, clientv3.OpPut(topology+addr+"/info", info), clientv3.OpPut(topology+addr+"/ttl", "1"))
+		if len(batch) == 100 || i == n-1 {
+			if _, err := e.Txn(context.Background()).Then(batch...).Commit(); err != nil {
+				t.Fatal(err)
+			}
+			batch = nil
+		}
 	}
 	ear, _ := finding(t, &Options{PD: e.pd()})
 	eventually(t, "all are found", func() bool {
 		got, _ := ear.heard()
 		return strings.Count(got, ":4000") == n
 	})
+}
+
+// TestFindFlapping: keys that change all the time are followed to where they end. What says nothing new is not told, and
+// the log does not grow by each change.
+func TestFindFlapping(t *testing.T) {
+	e := anEtcd(t)
+	const steady, flaps = "10.0.0.1:4000", "10.0.0.2:4000"
+	good := infoOf("10.0.0.1", 10080, `{"zone":"z"}`)
+	e.server(steady, good)
+	core, log := observer.New(zapcore.InfoLevel)
+	ear, f := finding(t, &Options{PD: e.pd(), Log: zap.New(core)})
+	ear.wants(t, steady)
+	_, told := ear.heard()
+	for range 50 { // as each server does twice a minute
+		e.server(steady, good)
+	}
+	e.server(flaps, good)
+	ear.wants(t, steady+" "+flaps)
+	if _, now := ear.heard(); now > told+10 { // with those of looks, on a machine that stands still
+		t.Errorf("what is as it was is told %d times", now-told)
+	}
+	for i := range 2 * sayMax {
+		e.put(topology+flaps+"/info", fmt.Sprint("{", i))
+		e.drop(topology + flaps + "/ttl")
+		e.put(topology+flaps+"/info", good, topology+flaps+"/ttl", fmt.Sprint(i))
+		if i%4 == 0 { // nobody at all is there, for a moment
+			e.drop(topology+steady+"/ttl", topology+flaps+"/ttl")
+			e.put(topology+steady+"/ttl", "1", topology+flaps+"/ttl", "1")
+		}
+	}
+	f.Refresh(context.Background())
+	ear.wants(t, steady+" "+flaps)
+	if f.Status().Stale {
+		t.Errorf("%+v", f.Status())
+	}
+	if n := log.Len(); n == 0 || n > 2*(sayMax+1) {
+		t.Errorf("the log has %d lines", n)
+	}
+	e.drop(topology + flaps + "/ttl")
+	ear.wants(t, steady+" !"+flaps)
+}
+
+// TestSayings: so many in a minute.
+func TestSayings(t *testing.T) {
+	var s sayings
+	now := time.Unix(1, 0)
+	said := 0
+	for range 3 * sayMax {
+		if s.may(now) {
+			said++
+		}
+		now = now.Add(time.Millisecond)
+	}
+	if said != sayMax || !s.may(now.Add(time.Minute)) {
+		t.Errorf("said %d", said)
+	}
 }
 
 // TestBookIsBounded: more servers than the limit are not remembered.

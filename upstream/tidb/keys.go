@@ -3,6 +3,7 @@ package tidb
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -85,6 +86,14 @@ func isHost(s string) bool {
 type member struct {
 	status string // host:port of its status port; "" = it has none
 	labels map[string]string
+}
+
+// same tells whether two say the same; nil says nothing.
+func (m *member) same(o *member) bool {
+	if m == nil || o == nil {
+		return m == o
+	}
+	return m.status == o.status && maps.Equal(m.labels, o.labels)
 }
 
 // parseInfo reads the value of an info. odd says what of it was passed over; err, why all of it is.
