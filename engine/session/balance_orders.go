@@ -77,9 +77,10 @@ func (s *Session) mayBalance(to *upstream.Backend, f router.Factor, zone string)
 	if s.want().Zone != zone {
 		return false
 	}
-	if f == router.FactorLabel || f == router.FactorStatus || s.lastMoved == 0 {
+	if f == router.FactorLabel || f == router.FactorStatus || s.mob == nil || s.mob.past == nil || s.mob.past.moved == 0 {
 		return true
 	}
-	ago := asDuration(engine.Nano() - s.lastMoved)
-	return ago >= balanceRest && (to != s.lastFrom || !s.lastOrder || ago >= balanceReturn)
+	last := s.mob.past
+	ago := asDuration(engine.Nano() - last.moved)
+	return ago >= balanceRest && (to != last.from || !last.order || ago >= balanceReturn)
 }

@@ -65,7 +65,6 @@ func (s *Session) review(f *fence) {
 		s.cutOff(at.backend, fenced)
 	case why == "":
 		s.stay()
-		s.shun(at.backend)
 	default:
 		s.evict(at, why)
 	}
@@ -89,7 +88,10 @@ func (s *Session) since() int64 {
 	if s.sh != nil {
 		return s.sh.at.joined
 	}
-	return max(s.opened, s.arrived)
+	if s.mob != nil && s.mob.past != nil {
+		return max(s.opened, s.mob.past.arrived)
+	}
+	return s.opened
 }
 
 // stay has the session not leave after all, if all that it was asked for was to leave its backend.
@@ -97,7 +99,7 @@ func (s *Session) stay() {
 	if s.leaving != nil && s.leaving.Cond == codec.BackendGone && !s.strayed() {
 		s.leaving = nil
 	}
-	if s.mv != nil && !s.mv.order && s.mv.why != down {
+	if s.mv != nil && !s.mv.order && !s.mv.cfg.AskOnly {
 		s.mv.withdraw()
 	}
 }
@@ -127,8 +129,8 @@ func (s *Session) overstays(over map[post]bool) {
 	if !ok || !over[at] || s.mv != nil && s.mv.seek != nil {
 		return
 	}
-	if s.mv != nil && s.mv.settled() {
-		s.mob.late = true // it is over within the hold time-out
+	if mv := s.mv; mv != nil && mv.settled() && mv.stage != moveOwing {
+		s.mob.history().late = true // it is over within the hold time-out
 		return
 	}
 	if why := s.unfit(at.backend); why != "" {

@@ -89,9 +89,16 @@ func (s *Session) forgetKey() {
 		s.p.keys.remove(s.key)
 		s.keyed = false
 	}
-	if s.mob != nil && s.mob.aliased {
-		s.p.keys.removeAlias(s.mob.alias, s)
-		s.mob.aliased = false
+	if s.mob != nil && s.mob.past != nil {
+		s.forgetAlias()
+	}
+}
+
+// forgetAlias takes a further key of the session out of the registry.
+func (s *Session) forgetAlias() {
+	if h := s.mob.past; h.aliased {
+		s.p.keys.removeAlias(h.alias, s)
+		h.aliased = false
 	}
 }
 
@@ -102,12 +109,9 @@ func (s *Session) rekey(k codec.Key) {
 	if s.keyed {
 		s.p.keys.add(s.key, t)
 	}
-	if s.mob.aliased {
-		s.p.keys.removeAlias(s.mob.alias, s)
-		s.mob.aliased = false
-	}
+	s.forgetAlias()
 	if k.Secret == "" && k.ID != 0 && k != s.key {
-		s.mob.alias, s.mob.aliased = k, s.p.keys.addAlias(k, t)
+		s.mob.past.alias, s.mob.past.aliased = k, s.p.keys.addAlias(k, t)
 	}
 }
 

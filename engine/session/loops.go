@@ -52,6 +52,7 @@ func (on *loopState) add(s *Session) {
 
 // remove takes a session out of the list.
 func (on *loopState) remove(s *Session) {
+	on.keeper.passOver(s)
 	s.prev.next, s.next.prev = s.next, s.prev
 	s.prev, s.next = nil, nil
 	on.count--

@@ -11,10 +11,27 @@ import (
 
 // mobile is what a session has besides if it can go on at another server.
 type mobile struct {
-	mover   codec.Mover
-	out, in []byte // what it has changed, of both directions
+	mover codec.Mover
+	past  *past // nil until a move was tried, or put off
 
-	moves  uint32       // made
+	// Of the keeper (move_keep.go).
+	still int64  // engine.Nano at which it was seen first that nothing was asked any more
+	seen  uint32 // commands at the last look
+	asked uint32 // Marks when the state was asked for last, if tried
+	at    uint32 // seen at that time
+	tried bool
+	firm  bool // that was as far as to ask the server
+	waits bool // to be asked
+}
+
+// past is what a session remembers of its moves.
+type past struct {
+	moves   uint32            // made
+	arrived int64             // engine.Nano at which the present backend was chosen, and
+	moved   int64             // at which the session came there; 0: it has not moved
+	from    *upstream.Backend // where it came from
+	order   bool              // it was asked for by name
+
 	err    string       // why the last one came to nothing; "" if it did not
 	pin    codec.Pin    // what bound it at the last try, which holds as long as
 	pinned uint32       // these are its Marks
@@ -25,10 +42,14 @@ type mobile struct {
 
 	alias   codec.Key // under which the server knows it, if that is another key than the client's
 	aliased bool      // alias is in the registry
+}
 
-	seen  uint32 // commands at the last look of the keeper
-	asked uint32 // Marks when the state was asked for last, if tried
-	tried bool
+// history returns what the session remembers of its moves, to be added to.
+func (m *mobile) history() *past {
+	if m.past == nil {
+		m.past = &past{}
+	}
+	return m.past
 }
 
 // moveStage is how far a move is; doc.go draws it.
@@ -73,12 +94,14 @@ type moving struct {
 	oldGone bool     // the old server's connection has ended
 	oldTold bool     // and m knows
 	oldErr  error    // why
+	unsure  bool     // it was ending the transaction for the move, and nobody knows whether it has
 	conn    *engine.Conn
 	leg     *newSide
 	early   [codec.Legs][]byte // bytes that came while op was carried out
 	stop    context.CancelFunc // of the dial
 	timer   engine.Timer       // deadline of the stage
-	slot    bool               // it counts among those under way on the loop
+	kind    turn
+	slot    bool // it has its turn
 	result  moveResult
 
 	wait  engine.Timer // deadline of what the client waits for, or the end of a rest of the gate
@@ -103,11 +126,7 @@ func (s *Session) startMobile(opt *codec.MoveOptions) {
 	if !ok || opt == nil {
 		return
 	}
-	s.mob = &mobile{mover: mover}
-	s.mob.retry.Fn = func() {
-		s.mob.armed = false
-		s.review(nil)
-	}
+	s.mob = &mobile{mover: mover, still: engine.Nano()}
 	s.on.keep(s)
 }
 
@@ -115,7 +134,8 @@ func (s *Session) startMobile(opt *codec.MoveOptions) {
 // is under way to a different one is given up for it, unless the client waits for it already. It tells whether the
 // session will be tried to be moved there.
 func (s *Session) moveTo(to *upstream.Backend, why string) bool {
-	if !s.movable() || s.pin().Name != "" || engine.Nano() < s.mob.until || to == s.backend {
+	switch {
+	case !s.movable(), s.pin().Name != "", s.resting(), to == s.backend, to != nil && to.Fits(s.want()) != "":
 		return false
 	}
 	if mv := s.mv; mv != nil {
@@ -123,7 +143,7 @@ func (s *Session) moveTo(to *upstream.Backend, why string) bool {
 		case mv.settled():
 			return false
 		case to == nil && (mv.to == nil || mv.to.Fits(s.want()) == ""), to == mv.to:
-			mv.why = why
+			mv.rename(why, to != nil)
 			return true
 		}
 		mv.abandon(moveReplaced, nil)
@@ -133,9 +153,6 @@ func (s *Session) moveTo(to *upstream.Backend, why string) bool {
 	}
 	mv := &moving{s: s, why: why, from: s.backend}
 	if to != nil {
-		if to.Fits(s.want()) != "" {
-			return false
-		}
 		mv.order = true
 		to.Join()
 		mv.aim(to)
@@ -145,23 +162,49 @@ func (s *Session) moveTo(to *upstream.Backend, why string) bool {
 	return true
 }
 
+// rename gives a move that is under way another reason.
+func (mv *moving) rename(why string, order bool) {
+	if mv.aimed {
+		mv.s.on.stats.moves.pend(mv, -1)
+	}
+	mv.why = why
+	if mv.aimed {
+		mv.s.on.stats.moves.pend(mv, 1)
+	}
+	if mv.order && !order && mv.stage == moveStandBy {
+		mv.s.on.loop.Disarm(&mv.timer) // of a wish that could wait no longer
+	}
+	mv.order = order
+}
+
+// resting tells that the session is not tried again yet, behind a move that has failed.
+func (s *Session) resting() bool { return s.mob.past != nil && engine.Nano() < s.mob.past.until }
+
 // pin is what binds the session to its server, by what is known now.
 func (s *Session) pin() codec.Pin {
 	pin := s.mob.mover.Pin()
-	if pin.Name == "" && s.mob.pin.Name != "" && s.mob.pinned == s.mob.mover.Marks() {
-		return s.mob.pin
+	if h := s.mob.past; h != nil && pin.Name == "" && h.pin.Name != "" && h.pinned == s.mob.mover.Marks() {
+		return h.pin
 	}
 	return pin
 }
 
 // tryLater has the session look again whether it is to leave its backend, when it may be moved again.
 func (s *Session) tryLater() {
-	if s.mob == nil || s.mob.armed {
+	if s.mob == nil {
 		return
 	}
-	s.mob.armed = true
-	pause := max(asDuration(s.mob.until-engine.Nano()), s.cluster.Options().Migrate.RetryAfter/8)
-	s.on.loop.Arm(&s.mob.retry, pause)
+	h := s.mob.history()
+	if h.armed {
+		return
+	}
+	h.armed = true
+	h.retry.Fn = func() {
+		h.armed = false
+		s.review(nil)
+	}
+	pause := max(asDuration(h.until-engine.Nano()), s.cluster.Options().Migrate.RetryAfter/8)
+	s.on.loop.Arm(&h.retry, pause)
 }
 
 // relocate has up to n sessions go from one backend to another, the oldest first: those that are not moving,
@@ -205,50 +248,3 @@ func (mv *moving) settled() bool { return mv.stage >= moveAsked || mv.seek != ni
 
 // holds tells that the client waits for the move, whatever it says.
 func (mv *moving) holds() bool { return mv.seek != nil || mv.asked }
-
-// moveQueue are the moves of one loop. Only some are prepared at one time, so that a backend that is emptied does
-// not have the others flooded with logins; the rest wait their turn, in the order in which they came.
-type moveQueue struct {
-	under int
-	queue []*moving
-}
-
-// movesMax is how many moves of one loop are prepared, or awaited by their client, at one time. Those that wait
-// for a safe point do not count.
-const movesMax = 64
-
-// enter begins a move, or has it wait its turn.
-func (q *moveQueue) enter(mv *moving) {
-	if q.under >= movesMax {
-		q.queue = append(q.queue, mv)
-		return
-	}
-	q.under++
-	mv.slot = true
-	mv.begin()
-}
-
-// leave gives a move's place to the next that waits. It goes on behind the event at hand: no session runs inside
-// another.
-func (q *moveQueue) leave(mv *moving) {
-	if !mv.slot {
-		return
-	}
-	mv.slot = false
-	q.under--
-	mv.s.on.loop.Run(q.next)
-}
-
-// next begins moves that wait, as far as there is room.
-func (q *moveQueue) next() {
-	for q.under < movesMax && len(q.queue) > 0 {
-		mv := q.queue[0]
-		q.queue[0] = nil
-		if q.queue = q.queue[1:]; len(q.queue) == 0 {
-			q.queue = nil
-		}
-		if mv.stage == moveQueued {
-			q.enter(mv)
-		}
-	}
-}

@@ -5,7 +5,6 @@ import (
 
 	"sluice/codec"
 	"sluice/engine"
-	"sluice/upstream"
 )
 
 // moveResult is what came of a move: a label in the metrics.
@@ -49,8 +48,10 @@ func (r moveResult) failed() bool {
 // arrive has the session go on at the new server.
 func (mv *moving) arrive() {
 	if mv.cfg.AskOnly {
+		mv.drop()
 		mv.record(moveMade, nil)
-		mv.finish()
+		mv.stage = moveOwing
+		mv.settle()
 		return
 	}
 	s := mv.s
@@ -60,7 +61,8 @@ func (mv *moving) arrive() {
 	s.server.SetHandler((*serverSide)(s))
 	mv.dialled = false
 	s.on.stats.pending--
-	s.lastFrom, s.lastMoved, s.lastOrder, s.arrived = mv.from, engine.Nano(), mv.order, mv.since
+	h := s.mob.history()
+	h.from, h.moved, h.order, h.arrived = mv.from, engine.Nano(), mv.order, mv.since
 	s.backend, s.bst = mv.to, s.on.stats.backend(mv.to)
 	mv.record(moveMade, nil)
 	if mv.seek != nil {
@@ -149,6 +151,9 @@ func (mv *moving) letGo() {
 		mv.early[codec.LegOld] = nil
 		_ = mv.m.Server(codec.LegOld, early)
 	}
+	if mv.s.server != nil {
+		mv.s.server.ResumeReads() // it may have been too early for more
+	}
 	mv.settle()
 }
 
@@ -167,7 +172,7 @@ func (mv *moving) finish() {
 	s, held, early := mv.s, mv.left(), mv.early[codec.LegOld]
 	mv.over()
 	if mv.oldGone {
-		s.bereft(mv.oldErr, held)
+		s.bereft(mv.oldErr, held, mv.unsure)
 		return
 	}
 	if s.server != nil {
@@ -198,6 +203,9 @@ func (mv *moving) over() {
 	s.on.loop.Disarm(&mv.wait)
 	s.on.moves.leave(mv)
 	s.mv, mv.held = nil, nil
+	if mv.cfg.AskOnly {
+		s.on.keeper.asked(s.on)
+	}
 }
 
 // goOn sends client bytes on that were held, and reads on.
@@ -214,15 +222,15 @@ func (s *Session) goOn(held []byte) {
 // afterMove sees what is next for a session whose move has ended where it began.
 func (s *Session) afterMove(r moveResult) {
 	switch {
-	case s.mob.late:
-		s.mob.late = false
+	case s.mob.past != nil && s.mob.past.late:
+		s.mob.past.late = false
 		if why := s.unfit(s.backend); why != "" {
 			s.cutOff(s.backend, why)
 		}
 	case r == moveReplaced || s.mv != nil:
 	case r == movePinned || r == moveMade:
 		s.review(nil)
-	case s.unfit(s.backend) != "" || s.backend.Health() == upstream.Down:
+	case s.unfit(s.backend) != "":
 		s.tryLater()
 	}
 }
@@ -240,8 +248,8 @@ func (s *Session) endMove() {
 		mv.drop()
 		mv.over()
 	}
-	if s.mob != nil {
-		s.on.loop.Disarm(&s.mob.retry)
+	if s.mob != nil && s.mob.past != nil {
+		s.on.loop.Disarm(&s.mob.past.retry)
 	}
 }
 
@@ -254,19 +262,20 @@ func (mv *moving) record(r moveResult, err error) {
 		return
 	}
 	s.on.stats.moves.over(mv, r)
+	h := s.mob.history()
 	if r == moveMade {
-		s.mob.moves++
-		s.mob.err, s.mob.until, s.mob.late = "", 0, false
+		h.moves++
+		h.err, h.until, h.late = "", 0, false
 	}
 	if err != nil {
-		s.mob.err = err.Error()
+		h.err = err.Error()
 	}
 	var pin codec.PinError
 	if errors.As(err, &pin) {
-		s.mob.pin, s.mob.pinned = pin.Pin, s.mob.mover.Marks()
+		h.pin, h.pinned = pin.Pin, s.mob.mover.Marks()
 	}
 	if r.failed() {
-		s.mob.until = engine.Nano() + int64(s.cluster.Options().Migrate.RetryAfter)
+		h.until = engine.Nano() + int64(s.cluster.Options().Migrate.RetryAfter)
 	}
 	s.p.logMove(mv, r, err)
 }

@@ -191,11 +191,14 @@ func (p *Proxy) writePins(m *metricWriter) {
 	}
 }
 
-// logMove writes a line about a move that is over: a warning if it has failed.
+// moveWarnEvery is the time between two warnings of a loop that a session could not be moved: when one can't, many can't.
+const moveWarnEvery = time.Second
+
+// logMove writes a line about a move that is over: a warning if it has failed, now and then.
 func (p *Proxy) logMove(mv *moving, r moveResult, err error) {
-	level := zap.DebugLevel
-	if r.failed() {
-		level = zap.WarnLevel
+	level, last := zap.DebugLevel, &mv.s.on.moves.warned
+	if now := engine.Nano(); r.failed() && (*last == 0 || now-*last >= int64(moveWarnEvery)) {
+		level, *last = zap.WarnLevel, now
 	}
 	text := "a session could not be moved"
 	if r == moveMade {
@@ -227,7 +230,10 @@ func (s *Session) moveInfo(i *Info) {
 	}
 	pin := s.pin()
 	i.Pin, i.PinReason = pin.Name, pin.Reason
-	i.Moves, i.MoveError, i.Known = s.mob.moves, s.mob.err, s.mob.mover.Known()
+	i.Known = s.mob.mover.Known()
+	if h := s.mob.past; h != nil {
+		i.Moves, i.MoveError = h.moves, h.err
+	}
 	if mv := s.mv; mv != nil {
 		i.Moving = mv.stage.String()
 		if mv.to != nil {

@@ -62,7 +62,7 @@ func (mv *moving) fromClient(p []byte) {
 
 // takePrefix puts what is kept of a message that may be a KILL among the held bytes, where it belongs: in front.
 func (mv *moving) takePrefix() {
-	if s := mv.s; s.killing == killNone && len(mv.held) == 0 {
+	if s := mv.s; s.killing == killNone && len(mv.held) == 0 && len(s.prefix) > 0 {
 		mv.held = append(mv.held, s.prefix...)
 		s.prefix = s.prefix[:0]
 	}
@@ -128,16 +128,13 @@ func (mv *moving) pass() {
 // askable tells whether this is the moment.
 func (mv *moving) askable() bool {
 	s := mv.s
-	if s.killing != killNone || s.leaving != nil || s.client.Full() {
+	if s.leaving != nil || s.client.Full() {
 		return false
 	}
-	if len(s.prefix) > 0 {
-		if mv.open {
-			return false
-		}
+	if !mv.open {
 		mv.takePrefix()
 	}
-	return s.mob.mover.Askable(mv.held)
+	return s.safeFor(mv.held)
 }
 
 // time sets the deadline for a client that has begun to wait, and ends it for one that does not any more.
@@ -199,5 +196,9 @@ func (mv *moving) ask() {
 		mv.wait.Fn = mv.waited
 		s.on.loop.Arm(&mv.wait, s.cluster.Options().Migrate.HoldTimeout)
 	}
-	mv.step(mv.m.Ask(mv.held))
+	op := mv.m.Ask(mv.held)
+	if mv.cfg.AskOnly && op == codec.OpClose {
+		s.mob.firm = false // it is not to be asked now, but may be later
+	}
+	mv.step(op)
 }

@@ -11,84 +11,136 @@ import (
 // of a session that has been changed, and has rested since, is asked for in the background. Who has rested is found
 // by a look at each session now and then: nothing is noted per query.
 
-// keeper is what a loop has for that.
+// keeper is what a loop has for that. It goes round the loop's sessions, a few at a time, and sees each of them once
+// in the shortest time of rest that one of them has.
 type keeper struct {
-	timer engine.Timer
-	armed bool
-	looks int64 // at all sessions
+	timer    engine.Timer
+	armed    bool
+	at       *Session      // is looked at next; nil: a round begins
+	every    time.Duration // a round takes
+	shortest time.Duration // time of rest of those looked at in this round; 0: none has one
+	rounds   int64         // done
+
+	under int        // sessions that are asked
+	waits []*Session // that are to be
 }
 
-// keepEach is the number of sessions that the keeper looks at in one turn of the loop.
-const keepEach = 1024
+const (
+	// keepEvery is the time between two looks at some of the sessions.
+	keepEvery = 100 * time.Millisecond
+	// keepEach bounds the sessions that are looked at in one turn of the loop.
+	keepEach = 4096
+	// keepsMax is how many sessions of a loop are asked for their state in the background at one time: it costs
+	// their server more than a small query does.
+	keepsMax = 8
+)
 
 // keep has the loop's keeper run, for a session that has come.
 func (on *loopState) keep(s *Session) {
-	every := s.cluster.Options().Migrate.KeepState
-	if every <= 0 || on.keeper.armed {
+	k, every := &on.keeper, s.cluster.Options().Migrate.KeepState
+	if every <= 0 || k.armed {
 		return
 	}
-	on.keeper.armed = true
-	on.keeper.timer.Fn = on.keepAll
-	on.loop.Arm(&on.keeper.timer, every)
+	k.armed, k.every = true, every
+	k.timer.Fn = on.keepSome
+	on.loop.Arm(&k.timer, min(every, keepEvery))
 }
 
-// keepAll looks at the sessions of the loop, a part in each turn.
-func (on *loopState) keepAll() {
-	on.keeper.armed = false
-	on.keeper.looks++
-	on.keepSome(on.all(), 0)
-}
-
-// keepSome looks at some of the sessions. soonest is the least time between two looks that one of those before them
-// wants.
-func (on *loopState) keepSome(list []*Session, soonest time.Duration) {
-	n := min(len(list), keepEach)
-	for _, s := range list[:n] {
+// keepSome looks at the sessions whose turn it is.
+func (on *loopState) keepSome() {
+	k := &on.keeper
+	k.armed = false
+	if k.at == nil {
+		k.at = on.list.next
+	}
+	now := engine.Nano()
+	parts := max(1, int(k.every/keepEvery))
+	for n := min(on.count/parts+1, keepEach); n > 0 && k.at != &on.list; n-- {
+		s := k.at
+		k.at = s.next
 		if s.mob == nil || s.stage != stageRelay {
 			continue
 		}
-		every := s.cluster.Options().Migrate.KeepState
-		if every <= 0 {
-			continue
+		if every := s.cluster.Options().Migrate.KeepState; every > 0 {
+			if k.shortest == 0 || every < k.shortest {
+				k.shortest = every
+			}
+			s.keepState(now, every)
 		}
-		if soonest == 0 || every < soonest {
-			soonest = every
-		}
-		s.keepState()
 	}
-	if rest := list[n:]; len(rest) > 0 {
-		on.loop.Run(func() { on.keepSome(rest, soonest) })
-		return
+	if k.at == &on.list {
+		k.at, k.every, k.shortest = nil, k.shortest, 0
+		k.rounds++
 	}
-	if soonest > 0 && !on.keeper.armed {
-		on.keeper.armed = true
-		on.loop.Arm(&on.keeper.timer, soonest)
+	if k.every > 0 && !k.armed {
+		k.armed = true
+		on.loop.Arm(&k.timer, min(k.every, keepEvery))
+	}
+	k.next()
+}
+
+// passOver has the keeper go on behind a session that leaves the loop.
+func (k *keeper) passOver(s *Session) {
+	if k.at == s {
+		k.at = s.next
 	}
 }
 
-// keepState has the session's state asked for if it is not known, and the session has rested since the last look.
-func (s *Session) keepState() {
+// keepState has the session's state asked for if it is not known, and the session has rested for so long.
+func (s *Session) keepState(now int64, rest time.Duration) {
 	mob := s.mob
-	seen := s.clock.head + s.clock.open
-	rests := seen == mob.seen && s.clock.open == 0
-	mob.seen = seen
-	if !rests || s.mv != nil || !s.movable() || s.busy() != "" || s.client.Full() {
+	if seen := s.clock.head + s.clock.open; seen != mob.seen || s.clock.open != 0 {
+		mob.seen, mob.still = seen, now
 		return
 	}
-	marks := mob.mover.Marks()
-	if mob.tried && mob.asked == marks || mob.mover.Known() || s.pin().Name != "" {
+	if mob.waits || asDuration(now-mob.still) < rest || !s.keepable() {
 		return
 	}
-	mob.tried, mob.asked = true, marks
-	s.mv = &moving{s: s, why: "keep", from: s.backend, cfg: codec.MoveConfig{AskOnly: true}}
-	s.on.moves.enter(s.mv)
+	if mob.tried && mob.asked == mob.mover.Marks() && (mob.firm || mob.at == mob.seen) {
+		return // it would be the same
+	}
+	mob.waits = true
+	s.on.keeper.waits = append(s.on.keeper.waits, s)
 }
 
-// askOnly begins a move that has the state asked for and nothing else, if this is still the moment.
-func (mv *moving) askOnly() {
-	s := mv.s
-	mv.m = s.mob.mover.NewMove(&mv.cfg)
-	if s.engaged() != "" || s.leaving != nil || !s.mob.mover.Askable(nil) {
+// keepable tells whether the session's state can be asked for now, and whether that is of use.
+func (s *Session) keepable() bool {
+	return s.mv == nil && s.movable() && s.busy() == "" && !s.client.Full() && !s.mob.mover.Known() && s.pin().Name == ""
+}
+
+// next has sessions asked that wait for it, as far as there is room.
+func (k *keeper) next() {
+	for k.under < keepsMax && len(k.waits) > 0 {
+		s := k.waits[0]
+		k.waits[0] = nil
+		if k.waits = k.waits[1:]; len(k.waits) == 0 {
+			k.waits = nil
+		}
+		s.mob.waits = false
+		if s.keepable() {
+			k.under++
+			s.askState()
+		}
+	}
+}
+
+// asked takes note that one has been asked. The next one is, behind the event at hand.
+func (k *keeper) asked(on *loopState) {
+	k.under--
+	if len(k.waits) > 0 {
+		on.loop.Run(k.next)
+	}
+}
+
+// askState has the state asked for and nothing else.
+func (s *Session) askState() {
+	mob := s.mob
+	mob.tried, mob.firm, mob.asked, mob.at = true, true, mob.mover.Marks(), mob.seen
+	mv := &moving{s: s, why: "keep", from: s.backend, cfg: codec.MoveConfig{AskOnly: true}}
+	s.mv = mv
+	mv.m = mob.mover.NewMove(&mv.cfg)
+	if !mob.mover.Askable(nil) {
+		mob.firm = false
 		mv.abandon(moveBusy, errMoveBusy)
 		return
 	}

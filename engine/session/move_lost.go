@@ -24,11 +24,12 @@ func (s *Session) serverLeft(err error) {
 		s.mv.oldLeft(err)
 		return
 	}
-	s.bereft(err, nil)
+	s.bereft(err, nil, false)
 }
 
-// bereft is serverLeft behind the end of any move. held are client bytes that the server has not been sent.
-func (s *Session) bereft(err error, held []byte) {
+// bereft is serverLeft behind the end of any move. held are client bytes that the server has not been sent; unsure
+// tells that the move was about to end the transaction.
+func (s *Session) bereft(err error, held []byte, unsure bool) {
 	switch {
 	case s.stage != stageRelay:
 		return
@@ -41,15 +42,15 @@ func (s *Session) bereft(err error, held []byte) {
 	}
 	s.backend.Suspect()
 	s.cluster.Hurry()
-	if s.outlives(err, held) {
+	if !unsure && s.outlives(err, held) {
 		return
 	}
-	s.endLoss(err)
+	s.endLoss(err, unsure)
 }
 
 // endLoss ends a session whose server is lost, and tells its client what that means for what was under way.
-func (s *Session) endLoss(err error) {
-	e, r := s.lossOf()
+func (s *Session) endLoss(err error, unsure bool) {
+	e, r := s.lossOf(unsure)
 	s.st.losses[r]++
 	s.end(ServerLost, &e, err)
 }
@@ -58,28 +59,43 @@ func (s *Session) endLoss(err error) {
 // client waits.
 func (s *Session) outlives(err error, held []byte) bool {
 	opt := s.cluster.Options()
-	if !s.movable() || opt.FailoverTimeout <= 0 || s.doomed.Load() || s.killing != killNone ||
-		s.follow.Busy() != "" || s.pin().Name != "" || !s.mob.mover.Known() || !s.p.pools.seekers.enter(s.cluster) {
+	if !s.movable() || opt.FailoverTimeout <= 0 || s.doomed.Load() || s.safeWithout() != "" ||
+		s.pin().Name != "" || !s.mob.mover.Known() || !s.p.pools.seekers.enter(s.cluster) {
 		return false
 	}
 	now := engine.Nano()
-	mv := &moving{s: s, why: "crash", from: s.backend, stage: moveSeeking, began: now,
-		cfg: codec.MoveConfig{Lost: true}}
+	mv := &moving{s: s, why: "crash", from: s.backend, began: now, cfg: codec.MoveConfig{Lost: true}}
 	mv.seek = &seeking{cause: err, until: now + int64(opt.FailoverTimeout), tried: []*upstream.Backend{s.backend}}
-	mv.seek.timer.Fn = mv.seekNext
+	mv.seek.timer.Fn = mv.seekOn
 	mv.held = append(append(mv.held, s.prefix...), held...)
 	s.prefix = s.prefix[:0]
 	s.deep = false
 	s.mv = mv
 	s.readClient()
-	mv.seekNext()
+	mv.seekOn()
 	return true
 }
+
+// seekOn has the search go on when its turn has come. It ends while it waits for that, when its time is over.
+func (mv *moving) seekOn() {
+	left := mv.seek.left()
+	if mv.stage == moveQueued && left <= 0 {
+		mv.lostForGood()
+		return
+	}
+	if mv.s.on.moves.enter(mv); mv.s.mv == mv && mv.stage == moveQueued {
+		mv.s.on.loop.Arm(&mv.seek.timer, max(left, 0))
+	}
+}
+
+// left is the time until the search ends.
+func (k *seeking) left() time.Duration { return asDuration(k.until - engine.Nano()) }
 
 // seekNext tries the next backend, or pauses, or gives up.
 func (mv *moving) seekNext() {
 	s, k := mv.s, mv.seek
-	left := asDuration(k.until - engine.Nano())
+	left := k.left()
+	s.on.loop.Disarm(&k.timer)
 	want := s.want()
 	b, why := s.cluster.Pick(want, k.tried)
 	if b != nil && (s.held(b, &want) || left <= 0) {
@@ -98,6 +114,7 @@ func (mv *moving) seekNext() {
 	default:
 		s.cluster.Hurry()
 		mv.stage = moveSeeking
+		s.on.moves.leave(mv)
 		pause := min(roundPause<<k.rounds, roundPauseMax, left)
 		k.rounds = min(k.rounds+1, 8)
 		k.tried = k.tried[:0]
@@ -110,7 +127,7 @@ func (mv *moving) lookSeeking() {
 	switch {
 	case mv.stage == moveSeeking && !mv.working && mv.m == nil:
 		mv.s.on.loop.Disarm(&mv.seek.timer)
-		mv.seekNext()
+		mv.seekOn()
 	case mv.stage == moveStandBy:
 		mv.ask()
 	}
@@ -147,17 +164,18 @@ func (mv *moving) forget() {
 	}
 	mv.m, mv.done, mv.asked, mv.op, mv.early = nil, false, false, codec.OpMore, [codec.Legs][]byte{}
 	mv.cfg = codec.MoveConfig{Lost: true}
-	mv.seekNext()
+	mv.seekOn()
 }
 
 // lostForGood ends a session that has found no other server.
 func (mv *moving) lostForGood() {
 	mv.s.p.pools.seekers.leave(mv.s.cluster, soughtVain)
+	mv.s.on.loop.Disarm(&mv.seek.timer)
 	s, cause := mv.s, mv.seek.cause
 	mv.seek = nil
 	mv.stage = moveOwing
 	mv.over()
-	s.endLoss(cause)
+	s.endLoss(cause, false)
 }
 
 // found ends the search of a session that has arrived.
@@ -184,12 +202,13 @@ func (r lossResult) String() string {
 	return [lossResults]string{"kept", "idle", "not_run", "unknown"}[r]
 }
 
-// lossOf is what a client is told whose session ends since its server is lost.
-func (s *Session) lossOf() (e codec.Error, r lossResult) {
+// lossOf is what a client is told whose session ends since its server is lost. unsure: it was about to commit for
+// the sake of a move.
+func (s *Session) lossOf(unsure bool) (e codec.Error, r lossResult) {
 	const lost = "the connection to the server was lost"
 	w, _ := s.follow.(codec.Witness)
 	switch {
-	case s.follow.Owed() > 0 && (w == nil || !w.Undone()):
+	case unsure || s.follow.Owed() > 0 && (w == nil || !w.Undone()):
 		return codec.Error{Cond: codec.TxUnknown,
 			Text: lost + ", and whether what was under way has been done is not known"}, lossUnknown
 	case s.follow.Tx() != codec.TxIdle:
@@ -199,6 +218,3 @@ func (s *Session) lossOf() (e codec.Error, r lossResult) {
 	}
 	return codec.Error{Cond: codec.BackendLost, Text: lost}, lossIdle
 }
-
-// keepEvery is the time between two looks of a loop for sessions whose state is to be asked for.
-const keepEvery = 100 * time.Millisecond

@@ -21,8 +21,8 @@ var (
 // begin takes up a move whose turn it is: it chooses a backend if need be, and connects to it.
 func (mv *moving) begin() {
 	s := mv.s
-	if mv.cfg.AskOnly {
-		mv.askOnly()
+	if mv.seek != nil {
+		mv.seekNext()
 		return
 	}
 	if mv.to == nil {
@@ -125,6 +125,7 @@ func (mv *moving) bytes(leg codec.Leg, p []byte) {
 // oldLeft takes note that the old server has gone.
 func (mv *moving) oldLeft(err error) {
 	mv.oldGone, mv.oldErr = true, err
+	mv.unsure = mv.asked && mv.seek == nil && mv.s.follow.Tx() == codec.TxOpen && !mv.working && mv.m.Owes()
 	switch {
 	case !mv.asked && mv.stage < moveOwing:
 		mv.abandon(moveOldLost, err)

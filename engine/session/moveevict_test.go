@@ -127,7 +127,7 @@ func TestPinnedSession(t *testing.T) {
 		s.apply()
 		if asked { // only the old server knows
 			one := s.only()
-			onLoop(t, one.on, func() { one.mob.pin, one.mob.pinned = codec.Pin{Name: "asked", Reason: "by hand"}, 0 })
+			onLoop(t, one.on, func() { one.mob.history().pin = codec.Pin{Name: "asked", Reason: "by hand"} })
 		}
 		s.backendOf(a).Drain("for a test")
 		s.settleNow(context.Background())
@@ -253,11 +253,12 @@ func TestLeaveInAMove(t *testing.T) {
 	}
 }
 
-// TestSessionOfADownBackendMoves, but is not cut off if it can't.
+// TestSessionOfADownBackendMoves, at the pace of who balances, but is not cut off if it can't.
 func TestSessionOfADownBackendMoves(t *testing.T) {
 	a, b := startFakeDB(t, "a", 100), startFakeDB(t, "b", 200)
 	s := startLines(t, fakeProto{}, func(s *Setup) {
 		s.Clusters[0].Health.Fall = 1
+		s.Clusters[0].Balance = upstream.BalanceOptions{Spread: &router.Spread{}, Interval: 10 * time.Millisecond}
 		s.Frontends[0].DrainTimeout = 50 * time.Millisecond
 	}, a)
 	c := loginLines(t, s.addr("in"))
@@ -300,8 +301,8 @@ func TestMovesTakeTurns(t *testing.T) {
 		under, most := 0, 0
 		for _, on := range s.loops {
 			onLoop(t, on, func() {
-				under += on.moves.under
-				most = max(most, on.moves.under)
+				under += on.moves.under[turnMove]
+				most = max(most, on.moves.under[turnMove])
 			})
 		}
 		if most > movesMax {
@@ -373,7 +374,7 @@ func TestRelocate(t *testing.T) {
 		onLoop(t, on, func() {
 			all := 0
 			for _, one := range on.all() {
-				if one.backend == s.backendOf(b) && (one.lastMoved == 0 || one.lastFrom != s.backendOf(a)) {
+				if one.backend == s.backendOf(b) && (one.mob.past.moved == 0 || one.mob.past.from != s.backendOf(a)) {
 					t.Error("a session does not know that it was moved")
 				}
 				all++

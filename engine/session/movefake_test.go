@@ -177,7 +177,7 @@ func (f *fakeDB) serve(c net.Conn) {
 			f.byes.Add(1)
 			return
 		case "starttls":
-			t := tls.Server(raw, f.tls)
+			t := tls.Server(ahead{raw, r}, f.tls) // the hello may have come with the line
 			c, r = t, bufio.NewReader(t)
 			continue
 		}
@@ -186,6 +186,14 @@ func (f *fakeDB) serve(c net.Conn) {
 		}
 	}
 }
+
+// ahead is a connection of which some has been read into a buffer.
+type ahead struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (a ahead) Read(p []byte) (int, error) { return a.r.Read(p) }
 
 func (f *fakeDB) lineFate(line string) fate {
 	if of := f.fate.Load(); of != nil {
@@ -490,7 +498,6 @@ type lineMove struct {
 	state   string
 	has     bool // the state
 	owes    bool
-	oldGone bool
 	over    bool
 	working atomic.Bool
 	why     error

@@ -73,10 +73,6 @@ type Session struct {
 	translate codec.Translator // nil unless bytes have to be changed on their way since it moved
 	mob       *mobile          // nil unless the session can move
 	doomed    atomic.Bool      // a KILL was meant for it: it is not to outlive its server connection
-	arrived   int64            // engine.Nano at which its present backend was chosen; 0: it has not moved
-	lastMoved int64            // engine.Nano of the last move
-	lastFrom  *upstream.Backend
-	lastOrder bool // that move was to spread sessions
 
 	sh *shared // nil unless the client shares server connections
 
