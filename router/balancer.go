@@ -109,8 +109,10 @@ func NewBalancer() *Balancer {
 func (b *Balancer) Step(now time.Time, snap *Snapshot, s *Spread) []Order {
 	loads := b.measure(now, snap.Backends)
 	b.verdicts = make([]Verdict, len(snap.Backends))
-	for i := range b.verdicts {
-		b.verdicts[i] = Verdict{Load: loads[i], Heard: orders[s.Policy]}
+	for i := range b.verdicts { // also those that are in no group
+		alone := side{Standing: &snap.Backends[i], load: loads[i], score: snap.Backends[i].Score}
+		alone.judge(s, s.zone(""))
+		b.verdicts[i] = Verdict{Load: loads[i], Heard: orders[s.Policy], Grades: alone.grades}
 	}
 	if now.Sub(b.swept) > time.Second {
 		b.forget(now)

@@ -3,9 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,5 +162,96 @@ func TestBalanceOptions(t *testing.T) {
 	e.Labels = nil
 	if got := balanceOf(&e, &c); got.Spread.Label != "" {
 		t.Errorf("without a label of its own it asks for %q", got.Spread.Label)
+	}
+}
+
+// TestDrainOutlivesReloads: what is drained stays so when the configuration is read again, also if it is not in there
+// for a while; meanwhile it can be resumed, and nothing else. A new process knows of no drain.
+func TestDrainOutlivesReloads(t *testing.T) {
+	one, two, admin, listen := echo(t), echo(t), freeAddr(t), freeAddr(t)
+	both := drainConfig(admin, listen, one, two)
+	without := strings.Replace(both, fmt.Sprintf("{addr = %q}, ", two), "", 1)
+	path := file(t, both)
+	r := start(t, nil, "--config", path)
+	r.says("sluice is ready")
+	ctl := func(args, want string, code int) {
+		t.Helper()
+		out, got := sluice(t, append([]string{"ctl", "--addr", admin}, strings.Fields(args)...)...)
+		if !strings.Contains(out, want) || got != code {
+			t.Errorf("%s: code %d, %q; want %d, %q", args, got, out, code, want)
+		}
+	}
+	reload := func(text string, done string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.signal(syscall.SIGHUP)
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+			if out, _ := sluice(t, "ctl", "--addr", admin, "--json", "backends"); strings.Contains(out, done) == (text == both) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the reload has no effect:\n%s", r.said())
+			}
+		}
+	}
+	ctl("drain --backend "+two, "DRAIN", 0)
+	reload(without, two)
+	ctl("drain --backend "+two, "there is no backend", 1)
+	ctl("drain --backend "+two+" --cluster raw", "there is no backend", 1)
+	reload(both, two)
+	ctl("backends", "the admin side asked for it", 0)
+	reload(without, two)
+	ctl("resume --backend "+two, "it is not there at present", 0)
+	ctl("resume --backend "+two, "there is no backend", 1)
+	reload(both, two)
+	if out, _ := sluice(t, "ctl", "--addr", admin, "backends"); strings.Contains(out, "the admin side asked for it") {
+		t.Errorf("it is drained still:\n%s", out)
+	}
+
+	ctl("drain --backend "+two, "DRAIN", 0)
+	r.signal(syscall.SIGTERM)
+	r.exits(0)
+	r = start(t, nil, "--config", path)
+	r.says("sluice is ready")
+	ctl("drain --backend "+one+" --cluster raw", "DRAIN "+one+": 0 sessions left, 0 on their way\n", 0) // the other one takes sessions
+}
+
+// TestDrainPaths: what the paths take, and how each wrong one is refused.
+func TestDrainPaths(t *testing.T) {
+	one, two, admin := echo(t), echo(t), freeAddr(t)
+	start(t, nil, "--config", file(t, drainConfig(admin, freeAddr(t), one, two))).says("sluice is ready")
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		holds        string
+	}{
+		{"POST", "/api/backends/" + two + "/drain", 200, `"drained": true`},
+		{"POST", "/api/backends/" + two + "/drain", 200, `"drained": true`}, // twice is once
+		{"POST", "/api/backends/" + two + "/resume?cluster=raw", 200, `"drained": false`},
+		{"POST", "/api/backends/" + two + "/resume", 200, `"drained": false`},
+		{"POST", "/api/backends/127.0.0.1:1/drain", 404, "there is no backend"},
+		{"POST", "/api/backends/127.0.0.1:1/resume", 404, "there is no backend"},
+		{"POST", "/api/backends/" + two + "/drain?cluster=other", 404, "in a cluster"},
+		{"POST", "/api/backends/" + one + "/drain", 409, "other, raw"},
+		{"POST", "/api/backends/" + one + "/drain?cluster=other", 200, `"cluster": "other"`},
+		{"POST", "/api/backends/" + two + "/away", 404, ""},
+		{"GET", "/api/backends/" + two + "/drain", 405, ""},
+		{"GET", "/api/balance", 200, "[]"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+admin+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != tt.status || !strings.Contains(string(text), tt.holds) {
+			t.Errorf("%s %s: %d %s, %v; want %d %s", tt.method, tt.path, res.StatusCode, text, err, tt.status, tt.holds)
+		}
 	}
 }

@@ -84,3 +84,40 @@ func TestOutOfServiceOfSessions(t *testing.T) {
 		t.Errorf("a new session is at %s", tag)
 	}
 }
+
+// TestDrainedBackendOfSharing: clients that share server connections hear nothing of it, those in the middle of a
+// transaction either; the next unit of work is done elsewhere. Of the last backend they stay clients.
+func TestDrainedBackendOfSharing(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s := startFunnel(t, nil, a, b)
+	s.at(b).Drain("so that both are at a")
+	idle, busy := login(t, s.addr("in")), login(t, s.addr("in"))
+	if tag, _ := idle.query("select"); tag != "db-a" {
+		t.Fatalf("it works at %s", tag)
+	}
+	busy.query("begin")
+	s.at(b).Resume()
+	s.at(a).Drain("for the test")
+	s.settled()
+	if tag, _ := idle.query("select"); tag != "db-b" {
+		t.Errorf("the idle one works at %s", tag)
+	}
+	if tag, status := busy.query("select"); tag != "db-a" || status != "T" {
+		t.Errorf("in its transaction: %q %q", tag, status)
+	}
+	if _, status := busy.query("commit"); status != "I" {
+		t.Errorf("behind its transaction: %q", status)
+	}
+	if tag, _ := busy.query("select"); tag != "db-b" {
+		t.Errorf("then it works at %s", tag)
+	}
+	eventually(t, "nobody is left at a", func() bool { return s.at(a).Sessions() == 0 })
+	s.at(a).Resume()
+	s.at(b).Drain("the other way round")
+	s.settled()
+	for _, c := range []*client{idle, busy} {
+		if tag, _ := c.query("select"); tag != "db-a" {
+			t.Errorf("behind the resume it works at %s", tag)
+		}
+	}
+}

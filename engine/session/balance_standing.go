@@ -34,6 +34,8 @@ func (p *Proxy) StandingOf(b *upstream.Backend) (s Standing) {
 		}
 	}
 	switch {
+	case b.Closing():
+		s.Explain = "its server is about to stop, and it is emptied while it still serves"
 	case s.Drained && s.Stuck:
 		s.Explain = "it is emptied (" + s.Why + "), but sessions have no other backend"
 	case s.Drained:
