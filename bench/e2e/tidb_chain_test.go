@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +158,43 @@ func TestTiDBPipelined(t *testing.T) {
 		t.Errorf("the session is at %s, want it at %s", got, portText(every[1]))
 	}
 	c.End()
+}
+
+// TestTiDBCommitAhead has a transaction fail at the COMMIT that is done in place of its client's next BEGIN: the client
+// hears that as the answer to the BEGIN, no transaction is begun, and the session moves behind it.
+func TestTiDBCommitAhead(t *testing.T) {
+	every := trio(t)[:2]
+	everywhere(t, every, "create table if not exists disputed (id int primary key, n int)", "replace into disputed values (1, 0)")
+	m := startMoving(t, racy(t), every)
+	m.only(t, 0)
+	c := loginMySQL(t, m.addr, wire.Usual)
+	c.Query("begin optimistic")
+	c.Query("update app.disputed set n = 1 where id = 1")
+	everywhere(t, every[:1], "update app.disputed set n = 2 where id = 1") // who comes first
+	m.order(t, every[1], "resume")
+	m.order(t, every[0], "drain")
+	eventually(t, func() error {
+		page, err := m.Get("/api/sessions")
+		if err == nil && !strings.Contains(page, "standing by") {
+			err = fmt.Errorf("the move is not ready: %s", page)
+		}
+		return err
+	})
+	if answer := heard(c, orders("begin")); !strings.Contains(answer, "Write conflict") {
+		t.Errorf("the client hears %s", answer)
+	}
+	// What an error leaves of a transaction is not certain. The next answer says it: there is none, so the session moves.
+	c.Query("select concat('port ', @@port, '.')")
+	m.sessions(t, every[0], 0)
+	if got := portOf(c); got != portText(every[1]) {
+		t.Errorf("the session is at %s, want it at %s", got, portText(every[1]))
+	}
+	c.End()
+	for i, want := range []string{"2", "0"} {
+		if got := value(t, single(t, openMySQL(t, every[i].Addr, "app", "")), "select n from disputed"); got != want {
+			t.Errorf("instance %d has n = %s, want %s", i, got, want)
+		}
+	}
 }
 
 // at is how many sessions d has at the moment.

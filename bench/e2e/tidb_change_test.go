@@ -102,7 +102,7 @@ func TestTiDBDroppedDatabase(t *testing.T) {
 	if !strings.Contains(answer, "database: none kept") || portOf(gone) != portText(every[1]) {
 		t.Errorf("a session whose database was dropped says %s", answer)
 	}
-	moveFailed(t, m, every[0], every[1], "not_placed")
+	moveFailed(t, m, every[0], every[1], "refused")
 	answer = heard(lonely, orders("select concat('database: ', ifnull(database(), 'none'), ' ', @kept)"))
 	if !strings.Contains(answer, "database: lonely kept") || portOf(lonely) != portText(every[0]) {
 		t.Errorf("a session whose database is nowhere else says %s", answer)
@@ -162,15 +162,21 @@ func TestTiDBRenamedUser(t *testing.T) {
 	}
 }
 
-// TestTiDBKillBehindMoves kills sessions that have moved by the ids that their clients were told at the login, and by
-// those that they see now.
+// TestTiDBKillBehindMoves kills sessions that have moved, two of them compressed, by the ids that their clients were told
+// at the login, and by those that they see now: plainly asked, that is the same one; within another statement, and
+// in a compressed session, it is the new server's.
 func TestTiDBKillBehindMoves(t *testing.T) {
 	every := trio(t)[:2]
 	m := startMoving(t, racy(t), every, "[cluster.control]", `user = "root"`, `password = ""`)
 	m.only(t, 0)
-	clients := make([]*wire.MySQL, 4)
+	kills := []string{"kill query ", "kill query ", "kill ", "kill ", "kill query ", "kill query "}
+	clients := make([]*wire.MySQL, len(kills))
 	for i := range clients {
-		clients[i] = loginMySQL(t, m.addr, wire.Usual)
+		caps := uint64(wire.Usual)
+		if i >= 4 {
+			caps |= wire.Compress
+		}
+		clients[i] = loginMySQL(t, m.addr, caps)
 	}
 	killer := single(t, openMySQL(t, m.addr, "app", ""))
 	m.swap(t, 0, 1)
@@ -179,6 +185,9 @@ func TestTiDBKillBehindMoves(t *testing.T) {
 	answers := make([]string, len(clients))
 	for i, c := range clients {
 		ids[i] = fmt.Sprint(c.ID)
+		if asked := heard(c, orders("select connection_id()")); i < 4 && !strings.Contains(asked, ids[i]) {
+			t.Errorf("session %d was told the id %s at its login, and hears %s", i, ids[i], asked)
+		}
 		if i%2 == 1 {
 			before := c.Len()
 			c.Query("select concat('port ', connection_id(), '.')")
@@ -201,12 +210,12 @@ func TestTiDBKillBehindMoves(t *testing.T) {
 		return err
 	})
 	for i, id := range ids {
-		mustMySQL(t, killer, []string{"kill query ", "kill query ", "kill ", "kill "}[i]+id)
+		mustMySQL(t, killer, kills[i]+id)
 	}
 	asleep.Wait()
 	for i, c := range clients {
 		switch {
-		case i < 2: // the query is gone, the session is good
+		case kills[i] == "kill query ": // the query is gone, the session is good
 			if got := portOf(c); got != portText(every[1]) {
 				t.Errorf("session %d after its query was killed: %s, %s", i, answers[i], got)
 			}
