@@ -87,12 +87,12 @@ func TestTiDBRollingRestart(t *testing.T) {
 	}
 	m := startMoving(t, racy(t), every)
 	const people, threads = 150, 50
+	stop := sysbenchOn(t, sysbenchArgs(m.addr), threads)
 	crowd := startCrowd(t, people, comeTo(t, m.addr), func(client int, err error) {
 		if err != nil {
 			t.Errorf("client %d: %v", client, err)
 		}
 	})
-	stop := sysbenchOn(t, sysbenchArgs(m.addr), threads)
 	await(t, m.Sluice, people+threads, "sluice_sessions")
 	for _, d := range every {
 		m.drain(t, d)

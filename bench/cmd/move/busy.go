@@ -12,36 +12,47 @@ import (
 
 // work has clients ask without a pause while the server they are at is drained, and takes down how long each waited for its
 // answers. They are of a cluster of their own: the sessions at rest stay where they are.
-func (s *stage) work(ctx context.Context, from, to int) error {
+func (s *stage) work(ctx context.Context, clients, from, to int) error {
+	if err := s.order("busy", from, "resume"); err != nil {
+		return err
+	}
+	if err := s.order("busy", to, "drain"); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
-		warm sync.WaitGroup
-	)
-	warm.Add(s.options.busy)
-	for range s.options.busy {
-		wg.Go(func() {
-			b := &busy{}
-			err := b.run(ctx, s, warm.Done)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-			s.pauses = append(s.pauses, b.pauses...)
-			s.steady = append(s.steady, b.steady...)
-		})
+	var wg, warm sync.WaitGroup
+	all := make([]busy, clients)
+	errs := make([]error, clients)
+	warm.Add(clients)
+	for i := range all {
+		wg.Go(func() { errs[i] = all[i].run(ctx, s, warm.Done) })
 	}
 	warm.Wait()
-	_, err := s.drain(ctx, "busy", from, to)
+	before, err := s.costs()
+	if err == nil {
+		_, err = s.drain(ctx, "busy", from, to)
+	}
+	after, afterErr := s.costs()
 	wg.Wait()
-	return errors.Join(append(errs, err)...)
+	if err := errors.Join(append(errs, err, afterErr)...); err != nil {
+		return err
+	}
+	var pauses []float64
+	var others []time.Duration
+	for _, b := range all {
+		pauses, others = append(pauses, millis(b.pause)), append(others, b.steady...)
+	}
+	w := working{Clients: clients, PausesMS: pauses, Others: quantilesOf(others), Foreign: after.since(before).foreign(after.at.Sub(before.at))}
+	w.Ratio = quantile(pauses, 50) / w.Others.P50
+	s.working = append(s.working, w)
+	return nil
 }
 
 // busy is a client without a pause.
 type busy struct {
-	pauses, steady []time.Duration
+	pause  time.Duration   // until the first answer of its new server
+	steady []time.Duration // until each other one
 }
 
 // How many answers a client has before the server is drained, and behind its move.
@@ -80,7 +91,7 @@ func (b *busy) ask(ctx context.Context, where *sql.Stmt, ready func()) error {
 		case n == 0:
 			home = port
 		case port != home && behind == 0:
-			b.pauses = append(b.pauses, took)
+			b.pause = took
 			behind++
 		case port != home:
 			behind++

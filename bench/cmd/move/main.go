@@ -1,6 +1,6 @@
 // Command move measures what it takes to move sessions from one server to another: how long a crowd of sessions at rest
 // needs to leave a server that is drained, and how long a client that works without a pause waits in between. It starts
-// two servers of each kind and Sluice before them, and prints a table.
+// two servers of each kind and Sluice before them, prints tables, and writes a report.
 //
 // It is run in the folder bench: go run ./cmd/move -help
 package main
@@ -15,19 +15,23 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"sluice/bench/e2e/real"
+	"sluice/bench/internal/suite"
 )
 
 // options are what the flags say.
 type options struct {
 	sluice   string
 	kinds    []string
-	sessions int // at rest
-	busy     int // clients without a pause
+	sessions int   // at rest
+	busy     []int // how many clients work without a pause, one after the other
 	rounds   int
+	out      string // the folder of reports; "": none is written
 }
 
 func main() {
@@ -44,6 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	machine := suite.ReadMachine(ctx)
 	dir, err := os.MkdirTemp("", "sluice-move-")
 	if err != nil {
 		return err
@@ -77,7 +82,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			}
 		}
 	}
-	return report(out, o, stages)
+	r := report{Date: time.Now().UTC().Format(time.RFC3339), Machine: machine, Rounds: o.rounds, Sessions: o.sessions}
+	for _, s := range stages {
+		r.Results = append(r.Results, result{Servers: s.kind.name, Sessions: s.crowd(), Leaving: s.leaving, Working: s.working})
+	}
+	fmt.Fprint(out, r.markdown())
+	if o.out == "" {
+		return nil
+	}
+	folder, err := r.write(o.out)
+	fmt.Fprintln(os.Stderr, "written to", folder)
+	return err
 }
 
 func parse(args []string) (o options, err error) {
@@ -91,7 +106,8 @@ func parse(args []string) (o options, err error) {
 	})
 	flags.StringVar(&o.sluice, "sluice", "../bin/sluice", "the program under test")
 	flags.IntVar(&o.sessions, "sessions", 1000, "sessions at rest")
-	flags.IntVar(&o.busy, "busy", 8, "clients that work without a pause")
+	flags.StringVar(&o.out, "out", "results", "folder of reports; none is written if empty")
+	busy := flags.String("busy", "1,8", "how many clients work without a pause, one number after the other")
 	flags.IntVar(&o.rounds, "rounds", 10, "how often all sessions move")
 	which := flags.String("servers", strings.Join(names, ","), "kinds of servers")
 	if err := flags.Parse(args); err != nil {
@@ -103,7 +119,14 @@ func parse(args []string) (o options, err error) {
 			return o, fmt.Errorf("there is no kind of server %q, but %s", name, strings.Join(names, ", "))
 		}
 	}
-	if o.sessions < 1 || o.busy < 1 || o.rounds < 1 {
+	for word := range strings.SplitSeq(*busy, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return o, fmt.Errorf("%q is no number of clients", word)
+		}
+		o.busy = append(o.busy, n)
+	}
+	if o.sessions < 1 || o.rounds < 1 {
 		return o, errors.New("there is nothing to measure")
 	}
 	o.sluice, err = filepath.Abs(o.sluice)

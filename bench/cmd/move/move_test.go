@@ -1,13 +1,14 @@
 package main
 
 import (
-	"context"
+	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestMove measures little, of all kinds, and holds the table to limits that a slow machine keeps too.
@@ -19,46 +20,70 @@ func TestMove(t *testing.T) {
 	}
 	t.Chdir("../..") // where the program is run
 	var out strings.Builder
-	if err := run(context.Background(), []string{"-sluice", sluice, "-sessions", "40", "-busy", "2", "-rounds", "2"}, &out); err != nil {
+	results := t.TempDir()
+	if err := run(t.Context(), []string{"-sluice", sluice, "-sessions", "40", "-busy", "1,2", "-rounds", "2", "-out", results}, &out); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &out)
-	row := regexp.MustCompile(`(?m)^\| (tidb|mariadb|postgres) +\| +40 \| +([0-9.]+) s \| +([0-9.]+) s \| +[0-9.]+ ms \| +[0-9.]+ ms \| +([0-9.]+) ms \|`)
-	rows := row.FindAllStringSubmatch(out.String(), -1)
-	if len(rows) != len(kinds) {
-		t.Fatalf("%d rows, want %d", len(rows), len(kinds))
+	files, err := filepath.Glob(filepath.Join(results, "*-move", "report.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("reports %q: %v", files, err)
 	}
-	for _, r := range rows {
-		left, err := time.ParseDuration(r[3] + "s")
-		if err != nil || left <= 0 || left > time.Minute {
-			t.Errorf("%s: 40 sessions left within %v (%v)", r[1], left, err)
-		}
-		pause, err := time.ParseDuration(r[4] + "ms")
-		if err != nil || pause <= 0 || pause > 10*time.Second {
-			t.Errorf("%s: a busy client had to wait for %v (%v)", r[1], pause, err)
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil || r.Machine.Commit == "" {
+		t.Fatalf("of commit %q: %v", r.Machine.Commit, err)
+	}
+	if len(r.Results) != len(kinds) {
+		t.Fatalf("%d kinds of servers, want %d", len(r.Results), len(kinds))
+	}
+	for _, one := range r.Results {
+		one.plausible(t)
+		for _, table := range []string{"| %s | 40 |", "| %s | 1 | 2 |", "| %s | 2 | 4 |"} {
+			if row := fmt.Sprintf(table, one.Servers); !strings.Contains(out.String(), row) {
+				t.Errorf("no row %q", row)
+			}
 		}
 	}
-	if got := strings.Count(out.String(), "4 pauses"); got != len(kinds) {
-		t.Errorf("%d kinds had all their pauses measured, want %d", got, len(kinds))
+}
+
+// plausible holds figures to limits that a slow machine keeps too.
+func (r result) plausible(t *testing.T) {
+	if len(r.Leaving) != 2 || len(r.Working) != 4 {
+		t.Errorf("%s: %d times left, %d worked", r.Servers, len(r.Leaving), len(r.Working))
+	}
+	for _, l := range r.Leaving {
+		if l.Seconds <= 0 || l.Seconds > patience.Seconds() || l.ServersCPU <= 0 || l.SluiceCPU <= 0 || l.Foreign < 0 || l.Foreign > 1.1 {
+			t.Errorf("%s: 40 sessions leave: %+v", r.Servers, l)
+		}
+	}
+	for _, w := range r.Working {
+		if len(w.PausesMS) != w.Clients || slices.Min(w.PausesMS) <= 0 || w.Others.Answers < w.Clients*(warmUp+coolDown) ||
+			w.Others.P50 <= 0 || w.Others.P99 < w.Others.P50 || w.Others.Worst < w.Others.P99 || w.Ratio <= 0 {
+			t.Errorf("%s: clients work: %+v", r.Servers, w)
+		}
 	}
 }
 
 // TestQuantile holds the figures' rule.
 func TestQuantile(t *testing.T) {
-	all := []time.Duration{5, 1, 4, 2, 3}
-	for percent, want := range map[int]time.Duration{0: 1, 50: 3, 99: 5, 100: 5} {
+	all := []float64{5, 1, 4, 2, 3}
+	for percent, want := range map[int]float64{0: 1, 50: 3, 99: 5, 100: 5} {
 		if got := quantile(all, percent); got != want {
-			t.Errorf("quantile %d is %d, want %d", percent, got, want)
+			t.Errorf("quantile %d is %v, want %v", percent, got, want)
 		}
 	}
 	if got := quantile(nil, 50); got != 0 {
-		t.Errorf("of nothing it is %d", got)
+		t.Errorf("of nothing it is %v", got)
 	}
 }
 
 // TestParse turns away what can't be measured.
 func TestParse(t *testing.T) {
-	for _, args := range []string{"-servers oracle", "-sessions 0", "-busy 0", "-rounds 0"} {
+	for _, args := range []string{"-servers oracle", "-sessions 0", "-busy 0", "-busy 8,x", "-rounds 0"} {
 		if _, err := parse(strings.Fields(args)); err == nil {
 			t.Errorf("%s was taken", args)
 		}

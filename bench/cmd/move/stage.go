@@ -25,9 +25,8 @@ type stage struct {
 	atRest  []*sql.Conn
 	looks   []string // what sessions at rest had at the begin
 
-	left   []time.Duration // how long the sessions at rest took to leave, a round each
-	pauses []time.Duration // how long a busy client waited for the first answer of its new server
-	steady []time.Duration // how long for others
+	leaving []leaving
+	working []working
 }
 
 // patience is for what happens by itself; no figure comes from it.
@@ -119,15 +118,32 @@ func takeOn(ctx context.Context, c *sql.Conn, state []string, i int) error {
 // measure has all sessions at rest move, and then clients that work.
 func (s *stage) measure(ctx context.Context, round int) error {
 	from, to := round%2, 1-round%2
+	before, err := s.costs()
+	if err != nil {
+		return err
+	}
 	took, err := s.drain(ctx, "rest", from, to)
 	if err != nil {
 		return err
 	}
-	s.left = append(s.left, took)
+	after, err := s.costs()
+	if err != nil {
+		return err
+	}
+	used := after.since(before)
+	s.leaving = append(s.leaving, leaving{
+		Seconds: took.Seconds(), ServersCPU: used.servers().Seconds(), SluiceCPU: used.sluice.Seconds(),
+		Foreign: used.foreign(after.at.Sub(before.at)),
+	})
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	return s.work(ctx, from, to)
+	for _, clients := range s.options.busy {
+		if err := s.work(ctx, clients, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drain empties a server and says how long that took.

@@ -22,8 +22,8 @@ type Machine struct {
 	Versions map[string]string `json:"versions"` // of the other programs
 }
 
-// readMachine looks at the machine it runs on.
-func readMachine(ctx context.Context) Machine {
+// ReadMachine looks at the machine it runs on.
+func ReadMachine(ctx context.Context) Machine {
 	m := Machine{Cores: runtime.NumCPU(), Commit: commit(ctx), Versions: map[string]string{"go": runtime.Version()}}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -57,7 +57,7 @@ type summary map[string]Spread
 func newReport(ctx context.Context, o Options) *Report {
 	r := &Report{
 		Date:    time.Now().UTC().Format(time.RFC3339),
-		Machine: readMachine(ctx),
+		Machine: ReadMachine(ctx),
 		Settings: Settings{
 			Rounds: o.Rounds, Seconds: o.Window.Seconds(), Threads: o.Threads, Calm: o.Calm},
 	}
