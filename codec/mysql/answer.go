@@ -23,10 +23,7 @@ func (f *Follower) answer(b []byte, total uint32) error {
 		return f.firstAnswer(b, total)
 	case phaseDefs:
 		if f.skip--; f.skip == 0 {
-			f.phase = phaseDefsEnd
-			if f.deprecateEOF() {
-				f.phase = phaseRows
-			}
+			f.defsOver()
 		}
 		return nil
 	case phaseDefsEnd:
@@ -103,12 +100,17 @@ func (f *Follower) queryAnswer(b []byte) error {
 	}
 	f.skip, f.phase = uint32(n), phaseDefs
 	if n == 0 {
-		f.phase = phaseDefsEnd
-		if f.deprecateEOF() {
-			f.phase = phaseRows
-		}
+		f.defsOver()
 	}
 	return nil
+}
+
+// defsOver turns to what follows the last column definition.
+func (f *Follower) defsOver() {
+	f.phase = phaseDefsEnd
+	if f.deprecateEOF() {
+		f.phase = phaseRows
+	}
 }
 
 // mayOmitDefs tells whether a byte behind the column count says if column definitions follow. (MySQL's

@@ -180,8 +180,10 @@ func (f *Follower) begin(head, at []byte) error {
 	case b != 0x02: // COM_INIT_DB's name is shown as text, too
 		text = nil
 	}
-	if f.mover != nil {
-		f.mover.begun(&c, head, at, text, len(at) > 0 && f.cli.ended())
+	if m := f.mover; m != nil {
+		if whole := len(at) > 0 && f.cli.ended(); !m.passes(&c, text, whole) {
+			m.begun(&c, head, at, text, whole)
+		}
 	}
 	if !f.owed.push(c) {
 		return errTooMuchOwed

@@ -11,8 +11,8 @@ func (f *Follower) finish(failed bool) {
 		f.fatal = false
 		f.done(c)
 	}
-	if f.mover != nil {
-		f.mover.ended(c, failed)
+	if m := f.mover; m != nil && (c.told || m.keep.awaits()) {
+		m.ended(c, failed)
 	}
 	if f.watch != nil {
 		f.watch.OnDone(c.kind, failed)

@@ -15,6 +15,9 @@ const maxKill = 512
 // compressed session it finds nothing: there a message can't be replaced without packing the stream
 // anew.
 func (f *Follower) Intercept(p []byte) (n int, kill *codec.Kill, hold bool) {
+	if f.cli.atBoundary() && f.plain(p) {
+		return len(p), nil, false // nearly always
+	}
 	if f.z != nil || f.awaitsData() {
 		return len(p), nil, false
 	}
@@ -33,6 +36,24 @@ func (f *Follower) Intercept(p []byte) (n int, kill *codec.Kill, hold bool) {
 		n += headerLen + int(size)
 	}
 	return len(p), nil, false
+}
+
+// plain tells that p is one whole message that is of no interest, whatever the session is about.
+func (f *Follower) plain(p []byte) bool {
+	const text = headerLen + 1 + 2 // of a COM_QUERY; 2 bytes less where that has no attributes
+	if len(p) <= text || packetLen(p) != uint32(len(p)-headerLen) || len(p) >= fullLen {
+		return false
+	}
+	switch p[headerLen] {
+	case comQuery:
+		if f.facts.caps&capQueryAttributes != 0 {
+			return p[headerLen+1] == 0 && !mayBeKill(p[text])
+		}
+		return !mayBeKill(p[headerLen+1])
+	case comProcessKill, comChangeUser:
+		return false
+	}
+	return true
 }
 
 // pending returns how many bytes at the front of p belong to a packet that has been begun, and whether

@@ -70,6 +70,9 @@ func newKeep(m *Mover) *keep {
 	return &keep{m: m, db: m.account.database, dbSure: true}
 }
 
+// awaits tells that the end of each command matters. It may be called of nil.
+func (k *keep) awaits() bool { return k != nil && k.pins.nextTx }
+
 // watchful tells that plain statements matter, too.
 func (k *keep) watchful() bool { return k != nil && k.pins.watchful() }
 
@@ -125,7 +128,7 @@ func (k *keep) add(c *owedCommand, n note) {
 	if c.noted {
 		return
 	}
-	c.noted = true
+	c.noted, c.told = true, true
 	k.notes = append(k.notes, n)
 }
 
@@ -271,7 +274,8 @@ func (k *keep) fragile() error {
 
 var errWarnings = errors.New("the client may still ask for the warnings of its last statement")
 
-// warns tells whether an OK or EOF announces warnings.
+// warns tells whether an OK or EOF announces warnings. Behind the header those of an OK stand behind two lenenc
+// integers and the status.
 //
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html
 func warns(b []byte) bool {

@@ -92,7 +92,7 @@ func (k *keep) prepare(c *owedCommand, text []byte) {
 		k.noteNames(text)
 	}
 	st := k.newKept(string(text))
-	if !quiet(text, k.m.opt.Functions) {
+	if !quiet(text, k.m.opt.Functions, false) {
 		st.effects, _ = analyse(text, k.m.opt.Functions)
 	}
 	k.add(c, note{stmt: st})
@@ -180,12 +180,31 @@ func (k *keep) execute(c *owedCommand, b []byte) {
 	if st == nil {
 		return
 	}
-	if at := findTypes(b, st.params, k.m.facts.caps); at.bound {
-		k.bind(st, b[at.from:at.to])
+	if !k.sameTypes(st, b) {
+		if at := findTypes(b, st.params, k.m.facts.caps); at.bound {
+			k.bind(st, b[at.from:at.to])
+		}
 	}
 	if len(st.effects) > 0 {
 		k.add(c, note{effects: st.effects})
 	}
+}
+
+// sameTypes tells that an execution binds the types that are bound already, or none; it may say false where it
+// does. Drivers that send the types each time send the same ones.
+func (k *keep) sameTypes(st *kept, b []byte) bool {
+	if k.m.facts.caps&capQueryAttributes != 0 || b[0] != comStmtExecute || st.params == 0 {
+		return false
+	}
+	const fixed = 1 + 4 + 1 + 4
+	flag := fixed + (int(st.params)+7)/8
+	if flag >= len(b) {
+		return false
+	}
+	if b[flag] != 1 {
+		return true
+	}
+	return !st.unbound && bytes.HasPrefix(b[flag+1:], st.types) && len(st.types) == 2*int(st.params)
 }
 
 // preparing tells that a statement is being prepared.

@@ -44,20 +44,28 @@ func newMover(x facts, w codec.Watcher, opt *codec.MoveOptions, a account, kind 
 // Marks grows with each command that may have changed what the server would answer.
 func (m *Mover) Marks() uint32 { return m.marks }
 
-// begun notes a command of the client: at is its front as far as it is at hand, or nil; text, within that, is
+// passes tells that a command is of no account for where its session can go on: a whole COM_QUERY whose statement
+// is quiet, as nearly all are.
+func (m *Mover) passes(c *owedCommand, text []byte, whole bool) bool {
+	return whole && c.kind == comQuery && m.quiet(text) && !m.keep.watchful()
+}
+
+// quiet tells that a statement leaves no trace in its session.
+func (m *Mover) quiet(text []byte) bool {
+	return quiet(text, m.opt.Functions, m.facts.caps&capMultiStatements != 0)
+}
+
+// begun notes a command of the client that does not pass: at is its front as far as it is at hand, or nil; text, within that, is
 // its statement, whole if all of it is there.
 func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 	switch c.kind {
 	case comQuery:
-		if whole && quiet(text, m.opt.Functions) && !m.keep.watchful() {
-			return
-		}
 		if m.kind == kindTiDB {
 			m.noteModes(text, whole)
 		}
 	case comStmtPrepare:
 		m.prepares = true
-		c.touches = !whole || !quiet(text, m.opt.Functions)
+		c.touches = !whole || !quiet(text, m.opt.Functions, false)
 		if m.keep != nil {
 			m.keep.take(c, at, whole)
 			return
@@ -77,6 +85,7 @@ func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 	case comStmtLongData, comStmtReset, comStmtFetch, comPing, comStatistics, comQuit:
 		return
 	case comSetOption:
+		c.told = true
 		if len(head) >= 3 {
 			c.stmt = uint32(binary.LittleEndian.Uint16(head[1:]))
 		}
@@ -85,6 +94,7 @@ func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 			m.account.user = "" // two at once: whose will be agreed to is not followed
 		}
 		m.changing, m.gathering, m.change = true, true, nil
+		c.told = true
 		m.gather(at)
 	}
 	m.marks++
@@ -135,6 +145,18 @@ func (m *Mover) preparedOK(c *owedCommand, b []byte) {
 //
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html
 func (m *Mover) result(b []byte) {
+	switch { // as most are
+	case len(b) == 5 && b[0] == 0xfe:
+		if m.keep != nil {
+			m.keep.warned = b[1]|b[2] != 0
+		}
+		return
+	case len(b) == 7 && b[0] == 0 && b[1] < 0xfb && b[2] == 0:
+		if m.keep != nil {
+			m.keep.warned = b[5]|b[6] != 0
+		}
+		return
+	}
 	if m.keep != nil {
 		m.keep.warned = warns(b)
 	}

@@ -16,6 +16,7 @@ type owedCommand struct {
 	// touches: it prepares a statement that may change the session (Mover).
 	touches bool
 	noted   bool // keep has a note of it
+	told    bool // the Mover is to be told of its end
 }
 
 // owedQueue holds commands in the order in which the server will answer them. Its first entries need

@@ -12,30 +12,44 @@ const maxQuiet = 4 << 10
 // quiet tells that a statement leaves no trace in its session, so that what a server has told of the
 // session before still holds: it reads or writes rows, or begins or ends a transaction, sets no variable,
 // and calls none of the functions that do more. functions are names of further ones. What the last
-// statement has left to be asked for (ROW_COUNT, FOUND_ROWS, warnings) does not count.
+// statement has left to be asked for (ROW_COUNT, FOUND_ROWS, warnings) does not count. several tells that the
+// server would run several statements in one text.
 //
 // It may say false of a statement that is quiet, never true of one that is not.
-func quiet(text []byte, functions []string) bool {
-	if len(text) > maxQuiet {
+func quiet(text []byte, functions []string, several bool) bool {
+	if len(text) > maxQuiet || len(text) < wordLen {
 		return false
 	}
-	if len(text) > 0 && (isSpace(text[0]) || text[0] == '/' || text[0] == '-' || text[0] == '#') {
-		s := scanner{b: text}
-		if s.blank(); s.torn {
+	word := wordOf(text)
+	if !quietVerb(word) {
+		if text = behindBlank(text); len(text) < wordLen {
 			return false
 		}
-		text = text[s.i:]
-	}
-	if len(text) < wordLen || !quietVerb(wordOf(text)) {
-		return false
+		if word = wordOf(text); !quietVerb(word) {
+			return false
+		}
 	}
 	if bytes.IndexByte(text, '@') >= 0 {
 		return false
 	}
-	if i := bytes.IndexByte(text, ';'); i >= 0 && len(bytes.TrimSpace(text[i+1:])) > 0 {
-		return false
+	if several || word == begi { // BEGIN may begin a compound statement of MariaDB's
+		if i := bytes.IndexByte(text, ';'); i >= 0 && len(bytes.TrimSpace(text[i+1:])) > 0 {
+			return false
+		}
 	}
-	return !callsLoud(text, functions)
+	return bytes.IndexByte(text, '(') < 0 || !callsLoud(text, functions)
+}
+
+// behindBlank returns a text without the spaces and comments in front of it; nothing if it is all one, or torn.
+func behindBlank(text []byte) []byte {
+	if len(text) == 0 || !isSpace(text[0]) && text[0] != '/' && text[0] != '-' && text[0] != '#' {
+		return text
+	}
+	s := scanner{b: text}
+	if s.blank(); s.torn {
+		return nil
+	}
+	return text[s.i:]
 }
 
 // wordOf is the front of a text in upper case, where it is letters.

@@ -6,11 +6,17 @@ func (f *Follower) server(p []byte) error {
 	for len(p) > 0 {
 		if s.left == 0 {
 			if s.atBoundary() {
-				f.reached()
+				if !f.replied && f.owed.n > 0 {
+					f.reached()
+				}
+				if f.phase == phaseDefs {
+					p = f.columns(p)
+				}
 				if f.phase == phaseRows {
-					if p = f.rows(p); len(p) == 0 {
-						return nil
-					}
+					p = f.rows(p)
+				}
+				if len(p) == 0 {
+					return nil
 				}
 				if n, ok := wholePacket(p); ok { // whole, as most are
 					if err := f.serverHeader(p[3]); err != nil {
@@ -58,11 +64,38 @@ func (f *Follower) rows(p []byte) []byte {
 	return p
 }
 
-// reached is called at the first byte of each message of the server.
-func (f *Follower) reached() {
-	if f.replied || f.owed.n == 0 {
-		return
+// columns passes over the whole column definitions at the front of p that the present result still has, and
+// over the EOF behind them, unless that tells of a cursor.
+func (f *Follower) columns(p []byte) []byte {
+	next, strict, due := f.next, f.strict(), f.skip
+	for due > 0 && len(p) > headerLen {
+		n := packetLen(p)
+		if n == 0 || n == fullLen || int(n)+headerLen > len(p) || p[4] == 0xff || p[3] != next && strict {
+			break
+		}
+		p = p[headerLen+n:]
+		next++
+		due--
 	}
+	if due == 0 {
+		f.defsOver()
+		if f.phase == phaseDefsEnd && plainEOF(p) && (p[3] == next || !strict) {
+			f.phase = phaseRows
+			p = p[headerLen+5:]
+			next++
+		}
+	}
+	f.next, f.skip = next, due
+	return p
+}
+
+// plainEOF tells that p begins with an EOF that tells of no cursor.
+func plainEOF(p []byte) bool {
+	return len(p) >= headerLen+5 && packetLen(p) == 5 && p[headerLen] == 0xfe && p[headerLen+3]&statusCursorExists == 0
+}
+
+// reached is called at the first byte of an answer.
+func (f *Follower) reached() {
 	f.replied = true
 	head := f.owed.head()
 	f.next = head.seq
@@ -75,9 +108,11 @@ func (f *Follower) reached() {
 
 // serverHeader looks at a packet header of the server.
 func (f *Follower) serverHeader(seq uint8) error {
-	loose := !f.sure || !f.strict() || f.owed.n == 0 || f.opaque || f.due == replyEvents
-	if !loose && seq != f.next {
-		return errServerSeq
+	if seq != f.next {
+		loose := !f.sure || !f.strict() || f.owed.n == 0 || f.opaque || f.due == replyEvents
+		if !loose {
+			return errServerSeq
+		}
 	}
 	f.next, f.sure = seq+1, true
 	return nil

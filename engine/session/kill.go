@@ -50,6 +50,12 @@ func (s *Session) cancel(k codec.Key) {
 
 // sift looks for a KILL in client bytes and passes on the rest.
 func (s *Session) sift(p []byte) {
+	if len(s.prefix) == 0 && s.killing == killNone {
+		if _, kill, hold := s.kills.Intercept(p); kill == nil && !hold {
+			s.toServer(p) // nearly always
+			return
+		}
+	}
 	if len(s.prefix) > 0 || s.killing != killNone {
 		s.prefix = append(s.prefix, p...)
 		if s.killing != killNone {

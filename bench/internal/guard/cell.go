@@ -48,6 +48,9 @@ func cells() []cell {
 			cell{l.name + busyTwoLoops, l, 2, 2 * clientsPerLoop, false, busyQueries},
 			cell{l.name + paced, l, 1, 1, true, pacedQueries})
 	}
+	for _, l := range further {
+		all = append(all, cell{l.name + busy, l, 1, clientsPerLoop, false, busyQueries})
+	}
 	for _, l := range funnels {
 		all = append(all, cell{l.name + busy, l, 1, clientsPerConn * l.pool, false, funnelQueries})
 	}

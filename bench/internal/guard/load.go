@@ -40,6 +40,47 @@ var loads = []load{
 	},
 }
 
+// further are loads that are counted busy on one loop only: the other way in which each protocol is spoken. With
+// loads they show what it costs that each text is looked at, and each statement.
+var further = []load{
+	{
+		name: "pg-text", protocol: "postgres",
+		request: wire.Msg('Q', []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;\x00")),
+		answer: wire.Join(rowDescription("abalance"), dataRow("-1234"),
+			wire.Msg('C', []byte("SELECT 1\x00")), wire.Ready('I')),
+		accept: acceptPG, login: loginPG,
+	},
+	{
+		name: "my-prepared", protocol: "mysql",
+		request: wire.Packet(0, append([]byte{wire.ComStmtExecute}, wire.ExecuteArgs(1, false, "4711")...)),
+		answer: wire.Join(wire.Packet(1, []byte{1}), wire.Packet(2, wire.Column("c")), wire.Packet(3, wire.EOF(2)),
+			wire.Packet(4, append([]byte{0, 0}, wire.TextRow(make([]byte, 119))...)), wire.Packet(5, wire.EOF(2))),
+		accept: func(c net.Conn) bool {
+			if !acceptMySQL(c) {
+				return false
+			}
+			prepare := wire.Packet(0, append([]byte{wire.ComStmtPrepare}, prepared...))
+			if receive(c, make([]byte, len(prepare)), prepare) != nil {
+				return false
+			}
+			return send(c, wire.Join(wire.Packet(1, []byte{0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0}),
+				wire.Packet(2, wire.Column("?")), wire.Packet(3, wire.EOF(2)),
+				wire.Packet(4, wire.Column("c")), wire.Packet(5, wire.EOF(2)))) == nil
+		},
+		login: func(addr string) (net.Conn, error) {
+			c, err := dialMySQL(addr)
+			if err != nil {
+				return nil, err
+			}
+			c.Prepare(prepared)
+			return c.Conn, c.Fault()
+		},
+	},
+}
+
+// prepared is the statement of my-prepared.
+const prepared = "SELECT c FROM sbtest1 WHERE id=?"
+
 // rowDescription describes one column of the type int4.
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
 func rowDescription(name string) []byte {
@@ -81,10 +122,18 @@ func acceptMySQL(c net.Conn) bool {
 }
 
 func loginMySQL(addr string) (net.Conn, error) {
+	c, err := dialMySQL(addr)
+	if err != nil {
+		return nil, err
+	}
+	return c.Conn, c.Fault()
+}
+
+func dialMySQL(addr string) (*wire.MySQL, error) {
 	c, err := wire.DialMySQL(addr)
 	if err != nil {
 		return nil, err
 	}
 	c.Login(wire.Account{User: "app", Database: "app", Caps: wire.Usual, Collation: 45})
-	return c.Conn, c.Fault()
+	return c, c.Fault()
 }
