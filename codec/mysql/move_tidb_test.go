@@ -143,7 +143,6 @@ func TestMoveTiDBModes(t *testing.T) {
 	for _, test := range tests {
 		states := strings.Replace(usualJSON, `select 'it\\\"s'`, test.text, 1)
 		r := newRun(t, &script{states: states})
-		r.m.facts.caps |= capMultiStatements
 		for _, c := range test.commands {
 			answer := plainOK
 			if c[0] == comStmtPrepare {

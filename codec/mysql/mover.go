@@ -50,9 +50,11 @@ func (m *Mover) passes(c *owedCommand, text []byte, whole bool) bool {
 	return whole && c.kind == comQuery && m.quiet(text) && !m.keep.watchful()
 }
 
-// quiet tells that a statement leaves no trace in its session.
+// quiet tells that a statement leaves no trace in its session. TiDB may be set to run several statements in one
+// text for clients that have not asked for that, too:
+// https://docs.pingcap.com/tidb/stable/system-variables#tidb_multi_statement_mode-new-in-v4011.
 func (m *Mover) quiet(text []byte) bool {
-	return quiet(text, m.opt.Functions, m.facts.caps&capMultiStatements != 0)
+	return quiet(text, m.opt.Functions, m.kind == kindTiDB || m.facts.caps&capMultiStatements != 0)
 }
 
 // begun notes a command of the client that does not pass: at is its front as far as it is at hand, or nil; text, within that, is
