@@ -50,6 +50,8 @@ func TestMoveRefused(t *testing.T) {
 		{"not JSON", script{states: "{"}, "JSON"},
 		{"a mode that is none", script{states: `{"sys-vars": {"sql_mode": "A'B"}}`}, "sql_mode"},
 		{"another error", script{say: at(atShow, errOf(1105, "oops"))}, "1105"},
+		{"a KILL QUERY meets the question", script{say: at(atShow, errOf(1317, "Query execution was interrupted"))}, "1317"},
+		{"an error behind the columns", script{say: at(atShow, "\x02", "\x03def", "\x03def", errOf(1105, "oops"))}, "1105"},
 	}
 	for _, test := range tests {
 		for _, x := range []facts{moveModern, moveZlib} {
@@ -100,6 +102,46 @@ func TestMoveUnasked(t *testing.T) {
 				t.Errorf("%s: %v, %v, owes %t", place, op, r.v.Refusal(), r.v.Owes())
 			}
 		}
+	}
+}
+
+// TestMoveSpeaksBehindLogin: what a new server says at once behind its OK is no answer to what it has not come to yet.
+func TestMoveSpeaksBehindLogin(t *testing.T) {
+	for _, said := range []string{plainOK, errOf(1053, "Server shutdown in progress")} {
+		for _, piece := range []int{0, 1, 9} {
+			r := newRun(t, &script{x: moveModern, piece: piece, say: map[string][]string{atLogin: {plainOK, said}}})
+			if op := r.run(); op != codec.OpClose || r.v.Refusal() != errAnswerOrder {
+				t.Errorf("%q, pieces of %d: %v, %v", said, piece, op, r.v.Refusal())
+			}
+			r.alive()
+		}
+	}
+}
+
+// TestMoveLongAnswer: an answer of the new server that is longer than a packet ends the move at its header, and binds the
+// session to nothing.
+func TestMoveLongAnswer(t *testing.T) {
+	for _, place := range []string{atMode, atStates} {
+		r := newRun(t, &script{say: map[string][]string{place: nil}})
+		r.run()
+		seen := r.v.Server(codec.LegNew, appendHeader(nil, fullLen, 1))
+		if seen != codec.OpClose || r.v.Refusal() != errNewLong || r.m.Pin() != (codec.Pin{}) {
+			t.Errorf("%s: %v, %v, pin %v", place, seen, r.v.Refusal(), r.m.Pin())
+		}
+		r.alive()
+	}
+}
+
+// TestMoveLongCommand: a state that was told in a packet, and does not fit into one any more when it is quoted, binds the
+// session.
+func TestMoveLongCommand(t *testing.T) {
+	states := `{"x": "` + strings.Repeat(`\\`, 4<<20) + `"}`
+	for _, x := range []facts{moveModern, moveZlib} {
+		r := newRun(t, &script{x: x, states: states, opt: codec.MoveOptions{StateMax: 64 << 20}})
+		if op := r.run(); op != codec.OpClose || r.v.Refusal() != errPutLong || r.m.Pin().Name != "state-size" || len(r.log) != 1 {
+			t.Errorf("caps %#x: %v, %v, %d were sent", x.caps, op, r.v.Refusal(), len(r.log))
+		}
+		r.alive()
 	}
 }
 

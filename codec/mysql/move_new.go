@@ -158,6 +158,13 @@ func (v *move) secured() codec.Op {
 // follows at once.
 func (v *move) login() codec.Op {
 	n := &v.new
+	var behind [][]byte
+	if v.late() {
+		behind = v.carrier.put()
+	}
+	if err := sendable(behind); err != nil {
+		return v.fail(err)
+	}
 	v.signOn()
 	if n.sign.token == nil {
 		secret, ok := v.m.account.secret(v.m.opt)
@@ -172,15 +179,9 @@ func (v *move) login() codec.Op {
 	}
 	v.send(b)
 	v.state = moveLogin
-	if v.late() {
-		commands := v.carrier.put()
-		if err := sendable(commands); err != nil {
-			return v.fail(err)
-		}
-		for _, b := range commands {
-			n.sent = append(n.sent, b[0])
-			v.command(b)
-		}
+	for _, b := range behind {
+		n.sent = append(n.sent, b[0])
+		v.command(b)
 	}
 	return codec.OpMore
 }
