@@ -89,13 +89,14 @@ func missingTests(cell string, known map[string]map[string]bool) (why []string) 
 }
 
 // testsIn returns the names of the tests in a folder; and for each test in each file, with that file's strings behind it,
-// since they are the names of its parts.
+// since they are the names of its parts, and likewise the names of the folder's files in testdata.
 func testsIn(folder string) (map[string]bool, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("no tests in %s: %v", folder, err)
 	}
 	all := map[string]bool{}
+	played, _ := filepath.Glob(filepath.Join(folder, "testdata", "*.txt"))
 	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
@@ -113,6 +114,9 @@ func testsIn(folder string) (map[string]bool, error) {
 			}
 			return true
 		})
+		for _, name := range played {
+			parts = append(parts, strings.TrimSuffix(filepath.Base(name), ".txt"))
+		}
 		for _, test := range tests {
 			all[test] = true
 			for _, part := range slices.Compact(slices.Sorted(slices.Values(parts))) {
