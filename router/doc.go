@@ -25,6 +25,9 @@
 // Where a number is from is said there; TiProxy's, where it has one. A new session goes where nobody would be moved away
 // from (route.go), by the same factors.
 //
+// What becomes of sessions by all this is played in testdata, a file for each case: scenario_test.go tells how to read
+// them. churn_test.go plays a day.
+//
 // Backends that are equal to the end are chosen among by the caller's random number, so that several
 // Sluices, or several loops, do not all run to the same one.
 package router

@@ -22,6 +22,9 @@
 // A backend that has not been checked yet counts as up: a start must not wait for a check. The first
 // check decides at once; later ones need Rise or Fall results in a row.
 //
+// A backend may be drained (drain.go): it fits nobody until it is resumed, also when it goes and comes back. That is
+// kept by the cluster, by address. One that is told to be out of service is treated alike, unless nobody else is left.
+//
 // Also here is what Sluice does at a backend on a connection of its own: carrying a cancel request or a
 // KILL (cancel.go), looking up a user who wants to log in (authquery.go), and hearing notifications for
 // many clients (listen.go). What of the last two is PostgreSQL's own is in postgres.go. All methods may be

@@ -100,6 +100,17 @@
 // A leader that another one has taken over from is fenced: whoever may write there is cut off at once. Nothing
 // of this is asked for each query: a session in a unit of work is told, and a unit begins where it is fit to.
 //
+// # Balancing
+//
+// Each cluster has a goroutine (balance.go) that tells a router.Balancer ten times a second how the backends stand, and
+// carries out its orders (balance_orders.go): each loop moves its share of sessions, the oldest first, that may move and have rested
+// for long enough. Backends among which some sessions may move are a group, one for each wish of listeners and
+// namespaces. What has been decided is remembered and logged once for as long as it goes on (balance_decisions.go), how backends
+// stand is for the admin side and the metrics (balance_standing.go).
+//
+// A backend that is drained, or whose server is about to stop, is not fit (balance_drain.go): sessions leave it as they
+// leave any backend that is not, but stay while there is no other one for them.
+//
 // # Keys
 //
 // A client quotes a key to have another session's work cancelled. The registry maps the key that the
