@@ -162,11 +162,25 @@ func TestTiDBRenamedUser(t *testing.T) {
 	}
 }
 
+// apart has the second instance count its connections from far behind the first one's on. Those of one PD cluster never
+// give two connections the same id; these here know nothing of each other.
+func apart(t *testing.T, every []*real.TiDB) {
+	t.Helper()
+	id := func(d *real.TiDB) uint32 {
+		c := loginMySQL(t, d.Addr, wire.Usual)
+		defer c.End()
+		return c.ID
+	}
+	for first, second := id(every[0]), id(every[1]); second < first+100; second = id(every[1]) {
+	}
+}
+
 // TestTiDBKillBehindMoves kills sessions that have moved, two of them compressed, by the ids that their clients were told
 // at the login, and by those that they see now: plainly asked, that is the same one; within another statement, and
 // in a compressed session, it is the new server's.
 func TestTiDBKillBehindMoves(t *testing.T) {
 	every := trio(t)[:2]
+	apart(t, every)
 	m := startMoving(t, racy(t), every, "[cluster.control]", `user = "root"`, `password = ""`)
 	m.only(t, 0)
 	kills := []string{"kill query ", "kill query ", "kill ", "kill ", "kill query ", "kill query "}
