@@ -75,8 +75,9 @@ type Cluster struct {
 	name     string
 	log      *zap.Logger
 	opt      atomic.Pointer[Options]
-	apply    sync.Mutex // of Update and Close, around mu
-	mu       sync.Mutex // of changes to the backends and the hold
+	secret   atomic.Pointer[func(user string) codec.Secret] // of Options.Migrate, as given last
+	apply    sync.Mutex                                     // of Update and Close, around mu
+	mu       sync.Mutex                                     // of changes to the backends and the hold
 	closed   bool
 	backends atomic.Pointer[[]*Backend]
 	checkers sync.WaitGroup
@@ -122,6 +123,7 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	}
 	c.mu.Lock()
 	c.noteTLS(&opt)
+	c.noteSecrets(&opt)
 	c.opt.Store(&opt)
 	if opt.Discovery == nil {
 		gone, _ = c.replace(opt.Backends)
@@ -226,6 +228,7 @@ func (c *Cluster) Close() []*Backend {
 	gone, _ := c.replace(nil)
 	c.mu.Unlock()
 	c.checkers.Wait()
+	c.Options().Status.close()
 	return gone
 }
 

@@ -67,6 +67,13 @@ func (o *StatusOptions) client() *http.Client {
 	return o.http
 }
 
+// close gives up the connections that are kept; nil has none. What is being asked goes on.
+func (o *StatusOptions) close() {
+	if o != nil {
+		o.client().CloseIdleConnections()
+	}
+}
+
 // Get asks the status port at addr for a path. ctx bounds the answer's body too, which the caller closes.
 func (o *StatusOptions) Get(ctx context.Context, addr, path string) (*http.Response, error) {
 	scheme := "http"

@@ -77,6 +77,9 @@ func (r *reader) connect(ctx context.Context) {
 		return
 	}
 	c, err := r.opt.PD.connect(ctx)
+	if err != nil && ctx.Err() != nil {
+		return
+	}
 	r.tell("pd", err)
 	if err != nil {
 		return
@@ -155,6 +158,9 @@ func (r *reader) share(ctx context.Context, list []*upstream.Backend) []*upstrea
 		return list
 	}
 	owners, err := r.seat.claim(ctx)
+	if ctx.Err() != nil {
+		return nil // and the result is that of a question cut short
+	}
 	r.tell("pd", err)
 	if err != nil {
 		r.restPD = time.Now().Add(pdRest)
