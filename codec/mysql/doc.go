@@ -21,6 +21,18 @@
 // In a compressed session both streams are first unwrapped by a copy (compress); the original bytes
 // go on untouched.
 //
+// # Moves
+//
+// A Mover is a Follower whose session can go on at another server. It notes what a second login takes
+// (observe, account), when what a server would tell of the session may have changed (quiet), what a server
+// can't tell (keep), and which bytes of the client may go on while a move waits (gate). A move talks to both servers
+// (move, reading, signin) on behalf of a carrier:
+//
+//	tidbCarrier    SHOW SESSION_STATES ─▶ login by a token, SET SESSION_STATES
+//	replayCarrier  questions ─▶ the same said anew ─▶ the same questions, compared (state, replay)
+//
+// Behind a move the client's names for things are translated to the new server's (translate, ownid).
+//
 // # Sources
 //
 //   - https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html
