@@ -21,6 +21,9 @@ type balancing struct {
 	mu   sync.Mutex // of what follows
 	of   map[*upstream.Cluster]*balance
 	made []Decision // the newest last
+	// lines of the log there were for decisions since a moment.
+	lines int
+	since time.Time
 }
 
 // balance is the goroutine of one cluster.
@@ -158,13 +161,15 @@ func (b *balance) wants() (list []router.Want) {
 
 // addGroup adds the backends that fit a wish, unless others wish for the same.
 func addGroup(snap *router.Snapshot, want router.Want, backends []*upstream.Backend) {
-	g := router.Group{Zone: want.Zone, Name: want.Zone + "@"}
+	g := router.Group{Zone: want.Zone}
+	name := []byte(want.Zone + "@")
 	for i, backend := range backends {
 		if backend.Fits(want) == "" {
 			g.Members = append(g.Members, i)
-			g.Name += " " + backend.Addr()
+			name = append(append(name, ' '), backend.Addr()...)
 		}
 	}
+	g.Name = string(name)
 	same := func(o router.Group) bool { return o.Name == g.Name }
 	if len(g.Members) > 0 && !slices.ContainsFunc(snap.Groups, same) {
 		snap.Groups = append(snap.Groups, g)

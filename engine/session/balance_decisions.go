@@ -15,6 +15,9 @@ import (
 const (
 	decisionsMax = 256
 	decisionSpan = 10 * time.Second
+	// decisionLines is how many lines of the log there are for decisions in that time: a cluster of very many backends
+	// may have more that are new.
+	decisionLines = 20
 )
 
 // Decision is what a balancer has decided, for some time: sessions move from one backend to another.
@@ -50,8 +53,16 @@ func (ba *balancing) note(c *upstream.Cluster, o *router.Order, n int, now time.
 		ba.made = slices.Delete(ba.made, 0, 1)
 	}
 	ba.made = append(ba.made, d)
-	log.Info("sessions are moved", zap.String("cluster", d.Cluster), zap.String("from", d.From),
-		zap.String("to", d.To), zap.String("why", d.Why))
+	if now.Sub(ba.since) >= decisionSpan {
+		ba.since, ba.lines = now, 0
+	}
+	switch ba.lines++; {
+	case ba.lines < decisionLines:
+		log.Info("sessions are moved", zap.String("cluster", d.Cluster), zap.String("from", d.From),
+			zap.String("to", d.To), zap.String("why", d.Why))
+	case ba.lines == decisionLines:
+		log.Info("more sessions are moved than are logged one by one; the admin side has the last decisions")
+	}
 }
 
 // Decisions are the last decisions of the balancers, the newest first.

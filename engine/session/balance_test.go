@@ -1,10 +1,15 @@
 package session
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"sluice/router"
 	"sluice/upstream"
@@ -169,6 +174,40 @@ func TestNothingIsSpread(t *testing.T) {
 				t.Errorf("%d sessions went there: %+v", n, s.Decisions())
 			}
 		})
+	}
+}
+
+// TestDecisionsAreBounded: what goes on is one decision and one line of the log, however often it is ordered; neither has
+// more than its bound.
+func TestDecisionsAreBounded(t *testing.T) {
+	a := startFakeDB(t, "a", 100)
+	s := startLines(t, fakeProto{}, nil, a)
+	core, logged := observer.New(zapcore.InfoLevel)
+	log, c, now := zap.New(core), s.Clusters()[0], time.Now()
+	note := func(from, why string) {
+		s.balancing.note(c, &router.Order{From: from, To: "to", Factor: router.FactorCPU, Why: why}, 2, now, log)
+	}
+	for i := range 1000 {
+		note("from", fmt.Sprint("time ", i))
+		now = now.Add(decisionSpan / 2)
+	}
+	list := s.Decisions()
+	if len(list) != 1 || list[0].Sessions != 2000 || list[0].Why != "time 999" || list[0].Until.Sub(list[0].Since) != 999*decisionSpan/2 {
+		t.Errorf("it was decided %+v", list)
+	}
+	now = now.Add(decisionSpan)
+	note("from", "again")
+	if n := logged.FilterMessage("sessions are moved").Len(); n != 2 {
+		t.Errorf("%d lines, want 2", n)
+	}
+	for i := range 3 * decisionsMax {
+		note(fmt.Sprint("from ", i), "once")
+	}
+	if list = s.Decisions(); len(list) != decisionsMax || list[0].From != fmt.Sprint("from ", 3*decisionsMax-1) {
+		t.Errorf("%d decisions, the last one %+v", len(list), list[0])
+	}
+	if n := logged.Len(); n != 1+decisionLines {
+		t.Errorf("%d lines, want %d", n, 1+decisionLines)
 	}
 }
 
