@@ -92,7 +92,20 @@ func appendEffects(list []effect, stmt []byte, functions []string) []effect {
 	case bytes.HasPrefix(s.b[s.i:], []byte("/*")):
 		list = append(list, effect{kind: effOpaque}, effect{kind: effEra}) // for some servers only
 	}
+	if defines(stmt) {
+		return list
+	}
 	return appendCalls(list, stmt, functions)
+}
+
+// defines tells that a statement makes a routine: what that calls is not called yet.
+func defines(stmt []byte) bool {
+	s := &lexer{scanner{b: stmt}}
+	if !s.word("CREATE") {
+		return false
+	}
+	s.i = 0
+	return s.routine()
 }
 
 // verbs are the statements that are looked into, by their first word. s stands behind it.

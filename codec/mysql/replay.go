@@ -3,6 +3,7 @@ package mysql
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"sluice/codec"
 )
@@ -20,6 +21,8 @@ type replayCarrier struct {
 	new  *state
 
 	asked  []question // without those for values
+	first  int        // number of the first of them, where a server had to be asked again
+	short  *learnt    // the first of them is its text; nil: the server is asked in full
 	steps  []step
 	check  int // number of the step that is the first question to the new server
 	newIDs map[*kept]uint32
@@ -39,14 +42,22 @@ func newReplayCarrier(m *Mover) carrier { return &replayCarrier{k: m.keep} }
 
 // ask returns the questions for the old server.
 func (c *replayCarrier) ask(*move) []string {
-	c.old = &state{}
-	c.asked = c.questions()
+	c.old, c.first = &state{}, 0
+	c.ready(true)
 	return texts(c.asked)
 }
 
 // answered takes the answer to question i.
 func (c *replayCarrier) answered(i int, r *answer) (more []string, err error) {
-	if more, err = c.took(c.old, i, r); err != nil {
+	if i < c.first {
+		return nil, nil // of what was asked by names that this server does not know
+	}
+	if more, err = c.took(c.old, i-c.first, r); err == errLearntNot {
+		c.old, c.first = &state{}, len(c.asked)
+		c.ready(false)
+		return texts(c.asked), nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	if c.old.size()+c.k.size > c.k.m.opt.StateMax {
@@ -64,7 +75,7 @@ func (c *replayCarrier) answered(i int, r *answer) (more []string, err error) {
 
 // last is the number of the last question.
 func (c *replayCarrier) last() int {
-	return len(c.asked) + (len(c.old.user)+userChunk-1)/userChunk - 1
+	return c.first + len(c.asked) + (len(c.old.user)+userChunk-1)/userChunk - 1
 }
 
 // judge tells what the server has betrayed that binds the session to it.
@@ -74,6 +85,9 @@ func (c *replayCarrier) judge() codec.Pin {
 	}
 	if p := c.old.hidden(&c.k.pins.mine, &c.k.base); p.Name != "" {
 		return p
+	}
+	if string(c.old.thread) != strconv.FormatUint(c.k.m.serverID(), 10) {
+		return codec.Pin{Name: "variable", Reason: "it has set pseudo_thread_id"}
 	}
 	if c.k.m.kind == kindMySQL && c.k.tooMany {
 		return errTooManyNames.Pin
@@ -95,41 +109,42 @@ func (c *replayCarrier) put() [][]byte {
 			c.old = &state{db: field(c.k.db), dbThere: c.k.db != ""}
 		}
 	}
-	c.new, c.newIDs, c.free = &state{want: c.old}, map[*kept]uint32{}, map[string]bool{}
+	c.newIDs, c.free = map[*kept]uint32{}, map[string]bool{}
 	if c.k.asked != nil || !c.lost {
 		c.putSettings()
 		c.putUser()
 	}
 	c.putStatements()
 	c.putLast()
-	c.check = len(c.steps)
-	if c.k.asked != nil || !c.lost {
-		c.putQuestions()
+	if c.check = len(c.steps); c.k.asked != nil || !c.lost {
+		c.putQuestions(true)
 	}
-	out := make([][]byte, len(c.steps))
-	for i := range c.steps {
-		out[i] = c.steps[i].payload
+	return c.payloads(0)
+}
+
+// payloads are those of the commands from one on.
+func (c *replayCarrier) payloads(from int) (out [][]byte) {
+	for i := range c.steps[from:] {
+		out = append(out, c.steps[from+i].payload)
 	}
 	return out
 }
 
-// putQuestions has the new server asked what the old one was.
-func (c *replayCarrier) putQuestions() {
-	c.asked = slices.Clone(c.questions())
-	if c.k.m.kind == kindMariaDB {
-		names := make([]string, len(c.old.vars))
-		for i, v := range c.old.vars {
-			names[i] = v.name
-		}
-		c.asked[0] = mariadbVariables(names)
-	}
+// putQuestions has the new server asked what the old one was, but for what that has counted.
+func (c *replayCarrier) putQuestions(short bool) {
+	c.check, c.new = len(c.steps), &state{want: c.old}
+	c.ready(short)
+	c.asked = slices.DeleteFunc(slices.Clone(c.asked), func(q question) bool { return q.counts })
 	for _, q := range append(texts(c.asked), userQuestions(c.old.user)...) {
-		c.query(q, "questions", nil)
+		c.query(q, "a question", nil)
 	}
 }
 
 // placed takes the answer to command i.
 func (c *replayCarrier) placed(i int, r *answer) (more [][]byte, err error) {
+	if i >= c.check {
+		return c.checked(i, r)
+	}
 	s := &c.steps[i]
 	switch {
 	case r.err != nil && s.fails != nil:
@@ -142,12 +157,19 @@ func (c *replayCarrier) placed(i int, r *answer) (more [][]byte, err error) {
 		}
 		c.newIDs[s.stmt] = r.stmt
 	}
-	if i >= c.check {
-		if _, err = c.took(c.new, i-c.check, r); err != nil {
-			return nil, err
-		}
-	}
-	if i == len(c.steps)-1 && i >= c.check {
+	return nil, nil
+}
+
+// checked takes the answer to a question to the new server.
+func (c *replayCarrier) checked(i int, r *answer) (more [][]byte, err error) {
+	_, err = c.took(c.new, i-c.check, r)
+	switch {
+	case err == errLearntNot:
+		c.putQuestions(false)
+		return c.payloads(c.check), nil
+	case err != nil:
+		return nil, err
+	case i == len(c.steps)-1:
 		return nil, c.compare()
 	}
 	return nil, nil
@@ -167,13 +189,9 @@ func (c *replayCarrier) apply(f *Follower) {
 	if !c.lost {
 		k.asked, k.askedAt = c.old, k.m.marks
 	}
-	// Until the server was asked, its counters are not known: all are new with the connection.
+	// The server's counters are new with the connection, and it is known what that has been told.
 	k.base, k.pins.mine = [counters]uint64{}, [counters]uint64{}
-	if c.new.counted != [counters]bool{} {
-		k.base = c.new.counts
-	} else {
-		k.base[countPrepare] = uint64(len(k.named))
-	}
+	k.base[countPrepare] = uint64(len(k.named))
 	last := k.last
 	old := k.stmts
 	k.stmts = make(map[uint32]*kept, len(old))
@@ -220,4 +238,12 @@ func ordered(m map[uint32]*kept) []*kept {
 	}
 	slices.SortFunc(list, func(a, b *kept) int { return int(int64(a.id) - int64(b.id)) })
 	return list
+}
+
+// serverID is the connection's id at the present server.
+func (m *Mover) serverID() uint64 {
+	if m.id != 0 {
+		return uint64(m.id)
+	}
+	return uint64(m.facts.key)
 }

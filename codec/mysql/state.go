@@ -16,6 +16,7 @@ type state struct {
 	db      field  // the current database in UTF-8; nil if there is none
 	dbThere bool   // it still exists
 	role    field  // nil if there is none
+	thread  field  // the connection's id, unless the client has set another one
 	stamp   field  // @@timestamp, if it does not go on
 	want    *state // the one with which this shall be compared; nil: none
 	counts  [counters]uint64

@@ -25,33 +25,28 @@ const limit = " LIMIT 1000000"
 //   - https://mariadb.com/kb/en/information-schema-session_status-table/
 //   - https://mariadb.com/kb/en/information-schema-user_variables-table/
 var mariadbQuestions = []question{
-	mariadbVariables(nil),
+	mariadbVariables,
 	{"SELECT BINARY DATABASE(),BINARY CURRENT_ROLE(),BINARY(SELECT 1 FROM information_schema.SCHEMATA" +
-		" WHERE SCHEMA_NAME=DATABASE()),BINARY CONNECTION_ID(),BINARY @@pseudo_thread_id,BINARY @@timestamp" +
-		limit, (*state).takeCurrent},
+		" WHERE SCHEMA_NAME=DATABASE()),BINARY @@pseudo_thread_id,BINARY @@timestamp" +
+		limit, (*state).takeCurrent, false},
 	{"SELECT BINARY VARIABLE_NAME,BINARY VARIABLE_VALUE FROM information_schema.SESSION_STATUS" +
-		" WHERE VARIABLE_NAME IN('" + strings.Join(mariadbCounters(), "','") + "')" + limit, (*state).takeCounters},
+		" WHERE VARIABLE_NAME IN('" + strings.Join(mariadbCounters(), "','") + "')" + limit, (*state).takeCounters, true},
 	{"SELECT BINARY VARIABLE_NAME,BINARY VARIABLE_TYPE FROM information_schema.USER_VARIABLES" +
-		" ORDER BY 1" + limit, (*state).takeUserNames},
-	{"SELECT BINARY @@timestamp" + limit, (*state).takeClock},
+		" ORDER BY 1" + limit, (*state).takeUserNames, false},
+	{"SELECT BINARY @@timestamp" + limit, (*state).takeClock, false},
 }
 
-// mariadbVariables asks for the variables whose value is not the global one, for those whose value may
-// matter though it is, and for those named.
-func mariadbVariables(names []string) question {
-	names = append(names, semantic...)
-	return question{"SELECT BINARY VARIABLE_NAME,BINARY VARIABLE_TYPE,BINARY VARIABLE_SCOPE,BINARY SESSION_VALUE" +
-		" FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_SCOPE<>'GLOBAL' AND READ_ONLY='NO'" +
-		" AND(NOT(BINARY SESSION_VALUE<=>BINARY GLOBAL_VALUE)OR VARIABLE_NAME IN('" +
-		strings.Join(names, "','") + "'))" + limit, (*state).takeVariables}
-}
+// mariadbVariables asks for all variables that a session may set.
+var mariadbVariables = question{"SELECT BINARY LOWER(VARIABLE_NAME),BINARY VARIABLE_TYPE,BINARY VARIABLE_SCOPE," +
+	"BINARY SESSION_VALUE,BINARY GLOBAL_VALUE,BINARY @@version FROM information_schema.SYSTEM_VARIABLES" +
+	" WHERE VARIABLE_SCOPE<>'GLOBAL' AND READ_ONLY='NO'" + limit, (*state).takeVariables, false}
 
 // mariadbRoutines is asked of a session that has called a procedure.
 //
 // https://mariadb.com/kb/en/information-schema-routines-table/
 var mariadbRoutines = question{"SELECT BINARY COUNT(*) FROM information_schema.ROUTINES" +
 	" WHERE ROUTINE_SCHEMA NOT IN('sys','mysql')" +
-	" AND(ROUTINE_DEFINITION IS NULL OR LOCATE('get_lock',LOWER(ROUTINE_DEFINITION))>0)" + limit, (*state).takeRoutines}
+	" AND(ROUTINE_DEFINITION IS NULL OR LOCATE('get_lock',LOWER(ROUTINE_DEFINITION))>0)" + limit, (*state).takeRoutines, false}
 
 // mariadbCounters are the counters that MariaDB has. It counts temporary tables by themselves, and so
 // all tables are of no interest (and that counter is known to run backwards).
@@ -74,55 +69,71 @@ var semantic = []string{
 	"tx_read_only", "unique_checks",
 }
 
+// semantics are the same as a set.
+var semantics = func() map[string]bool {
+	set := map[string]bool{}
+	for _, name := range semantic {
+		set[name] = true
+	}
+	return set
+}()
+
 // notCarried are variables that go their own way at each server, or say what was.
 var notCarried = map[string]bool{
 	"identity":           true, // another name of last_insert_id
 	"timestamp":          true, // state.stamp
-	"pseudo_thread_id":   true, // state's own look at it
+	"pseudo_thread_id":   true, // state.thread
 	"max_allowed_packet": true, // can't be set by a session
 	"net_buffer_length":  true, // likewise
 	"wsrep_gtid_seq_no":  true,
 }
 
-// takeVariables takes those that the session has other values of than new ones get.
+// takeVariables takes those that matter, and learns which there are.
 func (s *state) takeVariables(r *answer) ([]string, error) {
+	var known []learntVariable
+	version := ""
 	for _, row := range r.rows {
-		if len(row) != 4 {
+		if len(row) != 6 {
 			return nil, errAnswerOdd
 		}
-		v := variable{name: strings.ToLower(string(row[0])), value: row[3], number: isNumber(string(row[1]))}
-		if len(v.value) >= maxVariable {
+		v := learntVariable{name: string(row[0]), kind: string(row[1]), only: string(row[2]) == "SESSION ONLY"}
+		known, version = append(known, v), string(row[5])
+		value, global := row[3], row[4]
+		if len(value) == 0 && nullable[v.name] {
+			value = nil
+		}
+		if len(global) == 0 && nullable[v.name] {
+			global = nil
+		}
+		if s.offer(v, value, global); len(value) >= maxVariable && !same(value, global) {
 			return nil, codec.PinError{Pin: codec.Pin{Name: "variable", Reason: "the value of " + v.name + " is too long"}}
 		}
-		// What has no global value is at its default if it is empty.
-		empty := len(v.value) == 0 || string(v.value) == "0" || string(v.value) == "OFF"
-		if notCarried[v.name] || string(row[2]) == "SESSION ONLY" && empty && !s.wants(v.name) {
-			continue
-		}
-		s.take(v)
 	}
+	learn(version, known)
 	return nil, nil
 }
 
-// maxVariable is the length at which MariaDB cuts the values that it shows.
+// maxVariable is the length at which MariaDB cuts the values that its table of variables has.
 const maxVariable = 2048
+
+// nullable are variables that may be NULL and not empty. The table shows both as the empty string.
+var nullable = map[string]bool{
+	"character_set_results": true, "default_tmp_storage_engine": true, "enforce_storage_engine": true,
+	"innodb_tmpdir": true, "innodb_ft_user_stopword_table": true,
+}
 
 // isNumber tells which types of variables are written without quotes.
 func isNumber(typ string) bool {
 	return strings.HasPrefix(typ, "INT") || strings.HasPrefix(typ, "BIGINT") || typ == "DOUBLE"
 }
 
-// takeCurrent takes the database, the role, the two ids that are the same unless the client has set one, and
-// the clock.
+// takeCurrent takes the database, the role, the connection's id as statements see it, and the clock.
 func (s *state) takeCurrent(r *answer) ([]string, error) {
-	row, ok := r.one(6)
+	row, ok := r.one(5)
 	if !ok {
 		return nil, errAnswerOdd
 	}
-	if !same(row[3], row[4]) {
-		return nil, codec.PinError{Pin: codec.Pin{Name: "variable", Reason: "it has set pseudo_thread_id"}}
-	}
-	s.db, s.role, s.dbThere, s.stamp = row[0], row[1], row[2] != nil, row[5]
+	s.db, s.role, s.dbThere, s.thread, s.stamp = row[0], row[1], row[2] != nil, row[3], row[4]
 	if string(s.role) == "NONE" { // MySQL
 		s.role = nil
 	}

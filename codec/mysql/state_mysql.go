@@ -19,22 +19,22 @@ import (
 func (k *keep) mysqlQuestions() []question {
 	role := "CAST(CURRENT_ROLE() AS BINARY)"
 	list := []question{
-		{"SHOW SESSION VARIABLES", (*state).takeSession},
-		{"SHOW GLOBAL VARIABLES", (*state).takeGlobal},
+		{"SHOW SESSION VARIABLES", (*state).takeSession, false},
+		{"SHOW GLOBAL VARIABLES", (*state).takeGlobal, false},
 		{"SELECT CAST(DATABASE() AS BINARY)," + role + ",CAST((SELECT 1 FROM information_schema.SCHEMATA" +
-			" WHERE SCHEMA_NAME=DATABASE())AS BINARY),CAST(CONNECTION_ID()AS BINARY)," +
-			"CAST(@@pseudo_thread_id AS BINARY),CAST(@@timestamp AS BINARY)" + limit, (*state).takeCurrent},
+			" WHERE SCHEMA_NAME=DATABASE())AS BINARY),CAST(@@pseudo_thread_id AS BINARY)," +
+			"CAST(@@timestamp AS BINARY)" + limit, (*state).takeCurrent, false},
 		{"SHOW SESSION STATUS WHERE Variable_name IN('" + strings.Join(counterNames[:], "','") + "')",
-			(*state).takeCounters},
+			(*state).takeCounters, true},
 	}
 	if k.called {
 		list = append(list, question{"SELECT CAST(VARIABLE_NAME AS BINARY),'' FROM" +
 			" performance_schema.user_variables_by_thread JOIN performance_schema.threads USING(THREAD_ID)" +
-			" WHERE PROCESSLIST_ID=CONNECTION_ID() ORDER BY 1" + limit, (*state).takeUserNames})
+			" WHERE PROCESSLIST_ID=CONNECTION_ID() ORDER BY 1" + limit, (*state).takeUserNames, false})
 		list = append(list, question{"SELECT CAST(COUNT(*)AS BINARY) FROM information_schema.ROUTINES" +
 			" WHERE ROUTINE_SCHEMA NOT IN('sys','mysql')" +
 			" AND(ROUTINE_DEFINITION IS NULL OR LOCATE('get_lock',LOWER(ROUTINE_DEFINITION))>0)" + limit,
-			(*state).takeRoutines})
+			(*state).takeRoutines, false})
 	} else {
 		names := k.userNames()
 		list = append(list, question{"SELECT 1" + limit, func(s *state, _ *answer) ([]string, error) {
@@ -43,9 +43,9 @@ func (k *keep) mysqlQuestions() []question {
 				r.rows = append(r.rows, []field{field(n), field("")})
 			}
 			return s.takeUserNames(&r)
-		}})
+		}, false})
 	}
-	return append(list, question{"SELECT CAST(@@timestamp AS BINARY)" + limit, (*state).takeClock})
+	return append(list, question{"SELECT CAST(@@timestamp AS BINARY)" + limit, (*state).takeClock, false})
 }
 
 // semanticMySQL are MySQL's as semantic are MariaDB's.
