@@ -83,8 +83,8 @@ func startHalfway(t *testing.T, more ...string) *halfway {
 		backends = append(backends, relay.Addr)
 	}
 	h.Sluice = startSluice(t, racy(t), tidbDoor(h.addr, backends, append(more,
-		// The checks are of the port alone, and long apart: they would go the way of the move, and count among the files.
-		"[cluster.health]", `interval = "1h"`, `timeout = "1m"`)...))
+		// The checks are long apart, and those that a failed move brings about do not count: they go the way of the move.
+		"[cluster.health]", `interval = "1h"`, `timeout = "1m"`, "fall = 100")...))
 	await(t, h.Sluice, 2, "sluice_backend_up")
 	h.only(t, 0)
 	return h

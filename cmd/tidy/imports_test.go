@@ -32,6 +32,7 @@ const (
 	yaml    = "go.yaml.in/yaml/v3"        // configurations of others, for convert
 
 	saslprep = "github.com/xdg-go/stringprep"
+	ed25519  = "filippo.io/edwards25519" // for MariaDB's client_ed25519, whose keys are no seeds
 )
 
 // mayImport is the architecture, one row for each folder:
@@ -47,7 +48,7 @@ const (
 // child imports its sibling. Tests are free to import more.
 var mayImport = map[string]may{
 	"codec":            {},
-	"codec/mysql":      {folders: []string{"codec"}, libraries: []string{zstd}},
+	"codec/mysql":      {folders: []string{"codec"}, libraries: []string{ed25519, zstd}},
 	"codec/postgres":   {folders: []string{"codec"}, libraries: []string{saslprep}},
 	"codec/proxyproto": {},
 	"codec/tcp":        {folders: []string{"codec"}},
