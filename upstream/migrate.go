@@ -18,3 +18,15 @@ type MigrateOptions struct {
 	// = never.
 	KeepState time.Duration
 }
+
+// noteSecrets has sessions that logged in under former options log in elsewhere by the secrets of now.
+func (c *Cluster) noteSecrets(opt *Options) {
+	m := opt.Migrate.Move
+	if m == nil || m.Secret == nil {
+		return
+	}
+	c.secret.Store(&m.Secret)
+	lasting := *m
+	lasting.Secret = func(user string) codec.Secret { return (*c.secret.Load())(user) }
+	opt.Migrate.Move = &lasting
+}
