@@ -189,7 +189,7 @@ func leavingConfig(t *testing.T, m moving, way string) string {
 }
 
 // TestTiDBKilled kills an instance under load. Sessions at rest, whose state is known, live on; each other's client gets one
-// clear error; and the numbers say how many.
+// clear error; and the metrics count both.
 func TestTiDBKilled(t *testing.T) {
 	every := ownInstances(t, 2, tidbOptions())
 	m := moving{addr: real.FreeAddr(), every: every}
@@ -239,6 +239,18 @@ func TestTiDBKilled(t *testing.T) {
 		if !clearLoss(err) {
 			t.Errorf("a client hears %v", err)
 		}
+	}
+	lost := 0.0
+	for _, how := range []string{"idle", "not_run", "unknown"} {
+		n, err := m.Metric("sluice_losses_total", fmt.Sprintf("result=%q", how))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost += n
+	}
+	kept, err := m.Metric("sluice_losses_total", `result="kept"`)
+	if err != nil || int(lost) != len(deaths) || int(kept) != people+quiet-len(deaths) {
+		t.Errorf("%v sessions count as lost and %v as kept (%v), and %d of %d clients had an error", lost, kept, err, len(deaths), people+quiet)
 	}
 	t.Logf("of %d busy clients %d had an error, of %d at rest none", people, len(deaths), quiet)
 }

@@ -133,6 +133,7 @@ func TestTiProxyTableIsRead(t *testing.T) {
 		"`bench/e2e`: TestTiProxyTable, TestTiDBMoveWaits":                    true,
 		"`bench/e2e`: TestTiDBMoveWaits/long-data; `codec/mysql`: TestFollow": true,
 		"TestTiProxyTable":                     false,
+		"OWED":                                 false,
 		"`bench/e2e`: nothing":                 false,
 		"`bench/e2e`: TestNobodyWrote":         false,
 		"`codec/mysql`: TestTiProxyTable":      false,
