@@ -70,6 +70,7 @@ type Login struct {
 	clientTLS bool
 	serverTLS bool // TLS with the server is up or will be
 	auth      auth
+	serverID  uint32    // connection id as the server has it
 	seen      *observed // what is taken down so that the session can be moved; nil if that is not wanted
 	status    uint16
 }
@@ -214,6 +215,7 @@ func (l *Login) onGreeting(b []byte) codec.Op {
 		return l.Refuse(codec.Error{Cond: codec.TLSFailed, Text: "the server does not offer TLS, which is required"})
 	}
 	l.serverTLS = offers && l.cfg.ServerTLS >= codec.TLSPrefer
+	l.serverID = g.id
 	if l.own != nil {
 		return l.meet(g)
 	}

@@ -77,7 +77,9 @@ func (l *Login) Follower(w codec.Watcher) codec.Follower {
 	if l.cfg.Move == nil {
 		return newFollower(x, w)
 	}
-	return newMover(x, w, l.cfg.Move, l.seen.end(l.cfg.Move), l.greeting.kind)
+	m := newMover(x, w, l.cfg.Move, l.seen.end(l.cfg.Move), l.greeting.kind)
+	m.thread = l.serverID
+	return m
 }
 
 // Rest returns bytes of that side which came behind the end of the login.

@@ -27,6 +27,8 @@ type Mover struct {
 	prepares bool // TiDB: a statement was prepared
 	modes    bool // TiDB: the sql_mode may have been changed since
 
+	thread uint32 // connection id at the server of the login
+
 	id  uint32 // connection id at the server, if the session was moved; else 0
 	own *ownID // answers for the id that the client knows; nil until the session was moved
 }

@@ -245,5 +245,5 @@ func (m *Mover) serverID() uint64 {
 	if m.id != 0 {
 		return uint64(m.id)
 	}
-	return uint64(m.facts.key)
+	return uint64(m.thread)
 }
