@@ -183,7 +183,8 @@ func withoutCharsets(states string) string {
 		if !ok || !strings.Contains(states, pair[1]) {
 			continue
 		}
-		if _, rest, ok = strings.Cut(rest, `", `); ok {
+		value, rest, ok := strings.Cut(rest, `"`)
+		if rest, more := strings.CutPrefix(rest, ", "); ok && more && !strings.Contains(value, `\`) {
 			states = front + rest
 		}
 	}
