@@ -130,6 +130,13 @@ func (s *Session) startMobile(opt *codec.MoveOptions) {
 	s.on.keep(s)
 }
 
+// lookForTranslator notes whether what passes has to be translated from now on.
+func (s *Session) lookForTranslator() {
+	if s.translate, _ = s.follow.(codec.Translator); s.translate != nil && !s.translate.Translates() {
+		s.translate = nil
+	}
+}
+
 // moveTo has the session go to another backend at its next safe point; to nil has the router pick one. A move that
 // is under way to a different one is given up for it, unless the client waits for it already. It tells whether the
 // session will be tried to be moved there.

@@ -71,9 +71,7 @@ func (mv *moving) arrive() {
 	mv.unaim(true)
 	mv.over()
 	s.rekey(key)
-	if s.translate, _ = s.follow.(codec.Translator); s.translate != nil && !s.translate.Translates() {
-		s.translate = nil
-	}
+	s.lookForTranslator()
 	s.dismiss(old)
 	if len(rest) > 0 {
 		s.toClient(rest)

@@ -29,6 +29,7 @@ type fakeDB struct {
 	tls   *tls.Config // nil: not to be had
 	next  atomic.Uint32
 	fate  atomic.Pointer[func(line string) fate]
+	late  atomic.Pointer[chan struct{}]
 	lines atomic.Int64 // that have come
 	byes  atomic.Int64 // goodbyes
 	mu    sync.Mutex
@@ -118,6 +119,21 @@ func (f *fakeDB) meet(word string, what fate) {
 	}
 	f.fate.Store(&of)
 }
+
+// pause has lines that begin with a word wait for resume.
+func (f *fakeDB) pause(word string) {
+	late := make(chan struct{})
+	f.late.Store(&late)
+	of := func(line string) fate {
+		if strings.HasPrefix(line, word) {
+			<-late
+		}
+		return fateServe
+	}
+	f.fate.Store(&of)
+}
+
+func (f *fakeDB) resume() { close(*f.late.Load()) }
 
 // count is how often a line with that first word has come.
 func (f *fakeDB) count(word string) int { f.mu.Lock(); defer f.mu.Unlock(); return f.seen[word] }
@@ -254,6 +270,8 @@ func (s *dbSession) answer(line string) string {
 // fakeProto is the protocol of fakeDB. Its sessions can be moved.
 type fakeProto struct {
 	tls, work bool                           // moves take TLS, and work off the loop
+	renames   bool                           // what a moved session says is translated: X to x, and b to B
+	fragile   bool                           // the state can't be asked for behind "who"
 	working   *atomic.Pointer[chan struct{}] // Work waits until it is closed; nil: it does not
 }
 
@@ -339,6 +357,9 @@ type lineFollower struct {
 	state  string // as far as known
 	pinned bool
 	undone bool // what Undone says
+	frail  bool // the last line was "who"
+	moved  bool
+	part   []byte // of a line that is to be translated as a whole
 	move   *lineMove
 }
 
@@ -361,6 +382,8 @@ func (f *lineFollower) Client(p []byte) error {
 			return codec.Error{Cond: codec.ProtocolError, Text: "garbage"}
 		case line == "pin":
 			f.pinned = true
+		case line == "who", line == "id":
+			f.frail = line == "who"
 		case line == "unpin":
 			f.pinned = false
 		case strings.HasPrefix(line, "add"):
@@ -402,13 +425,13 @@ func (f *lineFollower) Tx() codec.Tx {
 }
 func (f *lineFollower) Owed() int { return f.owed }
 func (f *lineFollower) Mid(s codec.Side) bool {
-	return s == codec.Client && len(f.cli) > 0 || s == codec.Server && len(f.srv) > 0
+	return s == codec.Client && len(f.cli)+len(f.part) > 0 || s == codec.Server && len(f.srv) > 0
 }
 func (f *lineFollower) Busy() string {
 	switch {
 	case f.owed > 0:
 		return "owed"
-	case len(f.cli) > 0 || len(f.srv) > 0:
+	case len(f.cli)+len(f.part) > 0 || len(f.srv) > 0:
 		return "message"
 	case f.tx:
 		return "transaction"
@@ -463,9 +486,40 @@ func (f *lineFollower) Pin() codec.Pin {
 	return codec.Pin{}
 }
 
-// Gate lets one line at a time go on while a transaction is open, and the rest of one that has been begun.
+func (f *lineFollower) Translates() bool { return f.moved && f.proto.renames }
+
+// ToServer takes whole lines.
+func (f *lineFollower) ToServer(p []byte) []byte {
+	n := bytes.LastIndexByte(p, '\n') + 1
+	if n == 0 {
+		f.part = append(f.part, p...)
+		return nil
+	}
+	if len(f.part) > 0 {
+		p = append(f.part, p...)
+		n += len(f.part)
+		f.part = nil
+	}
+	f.part = append(f.part, p[n:]...)
+	return swap(p[:n], 'X', 'x')
+}
+func (f *lineFollower) ToClient(p []byte) []byte { return swap(p, 'b', 'B') }
+
+func swap(p []byte, from, to byte) []byte {
+	for i := range p {
+		if p[i] == from {
+			p[i] = to
+		}
+	}
+	return p
+}
+
+// Gate lets one line at a time go on while a transaction is open, and the rest of one that has been begun. A begin
+// in a transaction ends that, and so waits.
 func (f *lineFollower) Gate(p []byte) int {
 	switch {
+	case f.beginAhead(p):
+		return 0
 	case len(f.cli) > 0 || f.owed == 0 && f.tx:
 		if i := bytes.IndexByte(p, '\n'); i >= 0 {
 			return i + 1
@@ -474,9 +528,12 @@ func (f *lineFollower) Gate(p []byte) int {
 	}
 	return 0
 }
-func (f *lineFollower) Askable([]byte) bool { return f.Busy() == "" && f.move != nil }
-func (f *lineFollower) Known() bool         { return f.known }
-func (f *lineFollower) Marks() uint32       { return f.marks }
+func (f *lineFollower) Askable(held []byte) bool { return f.Busy() == "" || f.beginAhead(held) }
+func (f *lineFollower) beginAhead(held []byte) bool {
+	return f.Busy() == "transaction" && bytes.HasPrefix(held, []byte("begin\n"))
+}
+func (f *lineFollower) Known() bool   { return f.known }
+func (f *lineFollower) Marks() uint32 { return f.marks }
 func (f *lineFollower) NewMove(cfg *codec.MoveConfig) codec.Move {
 	if f.move != nil && !f.move.over {
 		panic("two moves at a time")
@@ -499,6 +556,7 @@ type lineMove struct {
 	has     bool // the state
 	owes    bool
 	over    bool
+	drop    int
 	working atomic.Bool
 	why     error
 }
@@ -539,6 +597,15 @@ func (m *lineMove) say(leg codec.Leg, line string) { m.out[leg] = append(m.out[l
 
 // told takes the old server's answer.
 func (m *lineMove) told(line string) codec.Op {
+	if m.step == "commit" {
+		if line != "ok I" { // that is the answer to the client's begin
+			m.drop = len("begin\n")
+			m.say(codec.LegClient, line)
+			return m.fail(errors.New("the old server said " + line))
+		}
+		m.f.tx = false
+		return m.question()
+	}
 	state, ok := strings.CutPrefix(line, "state:")
 	if !ok {
 		return m.fail(errors.New("the old server said " + line))
@@ -586,7 +653,7 @@ func (m *lineMove) heard(line string) codec.Op {
 		if line != "state:"+m.state+" I" {
 			return m.fail(errors.New("the new server has " + line))
 		}
-		m.f.known, m.f.state, m.over = true, m.state, true
+		m.f.known, m.f.state, m.f.moved, m.over = true, m.state, true, true
 		return codec.OpReady
 	}
 	return m.fail(errors.New("the new server said unasked " + line))
@@ -620,16 +687,26 @@ func (m *lineMove) Worked() codec.Op {
 	return codec.OpMore
 }
 
-func (m *lineMove) Ask([]byte) codec.Op {
+func (m *lineMove) Ask(held []byte) codec.Op {
 	m.check()
 	switch {
+	case m.cfg.AskOnly && m.f.proto.fragile && m.f.frail:
+		return m.fail(errors.New("what was said last would be lost"))
 	case m.f.pinned:
 		return m.fail(codec.PinError{Pin: codec.Pin{Name: "pin", Reason: "asked"}})
 	case m.cfg.Lost:
 		m.state, m.has = m.f.state, true
 		return m.put()
+	case m.f.tx:
+		m.step, m.owes = "commit", true
+		m.say(codec.LegOld, "commit")
+		return codec.OpMore
 	}
-	m.owes = true
+	return m.question()
+}
+
+func (m *lineMove) question() codec.Op {
+	m.step, m.owes = "ask", true
 	m.say(codec.LegOld, "state?")
 	return codec.OpMore
 }
@@ -653,7 +730,7 @@ func (m *lineMove) Take(leg codec.Leg) []byte {
 	m.out[leg] = nil
 	return p
 }
-func (m *lineMove) Drop() int      { return 0 }
+func (m *lineMove) Drop() int      { return m.drop }
 func (m *lineMove) Rest() []byte   { return m.in[codec.LegNew] }
 func (m *lineMove) Key() codec.Key { return codec.Key{ID: m.id} }
 func (m *lineMove) Refusal() error { return m.why }
