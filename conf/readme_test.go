@@ -44,6 +44,14 @@ func TestReadmePatroni(t *testing.T) {
 	}
 }
 
+// TestReadmeTiDB: the file for a cluster that PD knows is a configuration.
+func TestReadmeTiDB(t *testing.T) {
+	c := readmeFile(t, "tidb")
+	if len(c.Cluster) != 1 || len(c.Cluster[0].PD.Addrs) != 3 || c.Cluster[0].PD.Advertise == "" || len(c.Listener) != 1 {
+		t.Errorf("got %+v", c)
+	}
+}
+
 // TestReadmeExample: the file for those who come from PgBouncer is a configuration.
 func TestReadmeExample(t *testing.T) {
 	c := readmeFile(t, "pgbouncer")

@@ -19,6 +19,11 @@
 //	Unknown ─▶ Up ◀─▶ Down
 //	   └────────────▲
 //
+// A backend with a status port (TiDB) has a second goroutine and a second opinion (status.go, verdict.go): it is down
+// as soon as one of the two says so. Its status port also tells that it is about to stop (Closing) and whether its
+// sessions can move (CanSign). Who reads the backends' figures is a Meter (meter.go), and what it has read stands at
+// the backend (Readings).
+//
 // A backend that has not been checked yet counts as up: a start must not wait for a check. The first
 // check decides at once; later ones need Rise or Fall results in a row.
 //

@@ -79,6 +79,7 @@ func TestTiDBShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.sessions(t, ends, 1)
+	await(t, m.Sluice, 1, "sluice_backend_closing", fmt.Sprintf("backend=%q", ends.Addr))
 	if b := of(t, m.Sluice, "ti", ends.Addr); !b.Closing {
 		t.Errorf("it says of the instance: %+v", b)
 	}

@@ -56,6 +56,7 @@ func (p *Proxy) writeRoles(m *metricWriter) {
 		m.value("sluice_backend_info", labels, 1)
 	}
 	each("sluice_backend_leads", func(b *upstream.Backend, _ upstream.Spec) (float64, bool) { return truth(b.Leads()), true })
+	each("sluice_backend_closing", func(b *upstream.Backend, _ upstream.Spec) (float64, bool) { return truth(b.Closing()), true })
 	each("sluice_backend_out", func(_ *upstream.Backend, s upstream.Spec) (float64, bool) { return truth(s.Out != ""), true })
 	each("sluice_backend_lag_bytes", func(_ *upstream.Backend, s upstream.Spec) (float64, bool) {
 		return float64(s.Lag.Bytes), s.Lag.Known && s.Role.Follows()
