@@ -18,21 +18,29 @@ import (
 // movingPG is Sluice before servers among which sessions of mode proxy move.
 type movingPG struct {
 	*real.Sluice
-	addr  string
-	every []*real.Postgres
+	addr   string // of mode proxy
+	funnel string // of mode funnel
+	every  []*real.Postgres
 }
 
 // startMovingPG starts binary before servers that know their users by configured secrets. more are lines and
 // subtables of the cluster.
 func startMovingPG(t *testing.T, binary string, every []*real.Postgres, more ...string) movingPG {
 	t.Helper()
-	m := movingPG{addr: real.FreeAddr(), every: every}
+	return startMovingWithin(t, binary, "5m", every, more...)
+}
+
+// startMovingWithin is startMovingPG with a drain time-out.
+func startMovingWithin(t *testing.T, binary, timeout string, every []*real.Postgres, more ...string) movingPG {
+	t.Helper()
+	drain := fmt.Sprintf("drain-timeout = %q", timeout)
+	m := movingPG{addr: real.FreeAddr(), funnel: real.FreeAddr(), every: every}
 	var backends []string
 	for _, pg := range every {
 		backends = append(backends, pg.Addr)
 	}
 	m.Sluice = startSluice(t, binary, cluster("pg", "postgres", backends, more...)+
-		listener("pg", m.addr, "pg")+users("scram", "md5user"))
+		listener("pg", m.addr, "pg", drain)+funnel("pool", m.funnel, "pg", drain)+users("app", "scram", "md5user"))
 	await(t, m.Sluice, float64(len(every)), "sluice_backend_up")
 	return m
 }
@@ -49,6 +57,18 @@ func (m movingPG) order(t *testing.T, i int, what string) {
 func (m movingPG) sessions(t *testing.T, i, n int) {
 	t.Helper()
 	await(t, m.Sluice, float64(n), "sluice_backend_sessions", fmt.Sprintf("backend=%q", m.every[i].Addr))
+}
+
+// known waits until Sluice knows the state of n sessions without asking their servers.
+func (m movingPG) known(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, func() error {
+		page, err := m.Get("/api/sessions")
+		if found := strings.Count(page, `"known": true`); err == nil && found != n {
+			err = fmt.Errorf("of %d sessions %d are known", n, found)
+		}
+		return err
+	})
 }
 
 // swap has server to take all sessions that server from has, and waits until they are there.
@@ -86,6 +106,7 @@ func sameSchema(t *testing.T, every []*real.Postgres) {
 			`drop schema if exists "My moves" cascade`, `create schema "My moves"`, `grant all on schema "My moves" to public`,
 			`create type "My moves"."Mood" as enum ('sad', 'glad')`,
 			`create table "My moves".notes (id serial primary key, mood "My moves"."Mood", note text)`,
+			`grant all on all tables in schema "My moves" to public`, `grant all on all sequences in schema "My moves" to public`,
 		} {
 			do(t, c, q)
 		}

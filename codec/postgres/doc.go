@@ -64,6 +64,24 @@
 //     standby (readonly.go). What the client sends ahead behind that unit waits for its end, as it may be for
 //     another server. How far a server is in the log is asked of it in band (position.go).
 //
+// # A session that moves
+//
+// A follower that is a Mover (move_follow.go) has a tracker beside it, which notes what no server can be asked for.
+// A move logs in at the new server by an opener, with the client's own StartupMessage, and is done by one question
+// (move_ask.go), asked three times:
+//
+//	new server    what a session is there before anything is done to it     the client is served meanwhile
+//	old server    what the session keeps there                              the client waits
+//	new server    the same, behind all that was put in place                the client waits
+//
+// The last two answers have to be the same. A session that has nothing of its own skips the third, one that was asked
+// and has been at rest since the second. Types of the database's own are told by names, since their OIDs differ between
+// servers (move_types.go). What a session has that can't be put in place is a pin: found by the question (move_answer.go), by
+// the words of the client's statements (move_track.go), or by the login (move_login.go).
+//
+// What is lost by a move without a word: the state of random(), libraries that LOAD has loaded, what currval says inside
+// of functions that are not named in the configuration.
+//
 // # The loss of a server
 //
 // A server connection may be lost in the middle of a client's work. The host keeps the server's last word

@@ -65,6 +65,12 @@ func (v *move) place() codec.Op {
 		if out, ok = p.appendState(out, v.state, t.user); !ok {
 			return v.refuse(codec.PinError{Pin: pinPrepared})
 		}
+		for _, x := range v.state.settings { // of modules that need not be loaded there yet
+			t.names.add([]byte(x.name))
+		}
+		if t.names.isFull() {
+			return v.refuse(codec.PinError{Pin: pinSettings})
+		}
 		out = appendQuery(out, string(appendQuestion(nil, &t.names)))
 		p.steps = append(p.steps, putCheck)
 		v.answer.start(&t.names, t.opt.StateMax)

@@ -71,15 +71,7 @@ func moveScript(t testing.TB, opt *codec.MoveOptions, text string, cut cutting) 
 			speaker = word
 			continue
 		}
-		if at := strings.Index(word, "="); at > 0 && !strings.Contains(word[:at], "(") || strings.HasPrefix(word, "gate(") {
-			at = strings.LastIndex(word, "=")
-			what, want := word[:max(at, 0)], word[at+1:]
-			if strings.HasPrefix(word, "gate(") {
-				at = strings.LastIndex(word, ")=")
-				what, want = word[:at+1], word[at+2:]
-			} else {
-				what, want, _ = strings.Cut(word, "=")
-			}
+		if what, want, ok := cutCheck(word); ok {
 			if got := r.look(what); got != want {
 				t.Fatalf("%s, word %d: %s is %s, want %s", cut.name, i, what, got, want)
 			}
@@ -96,6 +88,16 @@ func moveScript(t testing.TB, opt *codec.MoveOptions, text string, cut cutting) 
 		}
 	}
 	return r
+}
+
+// cutCheck cuts what has to be the case in two. gate(…) has words of its own in it.
+func cutCheck(word string) (what, want string, ok bool) {
+	if strings.HasPrefix(word, "gate(") {
+		at := strings.LastIndex(word, ")=") + 1
+		return word[:at], word[at+1:], true
+	}
+	what, want, ok = strings.Cut(word, "=")
+	return what, want, ok && !strings.Contains(what, "(")
 }
 
 // act does something that is not a peer's word.

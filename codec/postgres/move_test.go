@@ -42,6 +42,8 @@ var moves = []struct{ name, script string }{
 		tells=A,N,S(TimeZone,UTC),A new: CZ CZ N A answer(` + settled + `;S,work_mem,1kB) op=Ready tells=S(TimeZone,Asia/Tokyo),S(server_version,15.1)`},
 	{"the client is told what the new server has reported last", `client: Q(set_work_mem_to_1) old: C status(TimeZone,Asia/Tokyo) Z` + beside + ` ask old: answer(` + settled + `;S,work_mem,1kB)
 		new: status(server_version,15.2) C status(work,2) status(work,3) Z CZ answer(` + settled + `;S,work_mem,1kB) op=Ready tells=S(server_version,15.2),S(work,3)`},
+	{"a setting of a module that is loaded at the old server alone", `client: Q(select_1) old: CZ` + beside + ` ask old: answer(` + settled + `;S,pg_trgm.limit,0.5)
+		new: CZ CZ answer(` + settled + `;C,0,0.5) op=Ready known=true`},
 	{"the new server speaks on behind the end", beside + ` ask op=Ready new: A rest="A\x00\x00\x00\x0e\x00\x00\x00\anews\x00\x00"`},
 }
 
