@@ -121,13 +121,24 @@ func (w *world) want() Want {
 	return Want{Roles: AnyRole, Zone: w.zone, Tags: w.asks, Spread: &w.spread}
 }
 
+// routed is a backend as the choice for a new session sees it, but for its figures.
+func (p *played) routed() Backend {
+	return Backend{Addr: p.name, Zone: p.zone, Tags: p.tags, Out: p.gone, Drained: p.drained, Closing: p.closing,
+		Healthy: !p.down, Sessions: p.sessions}
+}
+
+// unfit is why a backend does not fit the sessions; "" if it does.
+func (w *world) unfit(p *played) string {
+	b := p.routed()
+	return Fits(&b, w.want())
+}
+
 // list are the backends as the choice for a new session sees them.
 func (w *world) list() (list []Backend) {
 	verdicts := w.balancer.Verdicts()
 	i := 0
 	for _, p := range w.backends {
-		b := Backend{Addr: p.name, Zone: p.zone, Tags: p.tags, Out: p.gone, Drained: p.drained, Closing: p.closing,
-			Healthy: !p.down, Sessions: p.sessions}
+		b := p.routed()
 		if !p.gone && i < len(verdicts) {
 			if w.spread.Policy.UsesFigures() {
 				b.Load = verdicts[i].Load
@@ -152,11 +163,11 @@ func (w *world) choose() *played {
 // evict has the sessions of who does not fit them go where new ones would, as the program does, at once. One that is
 // only to be emptied keeps those that nobody else would take.
 func (w *world) evict() {
-	for i, p := range w.backends {
+	for _, p := range w.backends {
 		if p.gone || p.sessions == 0 {
 			continue
 		}
-		why := Fits(&w.list()[i], w.want())
+		why := w.unfit(p)
 		for why != "" && p.sessions > 0 {
 			to := w.choose()
 			if to == nil {
@@ -173,12 +184,11 @@ func (w *world) evict() {
 func (w *world) step() {
 	w.evict()
 	snap := &Snapshot{Groups: []Group{{Name: "g", Zone: w.zone}}}
-	list, want := w.list(), w.want()
-	for i, p := range w.backends {
+	for _, p := range w.backends {
 		if p.gone {
 			continue
 		}
-		if Fits(&list[i], want) == "" {
+		if w.unfit(p) == "" {
 			snap.Groups[0].Members = append(snap.Groups[0].Members, len(snap.Backends))
 		}
 		snap.Backends = append(snap.Backends, Standing{Addr: p.name, Zone: p.zone, Tags: p.tags, Healthy: !p.down,

@@ -72,7 +72,8 @@ type Backend struct {
 	verdict  sync.Mutex             // of opinions, and of health's changes
 	opinions [ways]Health           // each its own
 
-	reading  sync.Mutex // of changes to readings
+	reading  sync.Mutex // of changes to readings, and of counts
+	counts   []counted  // the oldest first
 	readings atomic.Pointer[[]router.Reading]
 
 	kick       chan struct{}   // asks for a check at once

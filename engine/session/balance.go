@@ -93,6 +93,11 @@ func (b *balance) look(balancer *router.Balancer, now time.Time) time.Duration {
 	if spread == nil {
 		return balanceIdle
 	}
+	if spread.Policy.UsesFigures() {
+		for _, backend := range backends {
+			backend.CountSessions(now)
+		}
+	}
 	snap := b.snapshot(backends)
 	orders := balancer.Step(now, snap, spread)
 	b.publish(spread, &standing{backends, balancer.Verdicts()})
