@@ -79,6 +79,9 @@ func (l *Login) Follower(w codec.Watcher) codec.Follower {
 	}
 	m := newMover(x, w, l.cfg.Move, l.seen.end(l.cfg.Move), l.greeting.kind)
 	m.thread = l.serverID
+	if l.own != nil && m.z == nil && l.serverID != x.key {
+		m.own = &ownID{m: m} // the session's id is Sluice's from the begin, so that a move does not change it
+	}
 	return m
 }
 

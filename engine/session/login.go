@@ -337,6 +337,10 @@ func (s *Session) ready() {
 	}
 	s.stage = stageRelay
 	s.startMobile(in.cfg.Move)
+	s.lookForTranslator()
+	if in.cfg.Greet != nil && s.mob != nil {
+		s.rekey(s.serverKey()) // the server's own id names it too, as it will behind a move
+	}
 	s.in = nil
 	s.startIdle()
 	s.relayRest(in)
