@@ -225,12 +225,15 @@ func (c *companions) unchanged(t *testing.T) {
 	}
 }
 
-// allAt holds that they are at one instance.
+// allAt waits until they are at one instance.
 func (c *companions) allAt(t *testing.T, d *real.TiDB) {
 	t.Helper()
 	for i, s := range c.all {
-		if got := at(t, s.Conn); got != real.Port(d.Addr) {
-			t.Errorf("session %d is at port %d, want it at %s", i, got, d.Addr)
-		}
+		eventually(t, func() error {
+			if got := at(t, s.Conn); got != real.Port(d.Addr) {
+				return fmt.Errorf("session %d is at port %d, want it at %s", i, got, d.Addr)
+			}
+			return nil
+		})
 	}
 }
