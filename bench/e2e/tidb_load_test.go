@@ -193,7 +193,8 @@ func leavingConfig(t *testing.T, m moving, way string) string {
 func TestTiDBKilled(t *testing.T) {
 	every := ownInstances(t, 2, tidbOptions())
 	m := moving{addr: real.FreeAddr(), every: every}
-	config := tidbDoor(m.addr, []string{every[0].Addr, every[1].Addr}, "[cluster.migrate]", `keep-state = "100ms"`) +
+	config := tidbDoor(m.addr, []string{every[0].Addr, every[1].Addr}, "[cluster.migrate]", `keep-state = "100ms"`,
+		"[cluster.balance]", `policy = "off"`) +
 		userSection("app", "password", real.Password) + userSection("sha", "password", real.Password)
 	m.Sluice = startSluice(t, racy(t), config)
 	await(t, m.Sluice, 2, "sluice_backend_up")
@@ -232,6 +233,7 @@ func TestTiDBKilled(t *testing.T) {
 		}
 	}
 	m.sessions(t, every[0], 0)
+	crowd.worksOn(t) // who has lost a session hears of it, and all others go on
 	crowd.stop()
 	mu.Lock()
 	defer mu.Unlock()

@@ -168,7 +168,7 @@ func (s *stage) drain(ctx context.Context, cluster string, from, to int) (time.D
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
