@@ -16,6 +16,7 @@ import (
 // https://docs.pingcap.com/tidb/stable/tiproxy-overview
 type tidbCarrier struct {
 	m      *Mover
+	only   bool // it is asked for the answer's sake alone
 	states string
 	token  []byte
 	parsed tidbStates
@@ -38,7 +39,10 @@ type tidbStates struct {
 // before it as they are.
 const showStates = "SHOW SESSION_STATES"
 
-func (c *tidbCarrier) ask(*move) []string { return []string{showStates} }
+func (c *tidbCarrier) ask(v *move) []string {
+	c.only = v.cfg.AskOnly
+	return []string{showStates}
+}
 
 func (c *tidbCarrier) answered(_ int, r *answer) (more []string, err error) {
 	if r.err != nil {
@@ -55,7 +59,13 @@ func (c *tidbCarrier) answered(_ int, r *answer) (more []string, err error) {
 	if err := c.read(); err != nil {
 		return nil, err
 	}
-	return nil, c.m.keepStates(c.states)
+	switch {
+	case len(c.states) > c.m.opt.StateMax:
+		return nil, errAnswerLong
+	case c.only:
+		c.m.keepStates(c.states)
+	}
+	return nil, nil
 }
 
 // read looks into the state for what decides how it is put in place.
@@ -216,7 +226,12 @@ func (c *tidbCarrier) placed(i int, r *answer) (more [][]byte, err error) {
 	return nil, nil
 }
 
-func (c *tidbCarrier) apply(*Follower) {}
+// apply keeps the state, for which the client does not wait: it is the new server's, too.
+func (c *tidbCarrier) apply(*Follower) {
+	if c.states != "" {
+		c.m.keepStates(c.states)
+	}
+}
 
 // cannotMigrate is TiDB's error for a session whose state can't be told: "cannot migrate the current
 // session: %s".

@@ -50,13 +50,11 @@ func (m *Mover) Known() bool {
 	return m.marks == 0 || m.kept.asked && m.kept.mark == m.marks
 }
 
-// keepStates keeps what TiDB has told of the session.
-func (m *Mover) keepStates(states string) error {
-	if len(states) > m.opt.StateMax {
-		return errAnswerLong
+// keepStates keeps what TiDB has told of the session, if anybody could log in again for it.
+func (m *Mover) keepStates(states string) {
+	if m.credible() {
+		m.kept = packStates(states, m.marks)
 	}
-	m.kept = packStates(states, m.marks)
-	return nil
 }
 
 // overhead is what the answers of one move may have beside the state itself, in bytes.
