@@ -5,12 +5,12 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 FUZZTIME  ?= 60s
 BENCHTIME ?= 200ms
 
-.PHONY: build test deps tidb lint unit real demo bench bench-quick bench-ideas guard guard-update microbench fuzz clean
+.PHONY: build test deps tidb lint unit real demo bench bench-quick bench-ideas bench-move guard guard-update microbench fuzz clean
 
 build: ## the program: bin/sluice
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 
-test: deps tidb lint unit real ## all that has to hold
+test: deps lint unit real ## all that has to hold
 
 deps: ## the servers and clients that the tests talk to
 	.ci/deps
@@ -47,6 +47,9 @@ bench-quick: deps build ## the same in under 4 minutes, with a wider spread
 
 bench-ideas: deps build ## what ideas would bring, tried on relays without a protocol; about 11 minutes
 	bench/prototype/measure
+
+bench-move: deps tidb build ## how long sessions take to leave a server, and how long their clients wait; about 3 minutes
+	cd bench && go run ./cmd/move -sluice ../bin/sluice
 
 guard: deps ## instructions per query, counted by valgrind and held against the record
 	cd bench && go test -count=1 -v -run '^TestInstructionsPerQuery$$' ./internal/guard
