@@ -44,5 +44,6 @@ func (c cost) foreign(passed time.Duration) float64 {
 	if passed <= 0 {
 		return 0
 	}
-	return float64(c.machine.Foreign) / (float64(passed) * float64(runtime.NumCPU()))
+	// Of a program that ended, its parent has the whole time, so it may come to more than there was.
+	return min(1, float64(c.machine.Foreign)/(float64(passed)*float64(runtime.NumCPU())))
 }
