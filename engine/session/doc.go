@@ -92,13 +92,46 @@
 // (behind.go), has the pools follow, and then has each session looked at on its own loop (evict.go): one that
 // works at a backend which is not fit for its listener any more has to leave it.
 //
-//	in proxy mode              ends at its next safe point, by force behind the drain time-out
+//	in proxy mode              moves (below), or ends, at its next safe point; by force behind the drain time-out
 //	shares, in a unit of work  goes elsewhere behind it, is cut off behind the drain time-out
 //	shares, between two        goes elsewhere when it has work; nothing is done now
 //	is bound to its server     as in proxy mode
 //
 // A leader that another one has taken over from is fenced: whoever may write there is cut off at once. Nothing
 // of this is asked for each query: a session in a unit of work is told, and a unit begins where it is fit to.
+//
+// # Moving
+//
+// A session of proxy mode goes on at another backend while its client works (move.go). The protocol's Move machine
+// carries its state; what is here connects, waits, holds the client's bytes back, counts, and sees to it that a
+// move that comes to nothing leaves no trace. Why there is one is none of its business: evict.go, the balancer
+// and the loss of a server ask for it in the same way.
+//
+//	queued ─▶ dialling ─▶ preparing ─▶ standing by ─▶ asked ─▶ the session is at the new server
+//	  turn      connect-timeout          safe point     hold-timeout
+//	  └────────────┴───────────┴───────────────┴──────────┴─▶ owing ─▶ the session is where it was
+//
+// Until "asked" the client is served; the gate lets those of its bytes wait that would put the safe point off, such as the
+// next BEGIN (move_hold.go). There they wait for at most the hold time-out, and then the gate rests for a while: a long
+// query is no reason to keep a client waiting. From "asked" on all bytes wait, in order, and the client is not read any more
+// when there are too many. What the old server says then is the machine's. When a move has come to nothing while the
+// old server owes answers to it, or the machine computes, that is waited for (owing): else an answer that
+// the client did not ask for would reach it.
+//
+// The session is counted at the new backend from the moment that is chosen, and among those that part from the old
+// one, so that whoever chooses next sees it there; each way out of a move takes one of the two back (aim and unaim).
+//
+// Moves take turns (move_turns.go): 64 at a time are prepared on a loop. Those that stand by are not among them, as
+// a transaction may last. A session rests behind a move that has failed, but not behind one for which there was no
+// backend: a change of the topology brings it here again, and tryLater does where nothing would.
+//
+// A session whose server is lost at a safe point seeks another backend (move_lost.go), with what was known of it: as at
+// the login, or as the keeper has had it asked for since (move_keep.go). The keeper goes round the sessions instead of
+// having each note its time: a query costs a session nothing that it could cost a loop ten times a second. It asks
+// only those at rest, a few at a time, and each once.
+//
+// What only sessions need that have moved is behind a pointer (mobile.past); a session that does not move pays for
+// one comparison in each direction.
 //
 // # Balancing
 //
@@ -118,5 +151,7 @@
 // unchanged: a client compares the process id in them with pg_backend_pid() and with the id in
 // notifications, so a key of our own would be seen. MySQL's connection ids are small numbers that repeat
 // from server to server; an id that is taken is replaced in the greeting by one from the upper half of
-// the range, and a KILL that quotes it is rewritten, or carried to the other backend (kill.go).
+// the range, and a KILL that quotes it is rewritten, or carried to the other backend (kill.go). A session that
+// has moved keeps its key; the number that its new server calls it by leads to it too, until somebody is told that number
+// as his own.
 package session
