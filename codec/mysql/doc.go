@@ -12,6 +12,11 @@
 // look at the first few bytes of a message and skip the rest, so a message of any length passes
 // without being kept.
 //
+// # Greeting in a server's place
+//
+// Where it depends on the user which server a client will have, Login greets by itself (login_own) with what the
+// servers have in common (common), and has the server ask for the proof anew by a switch of plugins.
+//
 // # Flow of a command
 //
 //	Client ─▶ begin: the command byte says which answer is owed (commands, owed)

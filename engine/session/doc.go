@@ -144,6 +144,18 @@
 // A backend that is drained, or whose server is about to stop, is not fit (balance_drain.go): sessions leave it as they
 // leave any backend that is not, but stay while there is no other one for them.
 //
+// # Tenants
+//
+// A client's namespace decides on its cluster, tags and limit (namespace.go). It is looked up at accept, or when a proxy
+// has said who the client is (heading.go), or, where it depends on that, when the user is known:
+//
+//	accept ─▶ PROXY header? ─▶ enter by address ─▶ login: the user ─▶ enter by user ─▶ dial
+//
+// Each namespace has the listener's settings with its own in them; a session's are those of its namespace. In a
+// protocol in which the server speaks first Sluice greets in its place where the user has to be known (own_greeting.go).
+// When namespaces change, a session that is led to another cluster is asked to leave. It does not become another namespace's
+// user (Becomes), and names sessions of its own cluster alone (kill.go).
+//
 // # Keys
 //
 // A client quotes a key to have another session's work cancelled. The registry maps the key that the
