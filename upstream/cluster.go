@@ -124,7 +124,9 @@ func (c *Cluster) Update(opt Options) (gone []*Backend) {
 	c.mu.Lock()
 	c.noteTLS(&opt)
 	c.noteSecrets(&opt)
-	c.opt.Store(&opt)
+	if old := c.opt.Swap(&opt); old != nil && old.Status != opt.Status {
+		old.Status.close()
+	}
 	if opt.Discovery == nil {
 		gone, _ = c.replace(opt.Backends)
 		if discovered {

@@ -27,6 +27,9 @@ const (
 	versionMax       = 128 // bytes of a version
 )
 
+// statusIdle is how long a connection to a status port is kept without use.
+const statusIdle = 30 * time.Second
+
 // signEvery lies between two questions for a backend's configuration.
 const signEvery = time.Minute
 
@@ -59,7 +62,7 @@ func (o *StatusOptions) client() *http.Client {
 				DisableCompression:     true, // a busy server has better to do
 				MaxResponseHeaderBytes: statusHeadersMax,
 				MaxIdleConnsPerHost:    1,
-				IdleConnTimeout:        30 * time.Second,
+				IdleConnTimeout:        statusIdle,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
@@ -195,6 +198,9 @@ func (c *Cluster) watchStatus(b *Backend) {
 	for {
 		opt := c.Options().Status
 		w.look(opt)
+		if opt != c.Options().Status {
+			opt.close() // it was being used as it was given up
+		}
 		if b.ctx.Err() != nil {
 			return
 		}

@@ -489,3 +489,36 @@ func TestMetering(t *testing.T) {
 		t.Errorf("closed: %+v %+v", other, other.meter)
 	}
 }
+
+// TestStatusConnectionsEnd: with the options by which they were made, and not when they have been idle for long.
+func TestStatusConnectionsEnd(t *testing.T) {
+	var open atomic.Int64
+	p := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(goodStatus))
+	}))
+	p.Config.ConnState = func(_ net.Conn, is http.ConnState) {
+		switch is {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	p.Start()
+	t.Cleanup(p.Close)
+	opt := statusOptions(t, p.Listener.Addr().String())
+	opt.Status.Interval = time.Hour
+	c := newCluster(t, opt)
+	upAndVersioned(t, c.Backends()[0])
+	if open.Load() == 0 {
+		t.Error("no connection is kept")
+	}
+	began := time.Now()
+	next := opt
+	next.Status = &StatusOptions{Interval: time.Hour, Timeout: patience}
+	c.Update(next)
+	eventually(t, "the connections of the old options end", func() bool { return open.Load() == 0 })
+	if took := time.Since(began); took > statusIdle/2 {
+		t.Errorf("that took %v", took)
+	}
+}

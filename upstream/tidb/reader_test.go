@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -429,5 +430,53 @@ func TestHearInOrder(t *testing.T) {
 	}
 	if got := b.Readings(); len(got) != 2 || got[1].CPU != 2 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestReloadsLeaveNothing: whatever changes, and however often, at the end there is no goroutine, no lease and no key.
+func TestReloadsLeaveNothing(t *testing.T) {
+	one, two := etcdNo(t, 0), etcdNo(t, 1)
+	a, p := startStatus(t, 1), startProm(t)
+	_, number, _ := strings.Cut(a.addr(), ":")
+	status, _ := strconv.Atoi(number)
+	for _, e := range []*etcd{one, two} {
+		e.server("127.0.0.1:1", infoOf("127.0.0.1", status, `{"zone":"east"}`))
+	}
+	before := runtime.NumGoroutine()
+	opt := func(i int) upstream.Options {
+		pd := []*etcd{one, two}[i%2].pd()
+		d := &Options{PD: pd, ZoneLabel: "zone"}
+		if i%3 > 0 {
+			d.Register = &Registration{Addr: ownAddr, StatusPort: i % 3}
+		}
+		m := &Metrics{Interval: 10 * time.Millisecond, Timeout: patience, PD: &pd, Cluster: "db", Zone: "east", Peer: freeAddr(t), Source: Source(i % 3)}
+		if i%4 == 0 {
+			m.Prometheus = p.URL
+		}
+		return upstream.Options{Name: "db", Protocol: silent{}, Peers: true, Discovery: d, Metering: m,
+			Health: upstream.HealthOptions{Interval: time.Hour, Timeout: patience, Rise: 1, Fall: 1},
+			Status: &upstream.StatusOptions{Interval: 10 * time.Millisecond, Timeout: patience}}
+	}
+	now := opt(0)
+	c := upstream.NewCluster(now, zap.NewNop())
+	for i := 1; i <= 24; i++ {
+		if m := now.Metering.(*Metrics); i%2 == 0 {
+			eventually(t, "the server is found", func() bool { return len(c.Backends()) == 1 })
+			if n := len(c.Backends()[0].Readings()); m.Source != Prometheus {
+				eventually(t, "its figures are read", func() bool { return len(c.Backends()[0].Readings()) > n })
+			}
+		}
+		now = opt(i)
+		c.Update(now)
+	}
+	c.Close()
+	a.CloseClientConnections()
+	p.CloseClientConnections()
+	eventually(t, "all that was begun has ended", func() bool { return runtime.NumGoroutine() <= before })
+	for _, e := range []*etcd{one, two} {
+		r, err := e.Leases(context.Background())
+		if err != nil || len(r.Leases) > 0 || e.value(ownInfo) != "" {
+			t.Errorf("left in etcd: %v, %q: %v", r, e.value(ownInfo), err)
+		}
 	}
 }
