@@ -184,7 +184,9 @@ func welcomes(t *testing.T, addr string, d *real.TiDB) {
 	eventually(t, func() error {
 		db := openMySQL(t, addr, "app", "tls=ours")
 		defer db.Close()
-		if got := at(t, single(t, db)); got != real.Port(d.Addr) {
+		c := single(t, db)
+		defer c.Close()
+		if got := at(t, c); got != real.Port(d.Addr) {
 			return errors.New("no new session comes to " + d.Addr)
 		}
 		return nil
