@@ -112,6 +112,7 @@ name = %q
 listen = %q
 cluster = %q
 mode = "proxy"
+drain-timeout = "5m"
 `, name, k.protocol, backends[0], role, backends[1], role, name, listen[name], name)
 	}
 	return config
