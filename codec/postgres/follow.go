@@ -33,8 +33,10 @@ type follower struct {
 	failed  bool // that answer held an error
 	skip    bool // the server skips everything up to a Sync
 	hasKey  bool
-	ending  bool
-	quit    bool // the client has sent its Terminate
+	// described: a RowDescription came since the last CommandComplete and BindComplete
+	described bool
+	ending    bool
+	quit      bool // the client has sent its Terminate
 }
 
 var _ codec.Follower = (*follower)(nil)
@@ -44,6 +46,9 @@ func newFollower(w codec.Watcher) *follower { return &follower{watch: w, login: 
 // Client follows bytes from the client to the server.
 func (f *follower) Client(p []byte) error {
 	c := &f.client
+	if !c.mid() && f.wholeQuery(p) {
+		return nil
+	}
 	for len(p) > 0 {
 		if c.left == 0 {
 			typ, size, rest, ok := c.header(p)
@@ -58,8 +63,8 @@ func (f *follower) Client(p []byte) error {
 			if err := f.clientMessage(typ, c.body(p)); err != nil {
 				return err
 			}
-			if f.track != nil && f.track.tracks(typ) {
-				f.track.message(typ, size, f.due, c.body(p))
+			if t := f.track; t != nil && t.tracks(typ) {
+				t.message(typ, size, f.due, c.body(p))
 			}
 		} else if f.track != nil && f.track.gather.typ != 0 {
 			f.track.more(c.body(p))
@@ -71,13 +76,36 @@ func (f *follower) Client(p []byte) error {
 	return nil
 }
 
+// wholeQuery is the short way for a Query that comes alone and whole, which is the rule for those. It does nothing
+// if p is not one, or if there is more to it.
+func (f *follower) wholeQuery(p []byte) bool {
+	n := len(p) - 1
+	if n < headerSize || p[0] != 'Q' || p[n] != 0 || binary.BigEndian.Uint32(p[1:]) != uint32(n) ||
+		f.group || f.queue.size > 0 {
+		return false
+	}
+	f.queue.push(tokQuery) // there is room: it is empty
+	f.commands++
+	text := p[headerSize:n]
+	if t := f.track; t != nil {
+		t.begin(false)
+		if !t.passes(text) {
+			t.message('Q', uint32(n), f.due, p[headerSize:])
+		}
+	}
+	if f.watch != nil {
+		f.watch.OnCommand(kindQuery, text)
+	}
+	return true
+}
+
 // Server follows bytes from the server to the client.
 func (f *follower) Server(p []byte) error {
 	c := &f.server
 	for len(p) > 0 {
 		if c.left == 0 {
 			if f.replied && c.have == 0 {
-				if p = skipRows(p); len(p) == 0 {
+				if p = f.within(p); len(p) == 0 {
 					return nil
 				}
 			}
@@ -95,7 +123,7 @@ func (f *follower) Server(p []byte) error {
 			}
 		}
 		body := c.body(p)
-		if typ := c.head[0]; len(body) > 0 && (typ == 'Z' || typ == 'E' || typ == 'K' || typ == 'S') {
+		if typ := c.head[0]; len(body) > 0 && counts[typ] {
 			if err := f.serverBody(typ, body); err != nil {
 				return err
 			}
@@ -106,8 +134,51 @@ func (f *follower) Server(p []byte) error {
 	return nil
 }
 
-// skipRows leaves out the whole DataRows that p begins with. Inside an answer they change nothing,
-// and in a large one there is little else.
+// within passes over the whole messages at the front of p of which an answer that has begun is made. Its rows change
+// nothing, and in a large one there is little else; the rest is only counted.
+func (f *follower) within(p []byte) []byte {
+	for len(p) >= headerSize {
+		typ, size := p[0], binary.BigEndian.Uint32(p[1:])
+		if uint64(size) >= uint64(len(p)) || !serverRules[typ].allows(size) {
+			break
+		}
+		switch typ {
+		case 'D':
+		case '1', '2':
+			f.got++
+			f.described = false
+		case '3', 'n', 'I', 's':
+			f.got++
+		case 'T':
+			if f.copying != copyNone {
+				return p
+			}
+			f.got++
+			f.described = true
+		case 'C':
+			if f.copying != copyNone {
+				return p
+			}
+			f.got++
+			f.completed()
+		default:
+			return p
+		}
+		p = p[1+size:]
+	}
+	return p
+}
+
+// completed notes a CommandComplete. A SELECT without a RowDescription, behind its Bind if it has one, may have made
+// a table.
+func (f *follower) completed() {
+	if !f.described && f.track != nil && f.track.selects {
+		f.track.marks++
+	}
+	f.described = false
+}
+
+// skipRows leaves out the whole DataRows that p begins with.
 func skipRows(p []byte) []byte {
 	for len(p) >= headerSize && p[0] == 'D' {
 		size := binary.BigEndian.Uint32(p[1:])
@@ -118,6 +189,9 @@ func skipRows(p []byte) []byte {
 	}
 	return p
 }
+
+// counts are the messages of the server whose bodies are read.
+var counts = [256]bool{'Z': true, 'E': true, 'K': true, 'S': true}
 
 // serverBody reads the few bodies that count. left still includes b.
 func (f *follower) serverBody(typ byte, b []byte) error {

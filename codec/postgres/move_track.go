@@ -43,6 +43,7 @@ type tracker struct {
 
 	endings    endings
 	risky      bool // there is a named statement that may change the session when it is executed
+	selects    bool // what is owed may be a SELECT that makes a table
 	paramNames bool // parameters may hold names of settings
 	gather     gathered
 
@@ -63,6 +64,7 @@ type unnamedStatement struct {
 	raw     []byte // the whole message; empty if there is none
 	unsure  bool   // there may be one that is not known
 	risky   bool   // it may change the session when it is executed
+	selects bool   // it is a SELECT, which may make a table
 	ends    bool   // it may end a transaction when it is executed
 	command uint32 // the command that its Parse is in, as counted by begun
 	at      uint32 // the number of the Parse's reply among those of its group
@@ -96,6 +98,7 @@ func (t *tracker) bind(p codec.Pin) {
 func (t *tracker) begin(extended bool) {
 	if t.begun == t.ended {
 		t.endings.due, t.endings.opens = false, false
+		t.selects = t.unnamed.selects
 	}
 	t.begun++
 	if extended && (t.endings.named || t.unnamed.ends) {
@@ -198,7 +201,16 @@ func (t *tracker) whole(typ byte, body []byte) {
 
 // parse takes a Parse.
 func (t *tracker) parse(body []byte) {
-	risky, verb := t.text(statement('P', body))
+	text := statement('P', body)
+	if len(body) > 0 && body[0] == 0 {
+		if passes, selects := t.isPlain(text); passes {
+			t.selects = t.selects || selects
+			t.keepUnnamed(body)
+			t.unnamed.risky, t.unnamed.ends, t.unnamed.selects = false, false, selects
+			return
+		}
+	}
+	risky, verb := t.text(text)
 	ends := verb&verbEnds != 0
 	t.endings.due = t.endings.due || ends
 	if risky || len(body) == 0 || body[0] != 0 {
@@ -209,8 +221,14 @@ func (t *tracker) parse(body []byte) {
 		t.endings.named = t.endings.named || ends
 		return
 	}
+	t.keepUnnamed(body)
+	t.unnamed.risky, t.unnamed.ends, t.unnamed.selects = risky, ends, false
+}
+
+// keepUnnamed keeps the Parse of the unnamed statement.
+func (t *tracker) keepUnnamed(body []byte) {
 	u := &t.unnamed
-	u.risky, u.ends, u.raw = risky, ends, u.raw[:0]
+	u.raw = u.raw[:0]
 	u.command, u.at = t.begun, t.due
 	n := headerSize + len(body)
 	if u.unsure = n > min(maxUnnamed, t.opt.StateMax); !u.unsure {

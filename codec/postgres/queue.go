@@ -59,11 +59,15 @@ func (q *queue) set(i uint32, b byte) {
 
 // push adds a byte at the end. It reports false when the queue is full.
 func (q *queue) push(b byte) bool {
-	if int(q.size) == len(q.ring()) && !q.grow() {
-		return false
+	r := q.ring()
+	if int(q.size) == len(r) {
+		if !q.grow() {
+			return false
+		}
+		r = q.ring()
 	}
+	r[(q.head+q.size)&uint32(len(r)-1)] = b
 	q.size++
-	q.set(q.size-1, b)
 	return true
 }
 

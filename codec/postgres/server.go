@@ -29,13 +29,18 @@ func (f *follower) serverMessage(typ byte) error {
 		}
 	}
 	switch typ {
-	case '1', '2', '3', 'n', 'I', 's':
+	case '1', '2':
+		f.got++
+		f.described = false
+	case '3', 'n', 'I', 's':
 		f.got++
 	case 'C':
 		f.got++
 		f.copyDone()
+		f.completed()
 	case 'T':
 		f.got++
+		f.described = true
 		if f.copying == copyBoth {
 			f.copying = copyNone // replication has come to the end of a timeline
 		}
