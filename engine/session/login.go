@@ -109,9 +109,10 @@ func (s *Session) rekey(k codec.Key) {
 	if s.keyed {
 		s.p.keys.add(s.key, t)
 	}
+	h := s.mob.history()
 	s.forgetAlias()
 	if k.Secret == "" && k.ID != 0 && k != s.key {
-		s.mob.past.alias, s.mob.past.aliased = k, s.p.keys.addAlias(k, t)
+		h.alias, h.aliased = k, s.p.keys.addAlias(k, t)
 	}
 }
 
