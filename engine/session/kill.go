@@ -98,7 +98,7 @@ func (s *Session) peerNamed(id uint32) (t target, known bool) {
 func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 	t, known := s.peerNamed(k.ID)
 	if known && t.owner != nil && !k.Query {
-		t.owner.doomed.Store(true)
+		t.owner.doom(t.user != "" && t.user == s.user)
 	}
 	if known && t.backend != s.backend {
 		s.killing = killWaits
@@ -116,6 +116,21 @@ func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 	}
 	s.toServer(msg)
 	return true
+}
+
+// What a KILL of the connection means for the session that it names.
+const (
+	doomedPerhaps = 1 // the server may refuse it
+	doomedSurely  = 2 // it is of the same user, who may do that
+)
+
+// doom takes note that a KILL was meant for the session. It may be called from anywhere.
+func (s *Session) doom(surely bool) {
+	if surely {
+		s.doomed.Store(doomedSurely)
+		return
+	}
+	s.doomed.CompareAndSwap(0, doomedPerhaps)
 }
 
 // killNow has the KILL that stands first in prefix carried out on the other backend. Nothing is owed

@@ -73,6 +73,10 @@ func (mv *moving) arrive() {
 	s.rekey(key)
 	s.lookForTranslator()
 	s.dismiss(old)
+	if s.doomed.Load() == doomedSurely { // by a KILL that may have found the old connection only
+		s.end(ServerClosed, &codec.Error{Cond: codec.BackendLost, Text: "the session was killed"}, nil)
+		return
+	}
 	if len(rest) > 0 {
 		s.toClient(rest)
 	}

@@ -59,7 +59,7 @@ func (s *Session) endLoss(err error, unsure bool) {
 // client waits.
 func (s *Session) outlives(err error, held []byte) bool {
 	opt := s.cluster.Options()
-	if !s.movable() || opt.FailoverTimeout <= 0 || s.doomed.Load() || s.safeWithout() != "" ||
+	if !s.movable() || opt.FailoverTimeout <= 0 || s.doomed.Load() != 0 || s.safeWithout() != "" ||
 		s.pin().Name != "" || !s.mob.mover.Known() || !s.p.pools.seekers.enter(s.cluster) {
 		return false
 	}

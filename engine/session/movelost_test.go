@@ -405,3 +405,24 @@ func TestKillBehindAMove(t *testing.T) {
 	}
 	t.Error("nobody was told the id")
 }
+
+// TestKillInAMove: a session that is killed by its user while the new server is given its state does not go on there, though
+// the old one alone was told.
+func TestKillInAMove(t *testing.T) {
+	a, b := startFakeDB(t, "a", 100), startFakeDB(t, "b", 200)
+	s := startLines(t, fakeProto{}, nil, a)
+	c := loginLines(t, s.addr("in"))
+	one := s.only()
+	k := loginLines(t, s.addr("in"))
+	s.setup.Clusters[0].Backends = lineSpecs(a, b)
+	s.apply()
+	b.pause("put")
+	onLoop(t, one.on, func() { one.moveTo(s.backendOf(b), "order") })
+	eventually(t, "the state is put in place", func() bool { return b.count("put") == 1 })
+	k.expect("kill "+itoa(c.id), "ok I")
+	b.resume()
+	c.expectLost("the session was killed")
+	k.Close()
+	s.expectEmpty()
+	s.expectCounts(map[*fakeDB]int{a: 0, b: 0})
+}
