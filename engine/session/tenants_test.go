@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"sluice/codec"
 )
 
 // become asks to go on as another user, and returns what is answered.
@@ -124,4 +126,26 @@ func greetRaw(t *testing.T, addr string) string {
 		t.Fatalf("greeting %q", p)
 	}
 	return rest[4:12] + rest[31:43]
+}
+
+// TestOwnGreetingOfMovable: a session that may be moved has the id of Sluice's greeting from the begin, by which its
+// client's questions are answered; the server's own names it as well.
+func TestOwnGreetingOfMovable(t *testing.T) {
+	s, a, _ := startMySQLTenants(t, func(s *Setup) {
+		for i := range s.Clusters {
+			s.Clusters[i].Migrate.Move = &codec.MoveOptions{StateMax: 1 << 20}
+		}
+	})
+	alice := loginAs(t, s.addr("in"), "alice")
+	alice.say("select connection_id()")
+	a.expectSaid(t, fmt.Sprint(alice.id))
+	if n := s.keys.len(); n != 2 {
+		t.Errorf("%d keys lead to it", n)
+	}
+	alice.Close()
+	s.expectEmpty()
+	s.expectNoClients()
+	if n := s.keys.len(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
 }
