@@ -101,7 +101,10 @@ type moving struct {
 	stop    context.CancelFunc // of the dial
 	timer   engine.Timer       // deadline of the stage
 	kind    turn
-	slot    bool // it has its turn
+	slot    bool  // it has its turn
+	lined   bool  // it stands in the line of those whose moment has come
+	inside  int64 // engine.Nano at which the line has let it in; 0: it has not
+	hurts   bool  // its client works, and waits
 	result  moveResult
 
 	wait  engine.Timer // deadline of what the client waits for, or the end of a rest of the gate

@@ -242,6 +242,7 @@ func (s *Session) endMove() {
 	if mv := s.mv; mv != nil {
 		if mv.stage < moveOwing {
 			mv.record(moveLeft, nil)
+			mv.result = moveLeft
 		}
 		if mv.seek != nil {
 			s.p.pools.seekers.leave(s.cluster, soughtLeft)

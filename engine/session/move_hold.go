@@ -23,9 +23,14 @@ func (mv *moving) standBy() {
 	s := mv.s
 	s.on.loop.Disarm(&mv.timer)
 	mv.look()
-	if s.mv != mv || mv.stage != moveStandBy {
-		return
+	if s.mv == mv && mv.stage == moveStandBy && !mv.lined {
+		mv.await()
 	}
+}
+
+// await gives the move's turn to another one, until its moment comes.
+func (mv *moving) await() {
+	s := mv.s
 	s.on.moves.leave(mv)
 	if mv.order { // else the drain time-out ends it
 		mv.timer.Fn = func() { mv.abandon(moveBusy, errMoveBusy) }
@@ -37,7 +42,7 @@ func (mv *moving) standBy() {
 var errMoveBusy = errors.New("the session has come to no safe point")
 
 // gated tells that client bytes do not go on by themselves.
-func (mv *moving) gated() bool { return mv.holds() || mv.stage == moveStandBy && !mv.open }
+func (mv *moving) gated() bool { return mv.holds() || mv.stage == moveStandBy && !mv.open && !mv.lined }
 
 // full tells that the client is not to be read.
 func (mv *moving) full() bool { return len(mv.held) > waitMax }
@@ -93,7 +98,7 @@ func (mv *moving) look() {
 		mv.lookSeeking()
 		return
 	}
-	if mv.stage != moveStandBy {
+	if mv.stage != moveStandBy || mv.lined {
 		return
 	}
 	if !mv.open && s.killing == killNone && len(mv.held) > 0 {
@@ -103,7 +108,9 @@ func (mv *moving) look() {
 		}
 	}
 	if mv.askable() {
-		mv.ask()
+		if mv.letIn() {
+			mv.ask()
+		}
 		return
 	}
 	mv.time()
@@ -185,6 +192,9 @@ func (mv *moving) ask() {
 	case !mv.fit():
 		mv.abandon(moveUnfit, errMoveUnfit)
 		return
+	}
+	if !mv.cfg.AskOnly && mv.seek == nil {
+		s.on.moves.line.enter(mv)
 	}
 	mv.stage, mv.asked = moveAsked, true
 	s.on.loop.Disarm(&mv.timer)

@@ -21,6 +21,8 @@ type moveQueue struct {
 	under [turns]int
 	waits [turns][]*moving
 
+	line askLine // of those whose moment has come
+
 	warned int64 // engine.Nano of the last warning in the log about a move that has failed
 }
 
@@ -47,6 +49,7 @@ func (q *moveQueue) begin(mv *moving) {
 // leave gives a move's turn to the next that waits. That goes on behind the event at hand: no session runs inside
 // another.
 func (q *moveQueue) leave(mv *moving) {
+	q.line.leave(mv)
 	if !mv.slot {
 		return
 	}

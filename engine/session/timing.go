@@ -20,6 +20,9 @@ type timing struct {
 // timedOpen is how many open commands are timed one by one.
 const timedOpen = 8
 
+// last is when the newest command began; 0: there was none.
+func (c *timing) last() int64 { return c.begun[(c.head+min(c.open, timedOpen)-1)%timedOpen] }
+
 // asDuration makes nanoseconds a Duration.
 func asDuration(ns int64) time.Duration { return time.Duration(ns) }
 
