@@ -241,10 +241,11 @@ func (b *Balancer) group(now time.Time, g *Group, sides []side, s *Spread, shift
 		if to == nil || spread && !f.hard() {
 			continue
 		}
-		if !f.hard() {
+		o, ok, futile := b.order(now, g, f, speed, from, to, s)
+		if !f.hard() && !futile {
 			spread = true // one such order at a time
 		}
-		if o, ok := b.order(now, g, f, speed, from, to, s); ok {
+		if ok {
 			shift[from.i] -= o.Count
 			shift[to.i] += o.Count
 			*from, *to = from.after(-o.Count, 0, s, s.zone(g.Zone)), to.after(o.Count, 0, s, s.zone(g.Zone))
@@ -290,8 +291,8 @@ func (b *Balancer) way(now time.Time, g *Group, sides []side, from *side, s *Spr
 	return f, 0, nil
 }
 
-// order makes an order, of as many sessions as are due, and no more than would stay where they go.
-func (b *Balancer) order(now time.Time, g *Group, f Factor, speed float64, from, to *side, s *Spread) (o Order, ok bool) {
+// order makes an order, of as many sessions as are due, and no more than would stay where they go; futile: none would.
+func (b *Balancer) order(now time.Time, g *Group, f Factor, speed float64, from, to *side, s *Spread) (o Order, ok, futile bool) {
 	key := paceKey{f, g.Name}
 	if frozen(f) {
 		key.of = from.Addr
@@ -301,7 +302,7 @@ func (b *Balancer) order(now time.Time, g *Group, f Factor, speed float64, from,
 	b.verdicts[from.i].Note = text
 	n := min(p.due(now), from.score)
 	if n <= 0 {
-		return o, false
+		return o, false, false
 	}
 	if !f.hard() {
 		zone := s.zone(g.Zone)
@@ -310,12 +311,12 @@ func (b *Balancer) order(now time.Time, g *Group, f Factor, speed float64, from,
 		}
 		if comesBack(n, f, from, to, s, zone) {
 			b.verdicts[from.i].Note = text + "; but a session that moves would be moved back"
-			return o, false
+			return o, false, true
 		}
 	}
 	p.spent(n)
 	return Order{Group: g.Name, From: from.Addr, To: to.Addr, Factor: f, Count: n,
-		Why: fmt.Sprintf("%s: %d now, %.3g per second", text, n, p.speed)}, true
+		Why: fmt.Sprintf("%s: %d now, %.3g per second", text, n, p.speed)}, true, false
 }
 
 // comesBack tells whether sessions that have moved for a factor would be moved back, for that one or one that goes

@@ -33,6 +33,22 @@ func TestSpeeds(t *testing.T) {
 	}
 }
 
+// TestFutileOrder: that the sessions of the worst backend would only come back is no reason to leave the next one as it is.
+func TestFutileOrder(t *testing.T) {
+	w := newWorld()
+	full, busy, idle := w.at("full"), w.at("busy"), w.at("idle")
+	full.silent, full.memory, full.sessions = false, 0.8, 1
+	busy.silent, busy.cpu, busy.perCPU, busy.sessions = false, 0.5, 0.004, 100
+	idle.silent, idle.memory = false, 0.3
+	w.run(5 * time.Minute)
+	if n := w.moves("busy>idle cpu"); n < 20 {
+		t.Errorf("moved: %v", w.moved)
+	}
+	if text := w.explain("full"); w.moves("full") > 0 || !strings.Contains(text, "would be moved back") {
+		t.Errorf("%q, moved: %v", text, w.moved)
+	}
+}
+
 // TestStepsOfManyGroups: sessions of one group are not moved to backends of another, and what one has ordered the next
 // one knows.
 func TestStepsOfManyGroups(t *testing.T) {
