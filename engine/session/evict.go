@@ -49,6 +49,9 @@ func (s *Session) review(f *fence) {
 		return
 	}
 	s.recount()
+	if s.mob != nil {
+		s.on.keep(s)
+	}
 	if s.mv != nil && s.mv.seek != nil {
 		s.mv.look() // its server is lost, and there may be a backend for it now
 		return

@@ -63,6 +63,7 @@ type loopFigures struct {
 // adding up and formatting happen here.
 func (p *Proxy) WriteMetrics(w io.Writer) {
 	sum, figures := p.snapshot()
+	sum.unite()
 	m := &metricWriter{w: w}
 	p.writeProcess(m, sum)
 	p.writeFrontends(m, sum)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"container/list"
 	"context"
 	"time"
 
@@ -20,8 +21,9 @@ type mobile struct {
 	asked uint32 // Marks when the state was asked for last, if tried
 	at    uint32 // seen at that time
 	tried bool
-	firm  bool // that was as far as to ask the server
-	waits bool // to be asked
+	firm  bool  // that was as far as to ask the server
+	waits bool  // to be asked
+	held  uint8 // times in a row that the answer came too late
 }
 
 // past is what a session remembers of its moves.
@@ -101,8 +103,9 @@ type moving struct {
 	stop    context.CancelFunc // of the dial
 	timer   engine.Timer       // deadline of the stage
 	kind    turn
-	slot    bool  // it has its turn
-	lined   bool  // it stands in the line of those whose moment has come
+	slot    bool          // it has its turn
+	lined   *list.Element // its place in the line of those whose moment has come; nil: it stands in none
+	place   *list.List
 	inside  int64 // engine.Nano at which the line has let it in; 0: it has not
 	hurts   bool  // its client works, and waits
 	result  moveResult
@@ -113,6 +116,9 @@ type moving struct {
 	began int64        // engine.Nano at which the client began to wait; 0: it does not
 
 	seek *seeking // of a session that has lost its server; else nil
+
+	counted *routeStats // where it is among those under way; nil: nowhere
+	slow    bool        // the keeper has given its place to another
 }
 
 // orderPatience is how long a session that is to be moved for balance may take to a safe point.
@@ -175,11 +181,11 @@ func (s *Session) moveTo(to *upstream.Backend, why string) bool {
 // rename gives a move that is under way another reason.
 func (mv *moving) rename(why string, order bool) {
 	if mv.aimed {
-		mv.s.on.stats.moves.pend(mv, -1)
+		mv.unpend()
 	}
 	mv.why = why
 	if mv.aimed {
-		mv.s.on.stats.moves.pend(mv, 1)
+		mv.s.on.stats.moves.pend(mv)
 	}
 	if mv.order && !order && mv.stage == moveStandBy {
 		mv.s.on.loop.Disarm(&mv.timer) // of a wish that could wait no longer
@@ -235,7 +241,7 @@ func (on *loopState) relocate(from, to *upstream.Backend, why string, n int, may
 func (mv *moving) aim(b *upstream.Backend) {
 	mv.to, mv.aimed, mv.led, mv.since = b, true, b.Leads(), engine.Nano()
 	mv.from.Parting(1)
-	mv.s.on.stats.moves.pend(mv, 1)
+	mv.s.on.stats.moves.pend(mv)
 }
 
 // unaim takes that back. arrived: the session is at the new backend now.
@@ -245,7 +251,7 @@ func (mv *moving) unaim(arrived bool) {
 	}
 	mv.aimed = false
 	mv.from.Parting(-1)
-	mv.s.on.stats.moves.pend(mv, -1)
+	mv.unpend()
 	if arrived {
 		mv.from.Release()
 	} else {

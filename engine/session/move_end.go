@@ -113,10 +113,13 @@ func (mv *moving) abandon(r moveResult, err error) {
 		mv.missed(r, err)
 		return
 	}
-	mv.drop()
 	mv.result = r
+	mv.drop()
 	mv.record(r, err)
 	mv.stage = moveOwing
+	if mv.cfg.AskOnly && r == moveHeld {
+		mv.s.on.keeper.waited(mv)
+	}
 	if !mv.working {
 		mv.letGo()
 	}
@@ -164,9 +167,27 @@ func (mv *moving) settle() {
 	if mv.m != nil {
 		mv.say()
 	}
-	if mv.s.mv == mv && (!mv.asked || mv.oldGone || !mv.m.Owes()) {
+	s := mv.s
+	switch {
+	case s.mv != mv:
+	case !mv.asked || mv.oldGone || !mv.m.Owes():
 		mv.finish()
+	default:
+		s.endLate() // the server may take for ever
 	}
+}
+
+// endLate cuts off a session that should have left its backend while its move was under way.
+func (s *Session) endLate() (was bool) {
+	h := s.mob.past
+	if h == nil || !h.late {
+		return false
+	}
+	h.late = false
+	if why := s.unfit(s.backend); why != "" {
+		s.cutOff(s.backend, why)
+	}
+	return true
 }
 
 // finish has the session go on where it is.
@@ -206,7 +227,7 @@ func (mv *moving) over() {
 	s.on.moves.leave(mv)
 	s.mv, mv.held = nil, nil
 	if mv.cfg.AskOnly {
-		s.on.keeper.asked(s.on)
+		s.on.keeper.asked(mv)
 	}
 }
 
@@ -224,11 +245,7 @@ func (s *Session) goOn(held []byte) {
 // afterMove sees what is next for a session whose move has ended where it began.
 func (s *Session) afterMove(r moveResult) {
 	switch {
-	case s.mob.past != nil && s.mob.past.late:
-		s.mob.past.late = false
-		if why := s.unfit(s.backend); why != "" {
-			s.cutOff(s.backend, why)
-		}
+	case s.endLate():
 	case r == moveReplaced || s.mv != nil:
 	case r == movePinned || r == moveMade:
 		s.review(nil)

@@ -23,6 +23,13 @@ type routeStats struct {
 	results [moveResults]uint64
 }
 
+func (f *routeStats) add(o *routeStats) {
+	f.pending += o.pending
+	for i, n := range o.results {
+		f.results[i] += n
+	}
+}
+
 // moveStats are a loop's figures of moves.
 type moveStats struct {
 	routes map[route]*routeStats
@@ -57,10 +64,18 @@ func (m *moveStats) of(r route) *routeStats {
 // gone tells that there will be no more moves on the route.
 func (r route) gone() bool { return r.from.Gone() || r.to != nil && r.to.Gone() }
 
-// pend counts a move under way, by 1, or no more, by -1.
-func (m *moveStats) pend(mv *moving, by int64) {
-	if f := m.of(route{mv.from, mv.to, mv.why}); f != nil {
-		f.pending += by
+// pend counts a move in that is under way.
+func (m *moveStats) pend(mv *moving) {
+	if mv.counted = m.of(route{mv.from, mv.to, mv.why}); mv.counted != nil {
+		mv.counted.pending++
+	}
+}
+
+// unpend counts it out, if it was counted in: there may have been too many routes then, and not any more.
+func (mv *moving) unpend() {
+	if mv.counted != nil {
+		mv.counted.pending--
+		mv.counted = nil
 	}
 }
 
@@ -88,10 +103,7 @@ func (m *moveStats) over(mv *moving, r moveResult) {
 func (m *moveStats) add(o *moveStats) {
 	for r, f := range o.routes {
 		if sum := m.of(r); sum != nil {
-			sum.pending += f.pending
-			for i, n := range f.results {
-				sum.results[i] += n
-			}
+			sum.add(f)
 		}
 	}
 	for c, h := range o.held {
@@ -108,24 +120,45 @@ func (m *moveStats) add(o *moveStats) {
 	}
 }
 
+// named are the figures by their labels. A backend that has gone and come back at its address is another one here, and the
+// same to who reads of it.
+func (m *moveStats) named() (routes map[string]*routeStats, held map[string]*histogram) {
+	routes, held = map[string]*routeStats{}, map[string]*histogram{}
+	for r, f := range m.routes {
+		name := r.labels()
+		if routes[name] == nil {
+			routes[name] = &routeStats{}
+		}
+		routes[name].add(f)
+	}
+	for c, h := range m.held {
+		name := label("cluster", c.Name())
+		if held[name] == nil {
+			held[name] = &histogram{}
+		}
+		held[name].add(h)
+	}
+	return routes, held
+}
+
 // writeMoves writes the figures of moves.
 func (p *Proxy) writeMoves(m *metricWriter, sum *loopStats) {
-	routes := sortedKeysFunc(sum.moves.routes, compareRoutes)
+	routes, held := sum.moves.named()
 	m.meta("sluice_migrations_total", "counter")
-	for _, r := range routes {
-		for res, n := range sum.moves.routes[r].results {
+	for _, r := range sortedKeys(routes) {
+		for res, n := range routes[r].results {
 			if n > 0 {
-				m.value("sluice_migrations_total", r.labels()+","+label("result", moveResult(res).String()), float64(n))
+				m.value("sluice_migrations_total", r+","+label("result", moveResult(res).String()), float64(n))
 			}
 		}
 	}
 	m.meta("sluice_migrations_pending", "gauge")
-	for _, r := range routes {
-		m.value("sluice_migrations_pending", r.labels(), float64(sum.moves.routes[r].pending))
+	for _, r := range sortedKeys(routes) {
+		m.value("sluice_migrations_pending", r, float64(routes[r].pending))
 	}
 	m.meta("sluice_migration_seconds", "histogram")
-	for _, c := range sortedKeysFunc(sum.moves.held, func(a, b *upstream.Cluster) int { return cmp.Compare(a.Name(), b.Name()) }) {
-		m.histogram("sluice_migration_seconds", label("cluster", c.Name()), sum.moves.held[c])
+	for _, c := range sortedKeys(held) {
+		m.histogram("sluice_migration_seconds", c, held[c])
 	}
 	m.meta("sluice_states_asked_total", "counter")
 	for res, n := range sum.moves.asks {
@@ -151,8 +184,6 @@ func (r route) labels() string {
 	return label("cluster", r.from.Cluster().Name()) + "," + label("from", r.from.Addr()) + "," + label("to", to) +
 		"," + label("reason", r.why)
 }
-
-func compareRoutes(a, b route) int { return cmp.Compare(a.labels(), b.labels()) }
 
 // pinned is a listener, and what binds sessions of it to their servers.
 type pinned struct{ listener, pin string }

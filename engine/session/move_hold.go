@@ -23,7 +23,7 @@ func (mv *moving) standBy() {
 	s := mv.s
 	s.on.loop.Disarm(&mv.timer)
 	mv.look()
-	if s.mv == mv && mv.stage == moveStandBy && !mv.lined {
+	if s.mv == mv && mv.stage == moveStandBy && mv.lined == nil {
 		mv.await()
 	}
 }
@@ -42,7 +42,9 @@ func (mv *moving) await() {
 var errMoveBusy = errors.New("the session has come to no safe point")
 
 // gated tells that client bytes do not go on by themselves.
-func (mv *moving) gated() bool { return mv.holds() || mv.stage == moveStandBy && !mv.open && !mv.lined }
+func (mv *moving) gated() bool {
+	return mv.holds() || mv.stage == moveStandBy && !mv.open && mv.lined == nil
+}
 
 // full tells that the client is not to be read.
 func (mv *moving) full() bool { return len(mv.held) > waitMax }
@@ -98,7 +100,7 @@ func (mv *moving) look() {
 		mv.lookSeeking()
 		return
 	}
-	if mv.stage != moveStandBy || mv.lined {
+	if mv.stage != moveStandBy || mv.lined != nil {
 		return
 	}
 	if !mv.open && s.killing == killNone && len(mv.held) > 0 {
@@ -194,7 +196,7 @@ func (mv *moving) ask() {
 		return
 	}
 	if !mv.cfg.AskOnly && mv.seek == nil {
-		s.on.moves.line.enter(mv)
+		mv.enterLine()
 	}
 	mv.stage, mv.asked = moveAsked, true
 	s.on.loop.Disarm(&mv.timer)

@@ -5,6 +5,7 @@ import (
 
 	"sluice/codec"
 	"sluice/engine"
+	"sluice/upstream"
 )
 
 // A session outlives its server only if its state is known without a question to that (Mover.Known). So the state
@@ -21,8 +22,9 @@ type keeper struct {
 	shortest time.Duration // time of rest of those looked at in this round; 0: none has one
 	rounds   int64         // done
 
-	under int        // sessions that are asked
-	waits []*Session // that are to be
+	under int                       // sessions that are asked
+	waits []*Session                // that are to be
+	slow  map[*upstream.Backend]int // how many have not been answered within the hold time-out, and wait for that still
 }
 
 const (
@@ -33,12 +35,18 @@ const (
 	// keepsMax is how many sessions of a loop are asked for their state in the background at one time: it costs
 	// their server more than a small query does.
 	keepsMax = 8
+	// keepPutOff bounds how often the time of rest is doubled of a session whose server did not answer in time.
+	keepPutOff = 8
 )
 
-// keep has the loop's keeper run, for a session that has come.
+// keep has the loop's keeper run, for a session that has come, or whose options may be others.
 func (on *loopState) keep(s *Session) {
 	k, every := &on.keeper, s.cluster.Options().Migrate.KeepState
-	if every <= 0 || k.armed {
+	switch {
+	case every <= 0:
+		return
+	case k.armed:
+		k.every = min(k.every, every)
 		return
 	}
 	k.armed, k.every = true, every
@@ -93,7 +101,7 @@ func (s *Session) keepState(now int64, rest time.Duration) {
 		mob.seen, mob.still = seen, now
 		return
 	}
-	if mob.waits || asDuration(now-mob.still) < rest || !s.keepable() {
+	if mob.waits || asDuration(now-mob.still) < rest<<mob.held || !s.keepable() {
 		return
 	}
 	if mob.tried && mob.asked == mob.mover.Marks() && (mob.firm || mob.at == mob.seen) {
@@ -103,9 +111,11 @@ func (s *Session) keepState(now int64, rest time.Duration) {
 	s.on.keeper.waits = append(s.on.keeper.waits, s)
 }
 
-// keepable tells whether the session's state can be asked for now, and whether that is of use.
+// keepable tells whether the session's state can be asked for now, and whether that is of use. A server that keeps
+// others waiting is asked nothing: it would only hold up the clients, and those of other servers behind them.
 func (s *Session) keepable() bool {
-	return s.mv == nil && s.movable() && s.busy() == "" && !s.client.Full() && !s.mob.mover.Known() && s.pin().Name == ""
+	return s.mv == nil && s.movable() && s.busy() == "" && !s.client.Full() && !s.mob.mover.Known() &&
+		s.pin().Name == "" && s.on.keeper.slow[s.backend] == 0
 }
 
 // next has sessions asked that wait for it, as far as there is room.
@@ -124,8 +134,32 @@ func (k *keeper) next() {
 	}
 }
 
-// asked takes note that one has been asked. The next one is, behind the event at hand.
-func (k *keeper) asked(on *loopState) {
+// waited takes note that one has waited for longer than it may. Its place is given to another: the answer may never come.
+func (k *keeper) waited(mv *moving) {
+	if k.slow == nil {
+		k.slow = map[*upstream.Backend]int{}
+	}
+	k.slow[mv.from]++
+	mv.slow = true
+	k.goOn(mv.s.on)
+}
+
+// asked takes note that one has been asked. If the answer came too late it is asked again, later each time.
+func (k *keeper) asked(mv *moving) {
+	mob := mv.s.mob
+	if !mv.slow {
+		mob.held = 0
+		k.goOn(mv.s.on)
+		return
+	}
+	if k.slow[mv.from]--; k.slow[mv.from] == 0 {
+		delete(k.slow, mv.from)
+	}
+	mob.tried, mob.still, mob.held = false, engine.Nano(), min(mob.held+1, keepPutOff)
+}
+
+// goOn gives a place to the next one, behind the event at hand.
+func (k *keeper) goOn(on *loopState) {
 	k.under--
 	if len(k.waits) > 0 {
 		on.loop.Run(k.next)

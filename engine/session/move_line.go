@@ -1,9 +1,11 @@
 package session
 
 import (
+	"container/list"
 	"time"
 
 	"sluice/engine"
+	"sluice/upstream"
 )
 
 // A client that works waits while its session's state is on its way, and the more of that goes on at a time, the
@@ -22,13 +24,31 @@ const (
 	lineAim = int64(4 * time.Millisecond)
 )
 
-// askLine is the line of one loop.
+// askLine is the line of the sessions of one loop that are to leave one backend: where that hangs, the others do not
+// stand behind it.
 type askLine struct {
-	under   int   // let in
-	width   int   // up to how many of those one of a client that works may come; 0 counts as lineLeast
-	best    int64 // ns that the quickest of them has taken of late; 0: none has
-	resting []*moving
-	working []*moving
+	under   int       // let in
+	width   int       // up to how many of those one of a client that works may come; 0 counts as lineLeast
+	best    int64     // ns that the quickest of them has taken of late; 0: none has
+	resting list.List // of *moving, as they came
+	working list.List
+}
+
+// empty tells that nobody is in it.
+func (l *askLine) empty() bool { return l.under+l.resting.Len()+l.working.Len() == 0 }
+
+// line is the line in front of the backend that is left. It is made when it is wanted, and dropped when it is empty.
+func (mv *moving) line() *askLine {
+	q := &mv.s.on.moves
+	l := q.lines[mv.from]
+	if l == nil {
+		if q.lines == nil {
+			q.lines = make(map[*upstream.Backend]*askLine)
+		}
+		l = &askLine{}
+		q.lines[mv.from] = l
+	}
+	return l
 }
 
 // free tells that one more is let in.
@@ -36,7 +56,7 @@ func (l *askLine) free(resting bool) bool {
 	if resting {
 		return l.under < lineMost
 	}
-	return l.under < max(l.width, lineLeast) && len(l.resting) == 0
+	return l.under < max(l.width, lineLeast) && l.resting.Len() == 0
 }
 
 // learn takes the time that a client has waited: more are let in while nobody is slow, and half as many where one is.
@@ -50,7 +70,7 @@ func (l *askLine) learn(took int64) {
 	switch w := max(l.width, lineLeast); {
 	case took > max(lineAim, l.best+l.best/4):
 		l.width = max(w/2, lineLeast)
-	case len(l.working) > 0:
+	case l.working.Len() > 0:
 		l.width = min(w+1, lineMost)
 	}
 }
@@ -62,18 +82,17 @@ func (s *Session) rests() bool { return s.on.loop.Now()-s.clock.last() > lineRes
 // the line.
 func (mv *moving) letIn() bool {
 	s := mv.s
-	l := &s.on.moves.line
+	l := mv.line()
 	resting := s.rests()
 	if l.free(resting) {
 		mv.hurts = !resting
 		return true
 	}
-	mv.lined = true
+	mv.place = &l.working
 	if resting {
-		l.resting = append(l.resting, mv)
-	} else {
-		l.working = append(l.working, mv)
+		mv.place = &l.resting
 	}
+	mv.lined = mv.place.PushBack(mv)
 	if !mv.open && mv.began != 0 {
 		mv.began = 0
 		s.on.loop.Disarm(&mv.wait)
@@ -86,49 +105,55 @@ func (mv *moving) letIn() bool {
 	return false
 }
 
-// enter counts one that is let in.
-func (l *askLine) enter(mv *moving) {
-	l.under++
+// enterLine counts one that is let in.
+func (mv *moving) enterLine() {
+	mv.line().under++
 	mv.inside = engine.Nano()
 }
 
-// leave takes one out that was let in, and has the next one try, behind the event at hand.
-func (l *askLine) leave(mv *moving) {
+// leaveLine takes a move out of the line, or counts it as out that was let in, and has the next one try, behind the
+// event at hand.
+func (mv *moving) leaveLine() {
+	mv.unline()
 	if mv.inside == 0 {
 		return
 	}
+	l := mv.line()
 	l.under--
 	if mv.hurts && mv.result == moveMade {
 		l.learn(engine.Nano() - mv.inside)
 	}
 	mv.inside = 0
-	if len(l.resting)+len(l.working) > 0 {
-		mv.s.on.loop.Run(l.next)
+	if l.empty() {
+		delete(mv.s.on.moves.lines, mv.from)
+		return
+	}
+	mv.s.on.loop.Run(l.next)
+}
+
+// unline takes a move out of the line.
+func (mv *moving) unline() {
+	if mv.lined != nil {
+		mv.place.Remove(mv.lined)
+		mv.lined = nil
 	}
 }
 
 // next lets in those for whom there is room.
 func (l *askLine) next() {
-	for len(l.resting) > 0 && l.free(true) {
-		l.try(&l.resting)
+	for l.resting.Len() > 0 && l.free(true) {
+		try(&l.resting)
 	}
-	for len(l.working) > 0 && l.free(false) {
-		l.try(&l.working)
+	for l.working.Len() > 0 && l.free(false) {
+		try(&l.working)
 	}
 }
 
 // try takes the first one out of the line. If its moment has passed it waits for another one outside.
-func (l *askLine) try(line *[]*moving) {
-	mv := (*line)[0]
-	(*line)[0] = nil
-	if *line = (*line)[1:]; len(*line) == 0 {
-		*line = nil
-	}
-	mv.lined = false
-	if mv.s.mv != mv || mv.stage != moveStandBy {
-		return
-	}
-	if mv.look(); mv.s.mv == mv && mv.stage == moveStandBy && !mv.lined {
+func try(line *list.List) {
+	mv := line.Front().Value.(*moving)
+	mv.unline()
+	if mv.look(); mv.s.mv == mv && mv.stage == moveStandBy && mv.lined == nil {
 		mv.await()
 	}
 }

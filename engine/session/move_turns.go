@@ -1,5 +1,7 @@
 package session
 
+import "sluice/upstream"
+
 // Moves take turns, so that a backend that is emptied, or has crashed, does not have the others flooded with logins.
 
 // turn is what a move counts as: those whose client waits do not stand behind others.
@@ -21,7 +23,7 @@ type moveQueue struct {
 	under [turns]int
 	waits [turns][]*moving
 
-	line askLine // of those whose moment has come
+	lines map[*upstream.Backend]*askLine // of those whose moment has come
 
 	warned int64 // engine.Nano of the last warning in the log about a move that has failed
 }
@@ -49,7 +51,7 @@ func (q *moveQueue) begin(mv *moving) {
 // leave gives a move's turn to the next that waits. That goes on behind the event at hand: no session runs inside
 // another.
 func (q *moveQueue) leave(mv *moving) {
-	q.line.leave(mv)
+	mv.leaveLine()
 	if !mv.slot {
 		return
 	}

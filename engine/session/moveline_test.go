@@ -37,13 +37,14 @@ func TestLine(t *testing.T) {
 	lined := func() (sessions []netip.AddrPort, asked int) {
 		for _, on := range s.loops {
 			onLoop(t, on, func() {
-				l := &on.moves.line
-				asked += l.under
-				if l.under > lineLeast {
-					t.Errorf("%d are asked at a time", l.under)
-				}
-				for _, mv := range l.working {
-					sessions = append(sessions, mv.s.from)
+				for _, l := range on.moves.lines {
+					asked += l.under
+					if l.under > lineLeast {
+						t.Errorf("%d are asked at a time", l.under)
+					}
+					for e := l.working.Front(); e != nil; e = e.Next() {
+						sessions = append(sessions, e.Value.(*moving).s.from)
+					}
 				}
 			})
 		}
@@ -100,8 +101,7 @@ func TestLineLetsClientsLeave(t *testing.T) {
 	for _, on := range s.loops {
 		eventually(t, "the line is empty", func() (empty bool) {
 			onLoop(t, on, func() {
-				l := &on.moves.line
-				empty = l.under == 0 && len(l.working)+len(l.resting) == 0
+				empty = len(on.moves.lines) == 0
 			})
 			return empty
 		})
@@ -111,7 +111,8 @@ func TestLineLetsClientsLeave(t *testing.T) {
 // TestLineWidth: the line gets wider as long as nobody is slower than the quickest, by a quarter.
 func TestLineWidth(t *testing.T) {
 	ms := func(x float64) int64 { return int64(x * float64(time.Millisecond)) }
-	l := askLine{working: []*moving{nil}}
+	var l askLine
+	l.working.PushBack(nil)
 	if !l.free(false) {
 		t.Fatal("an empty line lets nobody in")
 	}
@@ -151,11 +152,13 @@ func TestLineWidth(t *testing.T) {
 	if l.width != lineMost {
 		t.Errorf("the width is %d", l.width)
 	}
-	l.under, l.resting = 0, []*moving{nil}
+	l.under = 0
+	l.resting.PushBack(nil)
 	if l.free(false) {
 		t.Error("one that works is let in before one at rest")
 	}
-	l.resting, l.working, l.width = nil, nil, 1
+	l.working.Init()
+	l.width = 1
 	if l.learn(ms(1)); l.width != 1 {
 		t.Error("it gets wider though nobody waits")
 	}

@@ -174,3 +174,18 @@ func (s *loopStats) add(o *loopStats) {
 	s.moves.add(&o.moves)
 	s.latency.add(&o.latency)
 }
+
+// unite adds up the figures of backends that bear the same name: one that has gone and still has sessions, and the one
+// that has come back at its address.
+func (s *loopStats) unite() {
+	named := map[string]*upstream.Backend{}
+	for b, f := range s.backends {
+		name := backendLabels(b)
+		if one := named[name]; one != nil {
+			s.backends[one].add(f)
+			delete(s.backends, b)
+		} else {
+			named[name] = b
+		}
+	}
+}
