@@ -101,7 +101,7 @@ func startReader(t *testing.T, name string, p *pd) zoneReader {
 	config := "[engine]\nzone = \"east\"\n\n" + pdCluster("ti", []string{p.Addr}, `[cluster.status]`, `interval = "300ms"`, `timeout = "1m"`,
 		`metrics-interval = "1s"`, tlsCA("cluster.status", "verify-full"), fmt.Sprintf("cert = %q\nkey = %q", cert.CertFile, cert.KeyFile)) +
 		tidbListener("ti", real.FreeAddr())
-	s, err := real.StartSluice(racy(t), t.TempDir(), unhurried(config))
+	s, err := real.StartGuardedSluice(racy(t), t.TempDir(), unhurried(config))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func (a *admin) routes() http.Handler {
 	mux.Handle("POST /api/backends/{addr}/resume", a.guard(ours(a.resumeBackend)))
 	mux.Handle("GET /api/balance", a.guard(a.balance))
 	mux.Handle("GET /api/clusters", a.guard(a.clusters))
-	mux.Handle("GET "+tidb.PeerPath, a.guard(a.readings))
+	mux.Handle("GET "+tidb.PeerPath, a.peer(a.readings))
 	mux.Handle("POST /api/clusters/{name}/hold", a.guard(ours(a.hold)))
 	mux.Handle("POST /api/clusters/{name}/resume", a.guard(ours(a.resume)))
 	mux.Handle("POST /api/clusters/{name}/switchover", a.guard(ours(a.switchover)))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,6 +25,10 @@ var metricSources = map[string]tidb.Source{"auto": tidb.Auto, "status": tidb.Sta
 
 // began is when the process did.
 var began = time.Now()
+
+// figuresToken is what other Sluices show to have this one's figures, and nothing else. They have it from PD, where
+// its address stands too: an address that somebody else may have set, to whom no password is to be sent.
+var figuresToken = rand.Text()
 
 // pdOptions are how the TiDB servers of a cluster are found that its PD knows.
 func pdOptions(c *conf.Cluster, admin conf.Admin, log *zap.Logger) (*tidb.Options, error) {
@@ -78,8 +83,8 @@ func watchStatus(opt *upstream.Options, c *conf.Cluster, all *conf.Config, log *
 		Source: metricSources[s.Metrics], Prometheus: s.Prometheus,
 		Interval: s.MetricsInterval.Std(), Timeout: s.Timeout.Std(),
 		Cluster: c.Name, Zone: all.Engine.Zone,
-		User: all.Admin.User, Password: string(all.Admin.Password),
-		Log: log.With(zap.String("cluster", c.Name)),
+		Token: figuresToken,
+		Log:   log.With(zap.String("cluster", c.Name)),
 	}
 	if c.Discovery == "pd" {
 		if m.PD, err = pdOf(&c.PD); err != nil {
@@ -162,6 +167,18 @@ func marksOf(list []conf.Tag) map[string]string {
 		tags[t.Name] = t.Value
 	}
 	return tags
+}
+
+// peer lets in who shows the token for figures, and else who guard lets in.
+func (a *admin) peer(h http.HandlerFunc) http.Handler {
+	guarded := a.guard(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tidb.Shows(r, figuresToken) {
+			h(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
 }
 
 // readings tells other Sluices what this one knows of a cluster's figures.

@@ -33,9 +33,9 @@ type Metrics struct {
 	Cluster, Zone string
 	// Peer is this Sluice's admin side as others can reach it; "" = they can't.
 	Peer string
-	// User and Password are for the admin sides of the others.
-	User, Password string
-	Log            *zap.Logger
+	// Token is what others show to Peer when they ask for figures; see Shows. They have it from PD.
+	Token string
+	Log   *zap.Logger
 }
 
 // Start begins to read.

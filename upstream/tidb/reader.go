@@ -192,10 +192,11 @@ func (r *reader) fetch(ctx context.Context, owners owners) {
 		if addr == r.opt.Peer {
 			continue
 		}
+		token := r.seat.tokens[zone]
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			if err := fetchReadings(ctx, r.opt, addr, r.m.c); err != nil && ctx.Err() == nil {
+			if err := fetchReadings(ctx, r.opt, addr, token, r.m.c); err != nil && ctx.Err() == nil {
 				r.opt.logger().Debug("figures can't be had of another sluice", zap.String("zone", zone), zap.String("at", addr), zap.Error(err))
 			}
 		}()

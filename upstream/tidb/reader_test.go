@@ -2,6 +2,7 @@ package tidb
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"maps"
@@ -204,6 +205,7 @@ type sluice struct {
 	*upstream.Cluster
 	admin *httptest.Server
 	told  atomic.Int64
+	token string
 	meter upstream.Meter
 }
 
@@ -211,11 +213,10 @@ type sluice struct {
 // its admin side as others see it; "" = the true one.
 func startSluice(t *testing.T, e *etcd, zone, shown string, specs ...upstream.Spec) *sluice {
 	t.Helper()
-	s := &sluice{Cluster: metered(t, nil, specs...)}
+	s := &sluice{Cluster: metered(t, nil, specs...), token: rand.Text()} // each has its own
 	s.admin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
 		since, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-		if user != "u" || password != "p" || r.URL.Path != PeerPath || r.URL.Query().Get("cluster") != "db" {
+		if !Shows(r, s.token) || r.URL.Path != PeerPath || r.URL.Query().Get("cluster") != "db" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -229,7 +230,7 @@ func startSluice(t *testing.T, e *etcd, zone, shown string, specs ...upstream.Sp
 	pd := e.pd()
 	pd.Timeout = time.Second
 	m := &Metrics{Source: Status, Interval: 100 * time.Millisecond, Timeout: 5 * time.Second, PD: &pd, Cluster: "db", Zone: zone,
-		Peer: shown, User: "u", Password: "p"}
+		Peer: shown, Token: s.token}
 	s.meter = m.Start(s.Cluster)
 	t.Cleanup(s.meter.Close)
 	return s
@@ -283,12 +284,36 @@ func TestOwnerIsAway(t *testing.T) {
 	e := ownEtcd(t)
 	a := startStatus(t, 1)
 	e.put(readers+"db/east/owner", freeAddr(t), readers+"db/x%zz/owner", "a:1", readers+"db/y/owner", "no address",
-		readers+"db/z/owner", strings.Repeat("a", peerMax)+":1")
+		readers+"db/z/owner", strings.Repeat("a", peerMax)+":1", readers+"db/east/token", "no token\r\n")
 	s := startSluice(t, e, "east", "", upstream.Spec{Addr: "a:1", Status: a.addr(), Zone: "east"})
 	reads(t, s.Backends()[0], 1)
 	e.crash()
 	n := a.asked.Load()
 	eventually(t, "without PD it reads for itself", func() bool { return a.asked.Load() > n+3 })
+}
+
+// TestFalseOwner: whoever writes an address of his own into PD is told nothing there but the token that he has found
+// beside it.
+func TestFalseOwner(t *testing.T) {
+	e := ownEtcd(t)
+	a := startStatus(t, 1)
+	shown := make(chan string, 100)
+	trap := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case shown <- fmt.Sprint(r.Header):
+		default:
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(trap.Close)
+	e.put(readers+"db/west/owner", trap.Listener.Addr().String(), readers+"db/west/token", "stolen")
+	s := startSluice(t, e, "east", "", upstream.Spec{Addr: "a:1", Status: a.addr(), Zone: "west"})
+	reads(t, s.Backends()[0], 1) // all the same
+	for range 2 {
+		if got := <-shown; !strings.Contains(got, "[Bearer stolen]") || strings.Contains(got, s.token) || strings.Contains(got, "Basic") {
+			t.Errorf("it shows %s", got)
+		}
+	}
 }
 
 // TestShare is who reads what.

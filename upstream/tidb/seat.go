@@ -16,16 +16,24 @@ import (
 )
 
 // readers is the prefix of the keys by which the Sluices in front of one cluster settle who reads the status ports
-// of a zone's servers: "<prefix><cluster>/<zone>/owner", with the address of the owner's admin side.
+// of a zone's servers: "<prefix><cluster>/<zone>/owner", with the address of the owner's admin side, and ".../token", with
+// what it wants to be shown by who asks it. Who can write to PD can have an address of his own asked: so what is shown
+// is of use for nothing but figures, and known to him already.
 const readers = "/sluice/metric_reader/"
 
 // Limits of the keys of a cluster.
 const (
 	ownersMax = 256      // owners that are looked at
-	peerMax   = 512      // bytes of an address
+	peerMax   = 512      // bytes of an address, or of a token
 	seatFor   = 3        // rounds that a seat outlasts its owner
 	seatMin   = 15       // seconds that it does at least
 	zoneMax   = tagBytes // bytes of a zone's name
+)
+
+// The last parts of the keys.
+const (
+	ownerPart = "/owner"
+	tokenPart = "/token"
 )
 
 // owners are the addresses of the owners' admin sides, by zone.
@@ -57,16 +65,18 @@ type seat struct {
 	prefix  string
 	key     string
 	value   string
+	token   string
 	ttl     int64 // seconds
 	timeout time.Duration
 	lease   clientv3.LeaseID
-	mine    bool // it is the owner
+	mine    bool              // it is the owner
+	tokens  map[string]string // of the owners, by zone
 }
 
 func newSeat(st store, opt *Metrics) *seat {
 	prefix := readers + url.PathEscape(opt.Cluster) + "/"
-	return &seat{st: st, prefix: prefix, key: prefix + url.PathEscape(opt.Zone) + "/owner", value: opt.Peer,
-		ttl: max(seatMin, int64(seatFor*opt.Interval/time.Second)), timeout: opt.PD.Timeout}
+	return &seat{st: st, prefix: prefix, key: prefix + url.PathEscape(opt.Zone) + ownerPart, value: opt.Peer,
+		token: opt.Token, ttl: max(seatMin, int64(seatFor*opt.Interval/time.Second)), timeout: opt.PD.Timeout}
 }
 
 // claim takes the seat if it is free, keeps it if it is ours, and returns who owns the zones.
@@ -77,17 +87,32 @@ func (s *seat) claim(ctx context.Context) (owners, error) {
 	if err := s.renew(ctx); err != nil {
 		return nil, err
 	}
-	all := clientv3.OpGet(s.prefix, clientv3.WithPrefix(), clientv3.WithLimit(ownersMax))
+	all := clientv3.OpGet(s.prefix, clientv3.WithPrefix(), clientv3.WithLimit(2*ownersMax))
 	r, err := s.st.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(s.key), "=", 0)).
-		Then(clientv3.OpPut(s.key, s.value, clientv3.WithLease(s.lease)), all).Else(all).Commit()
+		Then(clientv3.OpPut(s.key, s.value, clientv3.WithLease(s.lease)),
+			clientv3.OpPut(strings.TrimSuffix(s.key, ownerPart)+tokenPart, s.token, clientv3.WithLease(s.lease)), all).Else(all).Commit()
 	if err != nil {
 		return nil, err
 	}
 	list := owners{}
+	s.tokens = map[string]string{}
 	for _, kv := range r.Responses[len(r.Responses)-1].GetResponseRange().GetKvs() {
-		zone, is := strings.CutSuffix(strings.TrimPrefix(string(kv.Key), s.prefix), "/owner")
+		at := strings.TrimPrefix(string(kv.Key), s.prefix)
+		zone, is := strings.CutSuffix(at, ownerPart)
+		if !is {
+			zone, is = strings.CutSuffix(at, tokenPart)
+		}
 		zone, err := url.PathUnescape(zone)
-		if !is || err != nil || len(zone) > zoneMax || len(kv.Value) > peerMax || !isAddr(string(kv.Value)) {
+		if !is || err != nil || len(zone) > zoneMax || len(kv.Value) > peerMax {
+			continue
+		}
+		if strings.HasSuffix(at, tokenPart) {
+			if isToken(string(kv.Value)) {
+				s.tokens[zone] = string(kv.Value)
+			}
+			continue
+		}
+		if !isAddr(string(kv.Value)) {
 			continue
 		}
 		list[zone] = string(kv.Value)

@@ -42,6 +42,11 @@ func StartSluice(binary, dir, config string) (*Sluice, error) {
 	return start(&Sluice{Admin: FreeAddr()}, dir, config, binary)
 }
 
+// StartGuardedSluice is StartSluice with a password for the admin side.
+func StartGuardedSluice(binary, dir, config string) (*Sluice, error) {
+	return start(&Sluice{Admin: FreeAddr(), user: "admin"}, dir, config, binary)
+}
+
 // StartSluiceIn is StartSluice within a network, at whose address it is reached.
 func StartSluiceIn(n *Network, binary, dir, config string) (*Sluice, error) {
 	admin := net.JoinHostPort(n.Addr, strconv.Itoa(FreePort()))
