@@ -85,6 +85,8 @@ type Cluster struct {
 	held     atomic.Pointer[hold]
 	changes  atomic.Uint64
 	drains   map[string]string // under mu: why backends are to be emptied, by address; they may have gone
+	unfound  bool              // under mu: the discovery has found nobody yet,
+	mourned  bool              // and that was said
 
 	tlsChanges atomic.Uint64
 	meter      Meter // under apply; nil: no figures are read

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 
+	"go.uber.org/zap"
+
 	"sluice/router"
 )
 
@@ -15,6 +17,17 @@ func (c *Cluster) Found(backends []Spec) {
 		c.mu.Unlock()
 		return
 	}
+	if c.unfound && len(backends) == 0 { // who was in force before it is so until it has found some
+		n := len(c.Backends())
+		first := !c.mourned
+		c.mourned = true
+		c.mu.Unlock()
+		if n > 0 && first {
+			c.log.Warn("the discovery finds no backend at all: those that were in force stay", zap.String("cluster", c.name), zap.Int("backends", n))
+		}
+		return
+	}
+	c.unfound = false
 	_, changed := c.replace(backends)
 	if c.endHoldByLeader() {
 		changed = true
@@ -71,6 +84,9 @@ func (c *Cluster) discover(d Discovery) {
 		(*old).Close()
 	}
 	if d != nil {
+		c.mu.Lock()
+		c.unfound, c.mourned = true, false
+		c.mu.Unlock()
 		f := d.Start(c)
 		c.finder.Store(&f)
 	}

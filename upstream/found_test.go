@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"sluice/router"
 )
@@ -103,6 +105,45 @@ func TestFound(t *testing.T) {
 	d.finder.to.Found(second[:1])
 	if !list[0].Gone() || list[0].Leads() || len(c.Backends()) != 1 {
 		t.Errorf("the old leader has not gone")
+	}
+}
+
+// TestDiscoveryOfNobody: static backends stay until a discovery that takes their place has found somebody, also if it
+// answers that there is nobody: it may be asked at the wrong place. From then on it is believed.
+func TestDiscoveryOfNobody(t *testing.T) {
+	a, b := startServer(t, welcome), startServer(t, welcome)
+	opt := options()
+	opt.Health.Interval, opt.Backends = time.Hour, []Spec{{Addr: a.addr()}}
+	core, log := observer.New(zapcore.InfoLevel)
+	c := NewCluster(opt, zap.New(core))
+	t.Cleanup(func() { c.Close() })
+	was := c.Backends()[0]
+	for range 2 {
+		d := &fakeDiscovery{}
+		opt.Discovery, opt.Backends = d, nil
+		c.Update(opt)
+		for range 3 {
+			d.finder.to.Found(nil)
+		}
+		if was.Gone() || len(c.Backends()) != 1 {
+			t.Fatal("who was there has gone")
+		}
+		opt.Discovery, opt.Backends = nil, []Spec{{Addr: a.addr()}}
+		c.Update(opt)
+	}
+	if n := log.FilterMessageSnippet("finds no backend at all").Len(); n != 2 {
+		t.Errorf("it is said %d times", n)
+	}
+	d := &fakeDiscovery{}
+	opt.Discovery, opt.Backends = d, nil
+	c.Update(opt)
+	d.finder.to.Found([]Spec{{Addr: b.addr()}})
+	if !was.Gone() || !slices.Equal(addrs(c.Backends()), []string{b.addr()}) {
+		t.Errorf("behind that there are %v", addrs(c.Backends()))
+	}
+	d.finder.to.Found(nil)
+	if len(c.Backends()) != 0 {
+		t.Error("a discovery that has found some is not believed")
 	}
 }
 

@@ -99,7 +99,9 @@ func (b *book) renew(seen *book) {
 	for n, e := range b.entries {
 		now := seen.entries[n]
 		if now == nil {
-			e.alive, e.named = false, false
+			if e.alive, e.named = false, false; !e.known {
+				delete(b.entries, n)
+			}
 			continue
 		}
 		if now.info != nil {

@@ -58,7 +58,7 @@ func (f *Finder) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		now, opt := f.begin(ctx)
 		if was != nil && !slices.ContainsFunc(opt.PD.Addrs, func(a string) bool { return slices.Contains(was.PD.Addrs, a) }) {
-			f.book, f.told = newBook(), false // another PD: what it does not know is not there
+			f.book = newBook() // another PD: what it does not know is not there, but for one that knows nobody
 		}
 		f.serve(now, opt)
 		was = opt

@@ -208,12 +208,47 @@ func TestBookIsBounded(t *testing.T) {
 	if got := b.members(); got != serversMax {
 		t.Errorf("%d servers", got)
 	}
+	b.specs(&Options{}, time.Now()) // they are known
 	other := newBook()
 	other.put(topology+"a:1/ttl", nil)
 	b.renew(other)
 	if len(b.entries) != serversMax || b.members() != 0 {
 		t.Errorf("%d entries, %d servers", len(b.entries), b.members())
 	}
+}
+
+// TestBookForgetsStrangers: what never was a server is not remembered when its key has gone, whether a watch or a look
+// has noticed; it would take the place of servers for ever.
+func TestBookForgetsStrangers(t *testing.T) {
+	b := newBook()
+	for i := range 3 * serversMax {
+		strange := newBook()
+		strange.put(fmt.Sprintf("%s10.%d.%d.%d:4000/info", topology, i>>16, i>>8&255, i&255), []byte("{}"))
+		b.renew(strange)
+	}
+	now := newBook()
+	now.put(topology+"a:1/info", []byte("{}"))
+	now.put(topology+"a:1/ttl", []byte("1"))
+	b.renew(now)
+	if got := b.specs(&Options{}, time.Now()); len(got) != 1 || len(b.entries) != 1 {
+		t.Errorf("%d servers, %d entries", len(got), len(b.entries))
+	}
+}
+
+// TestUpdateToNobody: another PD that knows no server at all takes nobody away: its address may be wrong.
+func TestUpdateToNobody(t *testing.T) {
+	one, two := etcdNo(t, 0), etcdNo(t, 1)
+	one.server("10.0.0.1:4000", infoOf("10.0.0.1", 0, "{}"))
+	ear, f := finding(t, &Options{PD: one.pd()})
+	ear.wants(t, "10.0.0.1:4000")
+	_, told := ear.heard()
+	f.Update(&Options{PD: two.pd()})
+	f.Refresh(context.Background())
+	if got, now := ear.heard(); got != "10.0.0.1:4000" || now != told || !f.Status().Stale {
+		t.Errorf("told %q, %d times more, %+v", got, now-told, f.Status())
+	}
+	two.server("10.0.0.2:4000", infoOf("10.0.0.2", 0, "{}"))
+	ear.wants(t, "10.0.0.2:4000")
 }
 
 // TestFindKeyspaces: only with the option, with the keyspace as a tag.
