@@ -88,11 +88,11 @@ func (mv *moving) letIn() bool {
 		mv.hurts = !resting
 		return true
 	}
-	mv.place = &l.working
 	if resting {
-		mv.place = &l.resting
+		mv.stand(&l.resting)
+	} else {
+		mv.stand(&l.working)
 	}
-	mv.lined = mv.place.PushBack(mv)
 	if !mv.open && mv.began != 0 {
 		mv.began = 0
 		s.on.loop.Disarm(&mv.wait)
@@ -115,27 +115,31 @@ func (mv *moving) enterLine() {
 // event at hand.
 func (mv *moving) leaveLine() {
 	mv.unline()
-	if mv.inside == 0 {
+	l := mv.s.on.moves.lines[mv.from]
+	if l == nil {
 		return
 	}
-	l := mv.line()
-	l.under--
-	if mv.hurts && mv.result == moveMade {
-		l.learn(engine.Nano() - mv.inside)
+	if mv.inside != 0 {
+		l.under--
+		if mv.hurts && mv.result == moveMade {
+			l.learn(engine.Nano() - mv.inside)
+		}
+		mv.inside = 0
+		mv.s.on.loop.Run(l.next)
 	}
-	mv.inside = 0
 	if l.empty() {
 		delete(mv.s.on.moves.lines, mv.from)
-		return
 	}
-	mv.s.on.loop.Run(l.next)
 }
 
-// unline takes a move out of the line.
+// stand has a move stand last in a line.
+func (mv *moving) stand(line *list.List) { mv.place, mv.lined = line, line.PushBack(mv) }
+
+// unline takes a move out of the line in which it stands.
 func (mv *moving) unline() {
 	if mv.lined != nil {
 		mv.place.Remove(mv.lined)
-		mv.lined = nil
+		mv.place, mv.lined = nil, nil
 	}
 }
 

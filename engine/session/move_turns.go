@@ -1,6 +1,10 @@
 package session
 
-import "sluice/upstream"
+import (
+	"container/list"
+
+	"sluice/upstream"
+)
 
 // Moves take turns, so that a backend that is emptied, or has crashed, does not have the others flooded with logins.
 
@@ -21,7 +25,7 @@ const movesMax = 64
 // which they came.
 type moveQueue struct {
 	under [turns]int
-	waits [turns][]*moving
+	waits [turns]list.List // of *moving
 
 	lines map[*upstream.Backend]*askLine // of those whose moment has come
 
@@ -35,8 +39,8 @@ func (q *moveQueue) enter(mv *moving) {
 		k = turnLost
 	}
 	mv.stage, mv.kind = moveQueued, k
-	if q.under[k] >= movesMax || len(q.waits[k]) > 0 {
-		q.waits[k] = append(q.waits[k], mv)
+	if q.under[k] >= movesMax || q.waits[k].Len() > 0 {
+		mv.stand(&q.waits[k])
 		return
 	}
 	q.begin(mv)
@@ -48,7 +52,7 @@ func (q *moveQueue) begin(mv *moving) {
 	mv.begin()
 }
 
-// leave gives a move's turn to the next that waits. That goes on behind the event at hand: no session runs inside
+// leave takes a move out of the queue, or gives its turn to the next that waits. That goes on behind the event at hand: no session runs inside
 // another.
 func (q *moveQueue) leave(mv *moving) {
 	mv.leaveLine()
@@ -58,21 +62,16 @@ func (q *moveQueue) leave(mv *moving) {
 	k := mv.kind
 	mv.slot = false
 	q.under[k]--
-	if len(q.waits[k]) > 0 {
+	if q.waits[k].Len() > 0 {
 		mv.s.on.loop.Run(func() { q.next(k) })
 	}
 }
 
 // next begins moves that wait, as far as there is room.
 func (q *moveQueue) next(k turn) {
-	for q.under[k] < movesMax && len(q.waits[k]) > 0 {
-		mv := q.waits[k][0]
-		q.waits[k][0] = nil
-		if q.waits[k] = q.waits[k][1:]; len(q.waits[k]) == 0 {
-			q.waits[k] = nil
-		}
-		if mv.stage == moveQueued && mv.s.mv == mv {
-			q.begin(mv)
-		}
+	for q.under[k] < movesMax && q.waits[k].Len() > 0 {
+		mv := q.waits[k].Front().Value.(*moving)
+		mv.unline()
+		q.begin(mv)
 	}
 }

@@ -125,3 +125,34 @@ func TestPendingIsNeverNegative(t *testing.T) {
 		t.Errorf("%d are under way, want none", f.pending)
 	}
 }
+
+// TestQueueForgets: a wish that comes and goes while nobody's turn ends leaves nothing in the queue.
+func TestQueueForgets(t *testing.T) {
+	a, b := startFakeDB(t, "a", 100), startFakeDB(t, "b", 200)
+	s := startLines(t, fakeProto{}, nil, a)
+	c := loginLines(t, s.addr("in"))
+	s.setup.Clusters[0].Backends = lineSpecs(a, b)
+	s.apply()
+	one, to := s.only(), s.backendOf(b)
+	onLoop(t, one.on, func() {
+		q := &one.on.moves
+		q.under[turnMove] += movesMax
+		for range 100 {
+			if !one.moveTo(to, "order") {
+				t.Error("the session can't be moved")
+			}
+			one.mv.withdraw()
+		}
+		if n := q.waits[turnMove].Len(); n != 0 {
+			t.Errorf("%d wait", n)
+		}
+		one.moveTo(to, "order")
+		q.under[turnMove] -= movesMax
+		q.next(turnMove)
+	})
+	s.awaits("moved", 1)
+	c.expect("who", "b I")
+	c.Close()
+	s.expectEmpty()
+	s.expectCounts(map[*fakeDB]int{a: 0, b: 0})
+}

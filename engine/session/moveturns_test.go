@@ -89,7 +89,7 @@ func TestLostSessionsTakeTurns(t *testing.T) {
 				q := &on.moves
 				most = max(most, q.under[turnLost])
 				sum += q.under[turnLost]
-				queued += len(q.waits[turnLost])
+				queued += q.waits[turnLost].Len()
 				full = full && q.under[turnLost] == movesMax
 			})
 		}
