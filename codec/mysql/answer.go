@@ -222,7 +222,7 @@ func (f *Follower) refused(b []byte) error {
 			c.stmt != 0 && f.open.of(f.statement(c.stmt))&openHidden != 0
 	}
 	if f.mover != nil && f.mover.keep != nil {
-		f.mover.keep.code = binary.LittleEndian.Uint16(b[1:])
+		f.mover.keep.code, f.mover.keep.warned = binary.LittleEndian.Uint16(b[1:]), true
 	}
 	if endsConnection(binary.LittleEndian.Uint16(b[1:])) {
 		f.fatal = true

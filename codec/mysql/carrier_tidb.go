@@ -35,8 +35,8 @@ type tidbStates struct {
 	} `json:"prepared-stmts"`
 }
 
-// showStates asks for the state and the token. It leaves the warnings and the counts of the statement
-// before it as they are.
+// showStates asks for the state and the token. It leaves the warnings of the statement before it as they are, and
+// tells its counts, but has taken them away then (fragile).
 const showStates = "SHOW SESSION_STATES"
 
 func (c *tidbCarrier) ask(v *move) []string {

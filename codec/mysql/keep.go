@@ -28,7 +28,7 @@ type keep struct {
 	dbSure  bool   // db is known
 	era     uint32 // grows with each change of what texts are read by (SQL mode, character sets)
 	called  bool   // a procedure was called
-	warned  bool   // the last result has left warnings
+	warned  bool   // the last answer has left warnings, or was an error
 	pins    pins
 	names   map[string]struct{} // user variables seen in texts; MySQL only
 	tooMany bool                // of these: not all are known

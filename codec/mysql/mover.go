@@ -26,6 +26,7 @@ type Mover struct {
 
 	prepares bool // TiDB: a statement was prepared
 	modes    bool // TiDB: the sql_mode may have been changed since
+	left     bool // the last statement has left something that a question would take away
 
 	thread uint32 // connection id at the server of the login
 
@@ -66,6 +67,8 @@ func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 	case comQuery:
 		if m.kind == kindTiDB {
 			m.noteModes(text, whole)
+			c.touches = !whole || nextIsolation(text)
+			c.told = c.told || c.touches
 		}
 	case comStmtPrepare:
 		m.prepares = true
@@ -145,17 +148,20 @@ func (m *Mover) preparedOK(c *owedCommand, b []byte) {
 	}
 }
 
-// result notes an OK: the id of a row that was inserted is part of a session's state.
+// result notes an OK: the id of a row that was inserted is part of a session's state, and the client may ask how many
+// rows it were.
 //
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html
 func (m *Mover) result(b []byte) {
 	switch { // as most are
 	case len(b) == 5 && b[0] == 0xfe:
+		m.left = false
 		if m.keep != nil {
 			m.keep.warned = b[1]|b[2] != 0
 		}
 		return
 	case len(b) == 7 && b[0] == 0 && b[1] < 0xfb && b[2] == 0:
+		m.left = b[1] != 0
 		if m.keep != nil {
 			m.keep.warned = b[5]|b[6] != 0
 		}
@@ -164,10 +170,11 @@ func (m *Mover) result(b []byte) {
 	if m.keep != nil {
 		m.keep.warned = warns(b)
 	}
-	if len(b) < 3 || b[0] != 0 {
+	if m.left = false; len(b) < 3 || b[0] != 0 {
 		return
 	}
-	if _, rest, ok := lenenc(b[1:]); ok && len(rest) > 0 && rest[0] != 0 {
+	rows, rest, ok := lenenc(b[1:])
+	if m.left = ok && rows != 0; ok && len(rest) > 0 && rest[0] != 0 {
 		m.marks++
 	}
 }
@@ -176,6 +183,8 @@ func (m *Mover) result(b []byte) {
 func (m *Mover) ended(c owedCommand, failed bool) {
 	defer m.keep.ended(c, failed) // behind what else is noted of it
 	switch c.kind {
+	case comQuery:
+		m.left = m.left || c.touches && !failed
 	case comSetOption:
 		switch {
 		case failed:

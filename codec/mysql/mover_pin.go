@@ -65,7 +65,14 @@ func (m *Mover) answerRoom() int { return m.opt.StateMax + overhead }
 
 // fragile says why the server is not asked for the state for the sake of Known alone: nil where it leaves no
 // trace.
-func (m *Mover) fragile() error { return m.keep.fragile() }
+func (m *Mover) fragile() error {
+	if m.left {
+		return errLeft
+	}
+	return m.keep.fragile()
+}
+
+var errLeft = errors.New("the client may still ask for what its last statement has left")
 
 // newCarrier returns what carries the session's state.
 func (m *Mover) newCarrier() carrier {
@@ -118,4 +125,15 @@ func (m *Mover) noteModes(text []byte, whole bool) {
 	text = bytes.ToLower(text)
 	m.modes = m.prepares && (!whole || bytes.Contains(text, []byte("sql_mode")))
 	m.prepares = m.prepares || !whole || bytes.Contains(text, []byte("prepare"))
+}
+
+// nextIsolation tells that a statement may be a SET TRANSACTION for the next transaction alone. TiDB takes a question
+// for that.
+//
+// https://docs.pingcap.com/tidb/stable/sql-statement-set-transaction
+func nextIsolation(text []byte) bool {
+	text = bytes.ToLower(text)
+	i := bytes.Index(text, []byte("transaction"))
+	return i >= 0 && !bytes.HasPrefix(text[i:], []byte("transaction_")) &&
+		bytes.Contains(text[:i], []byte("set")) && !bytes.Contains(text[:i], []byte("session"))
 }
