@@ -112,6 +112,61 @@ func TestAdminDrain(t *testing.T) {
 	}
 }
 
+// TestDrainWaits: who waits until a backend is empty does not drain it again when somebody else resumes it, and is told
+// what is left when the time is over.
+func TestDrainWaits(t *testing.T) {
+	one, two, admin, listen := echo(t), echo(t), freeAddr(t), freeAddr(t)
+	start(t, nil, "--config", file(t, drainConfig(admin, listen, one, two))).says("sluice is ready")
+	ctl := func(args ...string) (string, int) {
+		return sluice(t, append([]string{"ctl", "--addr", admin}, args...)...)
+	}
+	if out, code := ctl("drain", "--backend", one, "--cluster", "raw"); code != 0 {
+		t.Fatal(out)
+	}
+	c, err := net.Dial("tcp", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	for _, step := range []func([]byte) (int, error){c.Write, c.Read} {
+		if _, err := step([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, code := ctl("drain", "--backend", two, "--timeout", "1s", "--wait"); code != 1 || !strings.Contains(out, "1 sessions are left") {
+		t.Errorf("behind its time: code %d, %q", code, out)
+	}
+	type answer struct {
+		out  string
+		code int
+	}
+	waited := make(chan answer)
+	go func() {
+		out, code := ctl("drain", "--backend", two, "--wait")
+		waited <- answer{out, code}
+	}()
+	for { // until somebody who waits has ended
+		if out, code := ctl("resume", "--backend", two); code != 0 {
+			t.Fatal(out)
+		}
+		select {
+		case a := <-waited:
+			if a.code != 1 || !strings.Contains(a.out, "was resumed meanwhile: 1 sessions are left") {
+				t.Errorf("resumed by somebody else: code %d, %q", a.code, a.out)
+			}
+		case <-time.After(2 * drainPoll):
+			continue
+		}
+		break
+	}
+	for _, b := range listed(t, admin) {
+		if b["addr"] == two && b["drained"] != nil {
+			t.Errorf("it is drained: %v", b)
+		}
+	}
+}
+
 // TestDrainFromAnotherSite: no page of another site can have a backend drained.
 func TestDrainFromAnotherSite(t *testing.T) {
 	one, two, admin := echo(t), echo(t), freeAddr(t)

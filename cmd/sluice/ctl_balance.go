@@ -42,18 +42,41 @@ func (c *ctl) drain(ctx context.Context, backend, cluster string, wait bool) err
 		defer cancel()
 	}
 	a, err := c.ofBackend(ctx, backend, cluster, "drain")
-	for wait && err == nil && a.Drained && a.Sessions > 0 {
+	for wait && err == nil && a.Sessions > 0 {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%d sessions are left at %s", a.Sessions, backend)
 		case <-time.After(drainPoll):
 		}
-		a, err = c.ofBackend(ctx, backend, cluster, "drain")
+		err = c.lookAtDrain(ctx, &a)
 	}
 	if err != nil {
 		return err
 	}
 	return c.printDrain(&a)
+}
+
+// lookAtDrain looks how far a drain is, and orders nothing: who resumes the backend meanwhile has the last word.
+func (c *ctl) lookAtDrain(ctx context.Context, a *drainAnswer) error {
+	var list []backendInfo
+	if err := c.ask(ctx, "GET", "/api/backends", nil, &list); err != nil {
+		if ctx.Err() != nil {
+			return nil // the time is over, which is told with what is left
+		}
+		return err
+	}
+	for i := range list {
+		b := &list[i]
+		if b.Cluster != a.Cluster || b.Addr != a.Addr {
+			continue
+		}
+		if a.Sessions, a.Outgoing = b.Sessions, b.Outgoing; b.Drained == "" {
+			return fmt.Errorf("%s was resumed meanwhile: %d sessions are left", a.Addr, a.Sessions)
+		}
+		return nil
+	}
+	a.Sessions, a.Outgoing = 0, 0 // it has gone, and nobody is left at it
+	return nil
 }
 
 // resumeBackend ends a drain.
