@@ -4,7 +4,7 @@ import "encoding/binary"
 
 // typesAt is where an execution says of which types its parameters are.
 type typesAt struct {
-	flag     int  // where the flag stands that says whether it does (COM_STMT_EXECUTE: a byte)
+	flag     int  // where the flag stands that says whether it does (COM_STMT_EXECUTE: a byte); behind a front that is too short
 	from, to int  // where the types stand; from == to: where they would
 	bound    bool // they are there
 	ok       bool // the front at hand reaches as far
@@ -29,20 +29,24 @@ func findTypes(b []byte, params uint16, caps uint32) (at typesAt) {
 		return findBulkTypes(b, params)
 	}
 	const fixed = 1 + 4 + 1 + 4
-	if len(b) < fixed {
+	if at.flag = fixed; len(b) < fixed {
 		return at
 	}
 	n, i := uint64(params), fixed
 	attributes := caps&capQueryAttributes != 0
 	if attributes && (params > 0 || b[5]&executeHasCount != 0) {
 		count, rest, ok := lenenc(b[fixed:])
-		if !ok || count > 1<<16 {
+		if !ok {
+			at.flag += 9 // the longest that the count can be
 			return at
+		}
+		if count > 1<<16 {
+			return typesAt{}
 		}
 		n, i = count, len(b)-len(rest)
 	}
 	if n == 0 {
-		return at
+		return typesAt{}
 	}
 	at.flag = i + int(n+7)/8
 	at.from = at.flag + 1
@@ -74,8 +78,10 @@ func findTypes(b []byte, params uint16, caps uint32) (at typesAt) {
 
 func findBulkTypes(b []byte, params uint16) (at typesAt) {
 	const fixed = 1 + 4 + 2
-	at.flag, at.from, at.to = 5, fixed, fixed
-	if len(b) < fixed || params == 0 {
+	if at.flag = fixed; len(b) < fixed {
+		return at
+	}
+	if at.flag, at.from, at.to = 5, fixed, fixed; params == 0 {
 		return at
 	}
 	at.ok = true

@@ -199,7 +199,7 @@ func (c *replayCarrier) apply(f *Follower) {
 		k.ids = &statementIDs{k: k}
 	}
 	flags := map[uint32]openFlags{}
-	invalid := uint32(goneStatement)
+	invalid := uint32(goneStatement - 1) // goneStatement is for ids that the client has made up or closed
 	for _, st := range ordered(old) {
 		was := st.id
 		if id, ok := c.newIDs[st]; ok {
