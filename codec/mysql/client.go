@@ -34,7 +34,7 @@ func (f *Follower) client(p []byte) error {
 				*f.change = append(*f.change, before[:len(before)-len(p)]...)
 			}
 			if f.mover != nil {
-				f.mover.part(before[:len(before)-len(p)], whole != nil)
+				f.mover.part(before[:len(before)-len(p)], whole != nil && !s.begun) // data has begun with its header
 			}
 		}
 		if !s.begun && (int(s.nhead) >= f.headNeed() || s.ended()) {

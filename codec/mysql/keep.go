@@ -33,8 +33,11 @@ type keep struct {
 	names   map[string]struct{} // user variables seen in texts; MySQL only
 	tooMany bool                // of these: not all are known
 
-	notes []note // of the owed commands with owedCommand.noted, oldest first
-	code  uint16 // of the last ERR
+	notes   []note // of the owed commands with owedCommand.noted, oldest first
+	due     int    // of these, those with a statement to be prepared
+	newest  *kept  // the last of these statements
+	overrun bool   // a note was not taken since there was no room
+	code    uint16 // of the last ERR
 
 	gathering bool   // a command comes in pieces
 	gathered  []byte // its front, as far as that matters
@@ -54,7 +57,19 @@ type note struct {
 	effects []effect
 	stmt    *kept  // to be prepared
 	front   []byte // of an execution of the statement prepared last, which was not known yet
+	size    int    // bytes of keep.size that it takes
 	batch   bool   // more than one statement
+}
+
+// effectCost is what an effect is counted for beside its words: what it takes in memory.
+const effectCost = 40
+
+// cost is what a note of effects takes that belong to nothing else.
+func cost(list []effect) (n int) {
+	for i := range list {
+		n += effectCost + len(list[i].name) + len(list[i].text)
+	}
+	return n
 }
 
 // Limits of what is gathered of a command that comes in pieces, in bytes.
@@ -104,7 +119,8 @@ func (k *keep) begun(c *owedCommand, b []byte) {
 	case comStmtExecute, comBulkExecute:
 		k.execute(c, b)
 	case comInitDB:
-		k.add(c, note{effects: []effect{{kind: effUse, name: string(b[1:])}}})
+		use := []effect{{kind: effUse, name: string(b[1:])}}
+		k.add(c, note{effects: use, size: cost(use)})
 	case comResetConn:
 		k.add(c, note{effects: []effect{{kind: effReset}}})
 	case comChangeUser:
@@ -119,16 +135,24 @@ func (k *keep) query(c *owedCommand, text []byte) {
 	}
 	effects, batch := analyse(text, k.m.opt.Functions)
 	if len(effects) > 0 {
-		k.add(c, note{effects: effects, batch: batch})
+		k.add(c, note{effects: effects, batch: batch, size: cost(effects)})
 	}
 }
 
-// add has a note wait for the answer.
+// add has a note wait for the answer. One for which there is no room says nothing: the session is bound then.
 func (k *keep) add(c *owedCommand, n note) {
 	if c.noted {
 		return
 	}
 	c.noted, c.told = true, true
+	if !k.room(n.size) {
+		n = note{stmt: n.stmt}
+		k.overrun, k.dbSure = true, false
+	}
+	if n.stmt != nil {
+		k.due++
+		k.newest = n.stmt
+	}
 	k.notes = append(k.notes, n)
 }
 
@@ -148,11 +172,15 @@ func (k *keep) ended(c owedCommand, failed bool) {
 	if len(k.notes) == 0 {
 		k.notes = nil
 	}
+	k.size -= n.size
 	code := uint16(0)
 	if failed {
 		code = k.code
 	}
 	if n.stmt != nil {
+		if k.due--; k.due == 0 {
+			k.newest = nil
+		}
 		k.prepared(n.stmt, failed)
 	}
 	if n.front != nil && k.last != nil {
@@ -251,9 +279,10 @@ func (k *keep) room(n int) bool {
 // https://mariadb.com/kb/en/com_reset_connection/
 func (k *keep) reset() {
 	was := *k
-	*k = keep{m: k.m, db: k.db, dbSure: k.dbSure, era: k.era, notes: k.notes, code: k.code, ids: k.ids}
+	*k = keep{m: k.m, db: k.db, dbSure: k.dbSure, era: k.era, notes: k.notes, due: k.due, newest: k.newest, code: k.code, ids: k.ids}
 	k.gathering, k.gathered, k.passed, k.swept, k.found = was.gathering, was.gathered, was.passed, was.swept, was.found
 	for i := range k.notes {
+		k.size += k.notes[i].size
 		if st := k.notes[i].stmt; st != nil && st.whole {
 			k.size += keptOverhead + len(st.text)
 		}
@@ -304,6 +333,9 @@ func (k *keep) known() bool {
 func (k *keep) pin() codec.Pin {
 	if p := k.pins.pin(); p.Name != "" {
 		return p
+	}
+	if k.overrun {
+		return codec.Pin{Name: "state-size", Reason: "what it has sent ahead of its answers took more memory than state-max"}
 	}
 	if k.lost > 0 {
 		return codec.Pin{Name: "state-size", Reason: "its prepared statements take more memory than state-max"}

@@ -208,25 +208,13 @@ func (k *keep) sameTypes(st *kept, b []byte) bool {
 }
 
 // preparing tells that a statement is being prepared.
-func (k *keep) preparing() bool {
-	for i := range k.notes {
-		if k.notes[i].stmt != nil {
-			return true
-		}
-	}
-	return false
-}
+func (k *keep) preparing() bool { return k.due > 0 }
 
 // executeNew notes the execution of a statement that was prepared in the same go: its number of parameters
 // is not known yet.
 func (k *keep) executeNew(c *owedCommand, b []byte) {
-	n := note{front: bytes.Clone(b[:min(len(b), gatherTypes)])}
-	for i := range k.notes {
-		if st := k.notes[i].stmt; st != nil {
-			n.effects = st.effects
-		}
-	}
-	k.add(c, n)
+	front := b[:min(len(b), gatherTypes)]
+	k.add(c, note{front: bytes.Clone(front), effects: k.newest.effects, size: len(front)})
 }
 
 // bind notes the types of a statement's parameters.
