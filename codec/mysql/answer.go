@@ -183,7 +183,7 @@ func (f *Follower) stmtAnswer(b []byte) error {
 		return errAnswer
 	}
 	f.prepared = binary.LittleEndian.Uint32(b[1:])
-	if f.owed.head().hidden {
+	if f.owed.head().verb&verbHides != 0 {
 		f.open.set(f.prepared, openHidden)
 	}
 	if f.mover != nil {
@@ -215,10 +215,11 @@ func definitions(b []byte, caps uint32) (n uint32) {
 // refused ends the answer by an ERR.
 func (f *Follower) refused(b []byte) error {
 	c := f.owed.head()
+	f.erred = true
 	if f.due == replyQuery {
 		// An ERR has no status. With autocommit off the failed statement has opened a transaction
 		// all the same, and a procedure may have done so by itself.
-		f.inDoubt = f.inDoubt || f.later || c.hidden || f.facts.status&statusAutocommit == 0 ||
+		f.inDoubt = f.inDoubt || f.later || c.verb&verbHides != 0 || f.facts.status&statusAutocommit == 0 ||
 			c.stmt != 0 && f.open.of(f.statement(c.stmt))&openHidden != 0
 	}
 	if f.mover != nil && f.mover.keep != nil {

@@ -173,10 +173,10 @@ func (f *Follower) begin(head, at []byte) error {
 	}
 	switch {
 	case b == comQuery && f.facts.caps&capQueryAttributes != 0:
-		c.hidden = mayHide(skipNoAttributes(head[min(1, len(head)):]))
+		c.verb = verbOf(skipNoAttributes(head[min(1, len(head)):]))
 		text, _ = skipAttributes(text)
 	case b == comQuery, b == comStmtPrepare:
-		c.hidden = mayHide(head[min(1, len(head)):])
+		c.verb = verbOf(head[min(1, len(head)):])
 	case b != 0x02: // COM_INIT_DB's name is shown as text, too
 		text = nil
 	}

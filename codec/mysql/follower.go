@@ -59,6 +59,7 @@ type Follower struct {
 	opaque   bool  // the connection no longer speaks the command phase
 	replica  bool  // the client has registered as a replica
 	inDoubt  bool  // an ERR came that may have left a transaction open
+	erred    bool  // an ERR came behind the status at hand: it may have ended the transaction
 	quit     bool  // the client has said goodbye
 	fatal    bool  // the server has said goodbye
 }
@@ -184,5 +185,5 @@ func (f *Follower) strict() bool { return f.z == nil }
 // setStatus notes the status flags of an OK or EOF.
 func (f *Follower) setStatus(s uint16) {
 	f.facts.status = s
-	f.inDoubt = false
+	f.inDoubt, f.erred = false, false
 }

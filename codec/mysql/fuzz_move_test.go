@@ -155,3 +155,90 @@ func FuzzGate(f *testing.F) {
 		}
 	})
 }
+
+// moverOutcome is what has come of a session that can move; what is judged more carefully of a command that comes in
+// pieces is left out.
+func moverOutcome(m *Mover, d *diary, err error) string {
+	out := outcome(&m.Follower, d, err)
+	k := m.keep
+	if err != nil || k == nil {
+		return out
+	}
+	out += fmt.Sprintf(" %d %t %t %+v", m.next, m.erred, m.left, m.account)
+	out += fmt.Sprintf(" %d %t %d %q %t %d %t %d", k.due, k.warned, k.code, k.db, k.dbSure, k.era, k.overrun, k.lost)
+	for _, st := range ordered(k.stmts) {
+		out += fmt.Sprintf(" %d %q % x %v", st.id, st.text, st.types, st.effects)
+	}
+	return out
+}
+
+// FuzzMover: a session that can move comes out the same however its bytes are cut, so that what is passed over in one go
+// is what is looked at packet by packet; and no kept bytes are forgotten or counted twice.
+func FuzzMover(f *testing.F) {
+	for _, r := range recordings {
+		if tk, x := session(f, r.file); x.caps&capCompress == 0 && len(tk.steps) > 0 {
+			f.Add(x.caps, x.ext, byte(kindMariaDB), fuzzSeed(tk))
+			f.Add(x.caps, x.ext, byte(kindTiDB), fuzzSeed(tk))
+		}
+	}
+	for _, line := range []string{
+		"c:exec s:n2 s:def*2 s:eofC c:fetch s:brow s:eofL", "c:select s:n2 s:def s:err", "c:select s:n1 s:def s:eofM s:row s:eofM s:n1 s:def s:eof s:row s:eof",
+		"c:select s:n2 s:def s:progress s:def s:eof s:row s:eof", "c:select s:n1none s:eof s:row s:eof", "c:load s:file c+data c+empty s:ok",
+		"c:prepare s:prep12 s:def*2 s:eof s:def s:eof c:exec s1:ok c:close", "c:select s:n1 s:def s:eof s:row*300 s:eof",
+	} {
+		f.Add(classic.caps, uint32(0), byte(kindMariaDB), fuzzSeed(parseTalk(f, line)))
+		f.Add(classic.caps|capDeprecateEOF, uint32(extCacheMetadata), byte(kindMySQL), fuzzSeed(parseTalk(f, line)))
+	}
+	f.Fuzz(func(t *testing.T, caps, ext uint32, kind byte, b []byte) {
+		x := facts{caps: caps &^ (capCompress | capZstd), ext: ext, status: statusAutocommit}
+		run := func(piece int) string {
+			opt := &codec.MoveOptions{StateMax: 8 << 10, Functions: []string{"f"}}
+			d := &diary{}
+			m := newMover(x, d, opt, account{user: "app"}, []serverKind{kindMariaDB, kindMySQL, kindTiDB}[kind%3])
+			var err error
+			for _, s := range fuzzPieces(b) {
+				if s.from == codec.Client {
+					slow := *m
+					if n, kill, hold := m.Intercept(s.bytes); m.cli.atBoundary() && m.plain(s.bytes) && (n != len(s.bytes) || kill != nil || hold) || slow.cli != m.cli {
+						t.Fatalf("%q is not plain", s.bytes)
+					}
+				}
+				if err = feed(m, s.from, s.bytes, piece); err != nil {
+					break
+				}
+			}
+			m.Undone()
+			if k := m.keep; k != nil {
+				size := 0
+				for _, n := range k.notes {
+					if size += n.size; n.stmt != nil && n.stmt.whole {
+						size += keptOverhead + len(n.stmt.text)
+					}
+				}
+				for _, st := range k.stmts {
+					if size += len(st.types); st.whole {
+						size += keptOverhead + len(st.text)
+					}
+				}
+				for name, st := range k.named {
+					if st.whole {
+						size += keptOverhead + len(st.text) + len(name)
+					}
+				}
+				for name := range k.names {
+					size += fieldCost + len(name)
+				}
+				if err == nil && (size != k.size || size > opt.StateMax) {
+					t.Fatalf("pieces of %d: %d bytes are counted, %d are kept", piece, k.size, size)
+				}
+			}
+			return moverOutcome(m, d, err)
+		}
+		want := run(0)
+		for _, piece := range []int{1, 2, 3, 7} {
+			if got := run(piece); got != want {
+				t.Fatalf("pieces of %d:\n got %s\nwant %s", piece, got, want)
+			}
+		}
+	})
+}

@@ -66,7 +66,7 @@ func (v *move) fromOld(p []byte) codec.Op {
 		return v.fail(wrong)
 	}
 	if o.shadow.Owed() == 0 {
-		v.m.facts.status, v.m.inDoubt = o.shadow.facts.status, o.shadow.inDoubt
+		v.m.facts.status, v.m.inDoubt, v.m.erred = o.shadow.facts.status, o.shadow.inDoubt, o.shadow.erred
 	}
 	switch {
 	case v.state >= moveReady:

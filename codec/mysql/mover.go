@@ -26,6 +26,7 @@ type Mover struct {
 
 	prepares bool // TiDB: a statement was prepared
 	modes    bool // TiDB: the sql_mode may have been changed since
+	batches  bool // TiDB: a transaction may be committed in parts (noteBatch)
 	left     bool // the last statement has left something that a question would take away
 
 	thread uint32 // connection id at the server of the login
@@ -65,14 +66,17 @@ func (m *Mover) quiet(text []byte) bool {
 func (m *Mover) begun(c *owedCommand, head, at, text []byte, whole bool) {
 	switch c.kind {
 	case comQuery:
+		c.loud = true
 		if m.kind == kindTiDB {
+			m.noteBatch(c, text, whole)
 			m.noteModes(text, whole)
 			c.touches = !whole || nextIsolation(text)
 			c.told = c.told || c.touches
 		}
 	case comStmtPrepare:
 		m.prepares = true
-		c.touches = !whole || !quiet(text, m.opt.Functions, false)
+		m.noteBatch(c, text, whole)
+		c.touches = !whole || c.verb&(verbReads|verbWrites) == 0 || !quiet(text, m.opt.Functions, false)
 		if m.keep != nil {
 			m.keep.take(c, at, whole)
 			return

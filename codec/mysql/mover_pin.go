@@ -103,7 +103,7 @@ func (m *Mover) fits(g *greeting) error {
 func (m *Mover) moved(v *move) {
 	m.facts.status = v.new.status
 	m.facts.serverTLS = v.new.tls
-	m.inDoubt, m.fatal = false, false
+	m.inDoubt, m.erred, m.fatal = false, false, false
 	if m.z != nil {
 		m.z.server.close()
 		m.z = newCompression(m.z.zstd)

@@ -8,15 +8,16 @@ const maxOwed = 1 << 16
 
 // owedCommand is a command whose answer is not complete.
 type owedCommand struct {
-	stmt   uint32     // statement id, where the command has one
-	kind   codec.Kind // row of commands
-	seq    uint8      // sequence id that the first packet of its answer will have
-	zseq   uint8      // the same for the frame of a compressed session
-	hidden bool       // it may open a transaction even if it is answered by ERR
+	stmt uint32     // statement id, where the command has one
+	kind codec.Kind // row of commands
+	seq  uint8      // sequence id that the first packet of its answer will have
+	zseq uint8      // the same for the frame of a compressed session
+	verb verb       // of a statement
 	// touches: it prepares a statement that may change the session (Mover).
 	touches bool
 	noted   bool // keep has a note of it
 	told    bool // the Mover is to be told of its end
+	loud    bool // it has not passed as a quiet statement (Mover)
 }
 
 // owedQueue holds commands in the order in which the server will answer them. Its first entries need

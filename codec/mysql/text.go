@@ -2,22 +2,38 @@ package mysql
 
 import "encoding/binary"
 
-// wordLen is how much of a statement tells its verb from all others that matter to mayHide.
+// wordLen is how much of a statement tells its verb from all others that matter to verbOf.
 const wordLen = 4
 
-// mayHide tells whether the statement may open a transaction and then fail, which leaves the client
-// (and Sluice) without a word of it: an ERR has no status. text is at least wordLen bytes of its front,
-// or all of it.
-func mayHide(text []byte) bool {
+// verb is what the first word of a statement tells of it.
+type verb uint8
+
+const (
+	// verbHides: it may open a transaction and then fail, which leaves the client (and Sluice) without a word of it:
+	// an ERR has no status.
+	verbHides  verb = 1 << iota
+	verbReads       // it reads
+	verbWrites      // it changes rows, or nothing
+	verbBegins      // it may be a BEGIN
+)
+
+// verbOf reads the first word. text is at least wordLen bytes of the statement's front, or all of it.
+func verbOf(text []byte) verb {
 	if len(text) < wordLen {
-		return true
+		return verbHides
 	}
 	word := binary.LittleEndian.Uint32(text) &^ 0x20202020 // upper case, where it is letters
 	switch word {
-	case sele, inse, upda, dele, repl, with, load, show, desc, expl, crea, drop, alte, trun, kill:
-		return false
+	case sele, show:
+		return verbReads
+	case inse, upda, dele, repl, with, desc: // (DESC ANALYZE runs what is behind it)
+		return verbWrites
+	case load, expl, crea, drop, alte, trun, kill:
+		return 0
+	case begi:
+		return verbHides | verbBegins
 	}
-	return true
+	return verbHides
 }
 
 // The beginnings of statements that can't open a transaction which outlives their own failure, as a
