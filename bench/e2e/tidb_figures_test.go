@@ -65,17 +65,19 @@ func (p *statusPort) counts(one, other string) (int, int) {
 // ofPrometheus is the CPU time that Prometheus tells.
 const ofPrometheus = 9e6
 
-// startPrometheus starts what answers as Prometheus does and has scraped one server just now.
+// startPrometheus starts what answers as Prometheus does that scrapes one server every fifteen seconds.
 func startPrometheus(t *testing.T, instance string) *httptest.Server {
 	t.Helper()
+	began := time.Now()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		now := float64(time.Now().UnixMilli()) / 1000
+		const every = 15 * time.Second
+		now, scraped := float64(time.Now().UnixMilli())/1000, began.Add(time.Since(began)/every*every)
 		query := r.URL.Query().Get("query")
 		var list []string
 		switch {
 		case r.URL.Path != "/api/v1/query" || !strings.Contains(query, `job="tidb"`):
 		case strings.HasPrefix(query, "timestamp("):
-			list = append(list, fmt.Sprintf(`{"metric":{"instance":%q},"value":[%f,"%d"]}`, instance, now, int(now)))
+			list = append(list, fmt.Sprintf(`{"metric":{"instance":%q},"value":[%f,"%d"]}`, instance, now, scraped.Unix()))
 		case strings.Contains(query, "process_cpu_seconds_total"):
 			list = append(list, fmt.Sprintf(`{"metric":{"__name__":"process_cpu_seconds_total","instance":%q},"value":[%f,"%v"]}`,
 				instance, now, ofPrometheus))

@@ -55,6 +55,7 @@ type prometheus struct {
 	http    *http.Client
 	timeout time.Duration
 	last    map[string]scraped // the scrapes that were known last
+	between map[string]bool    // instances that were scraped while they were asked for last
 }
 
 func newPrometheus(timeout time.Duration) prometheus {
@@ -128,8 +129,10 @@ func (p *prometheus) readings(ctx context.Context, base string) (map[string]rout
 	if err != nil {
 		return nil, err
 	}
+	p.between = map[string]bool{}
 	for _, s := range after {
 		if before[s.instance].at != s.value {
+			p.between[s.instance] = true
 			delete(found, s.instance)
 		}
 	}

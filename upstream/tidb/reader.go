@@ -132,6 +132,9 @@ func (r *reader) askPrometheus(ctx context.Context, list []*upstream.Backend) (m
 		if !ok && spec.Name != "" {
 			reading, ok = found[spec.Name] // as TiDB Operator has it
 		}
+		if all := b.Readings(); !ok && (r.prom.between[spec.Status] || r.prom.between[spec.Name]) && len(all) > 0 {
+			reading, ok = all[len(all)-1], true // it has newer ones, for the next round
+		}
 		if ok {
 			b.AddReadings(now, reading)
 		}

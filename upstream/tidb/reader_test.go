@@ -148,6 +148,22 @@ func TestReadAuto(t *testing.T) {
 	reads(t, list[2], 3)
 }
 
+// TestReadAutoBetween: a server that Prometheus scrapes just while it is asked is left alone by us, as it has its figures.
+func TestReadAutoBetween(t *testing.T) {
+	p, a := startProm(t), startStatus(t, 1)
+	p.set(a.addr(), 5, 100)
+	cl := metered(t, &Metrics{Prometheus: p.URL}, upstream.Spec{Addr: "a:1", Status: a.addr()})
+	reads(t, cl.Backends()[0], 100)
+	p.mu.Lock()
+	p.between = func(p *fakeProm) { p.scraped[a.addr()] += 1e-3 }
+	p.mu.Unlock()
+	n := p.count()
+	eventually(t, "Prometheus was asked some more times", func() bool { return p.count() > n+40 })
+	if n := a.asked.Load(); n != 0 {
+		t.Errorf("the server was asked %d times", n)
+	}
+}
+
 // TestReadPrometheusAlone: the status ports are left alone.
 func TestReadPrometheusAlone(t *testing.T) {
 	p := startProm(t)
