@@ -33,8 +33,8 @@ type follower struct {
 	failed  bool // that answer held an error
 	skip    bool // the server skips everything up to a Sync
 	hasKey  bool
-	// described: a RowDescription came since the last CommandComplete and BindComplete
-	described bool
+	// described: a RowDescription came since the last CommandComplete, BindComplete and ReadyForQuery
+	described makings
 	ending    bool
 	quit      bool // the client has sent its Terminate
 }
@@ -146,7 +146,7 @@ func (f *follower) within(p []byte) []byte {
 		case 'D':
 		case '1', '2':
 			f.got++
-			f.described = false
+			f.described = 0
 		case '3', 'n', 'I', 's':
 			f.got++
 		case 'T':
@@ -154,7 +154,7 @@ func (f *follower) within(p []byte) []byte {
 				return p
 			}
 			f.got++
-			f.described = true
+			f.described = makesUnlessRows
 		case 'C':
 			if f.copying != copyNone {
 				return p
@@ -169,13 +169,12 @@ func (f *follower) within(p []byte) []byte {
 	return p
 }
 
-// completed notes a CommandComplete. A SELECT without a RowDescription, behind its Bind if it has one, may have made
-// a table.
+// completed notes a CommandComplete, which may be that of a SELECT INTO.
 func (f *follower) completed() {
-	if !f.described && f.track != nil && f.track.selects {
-		f.track.marks++
+	if t := f.track; t != nil && t.makes > f.described {
+		t.marks++
 	}
-	f.described = false
+	f.described = 0
 }
 
 // skipRows leaves out the whole DataRows that p begins with.

@@ -33,6 +33,7 @@ type putStep uint8
 
 const (
 	putLookup   putStep = iota // the OIDs of types
+	putLoad                    // a library
 	putSettings                // settings, user and role
 	putParse                   // statements by Parse
 	putPrepare                 // a statement by SQL
@@ -59,7 +60,7 @@ func (v *move) place() codec.Op {
 	t := &v.m.tracker
 	p := &v.put
 	p.steps, p.at = nil, 0
-	out := v.out[codec.LegNew]
+	out := p.appendLoads(v.out[codec.LegNew], t.loaded)
 	if !v.state.pristine && v.state.differs(v.base, nil) != "" {
 		var ok bool
 		if out, ok = p.appendState(out, v.state, t.user); !ok {
@@ -140,6 +141,8 @@ func (v *move) newFailed(msg []byte) codec.Op {
 		return v.refuse(pinFor(pinPrepared, said))
 	case step == putUnnamed:
 		return v.refuse(pinFor(pinUnnamed, said))
+	case step == putLoad:
+		return v.refuse(pinFor(pinLoad, said))
 	}
 	return v.refuse(codec.Error{Cond: codec.ProtocolError,
 		Text: "the session's state was refused by the new server: " + said.Error()})

@@ -40,7 +40,7 @@ func (t *tracker) isPlain(text []byte) (plain, selects bool) {
 	if i := bytes.IndexByte(text, ';'); i >= 0 && i != len(text)-1 {
 		return false, false
 	}
-	return !callsOddly(text), selects
+	return !callsOddly(text) && !dotsOddly(text), selects
 }
 
 // plainTarget tells that an UPDATE is not one of the view pg_settings, in whatever way that is written: it begins
@@ -78,7 +78,7 @@ func callsOddly(text []byte) bool {
 		}
 		if end > 0 {
 			switch c := text[end-1]; {
-			case c == '"', c == '\'': // a quoted name
+			case c == '"', c == '\'', c == '$': // a quoted name, or what stands behind its UESCAPE
 				return true
 			case c == '/', c < ' ': // a comment between the name and its bracket, or there might be
 				return true
@@ -91,15 +91,74 @@ func callsOddly(text []byte) bool {
 	}
 }
 
+// dotsOddly tells that a dot in a text may stand before the name of a watched function, which can be called without a
+// bracket: x.f is f(x). So it is before pg_catalog behind a database's name.
+//
+// https://www.postgresql.org/docs/current/rowtypes.html#ROWTYPES-USAGE
+func dotsOddly(text []byte) bool {
+	for {
+		i := bytes.IndexByte(text, '.')
+		if i < 0 {
+			return false
+		}
+		if text = text[i+1:]; len(text) > 0 && text[0] == '"' {
+			text = text[1:]
+		}
+		if len(text) < 3 {
+			continue
+		}
+		switch c := text[0]; {
+		case c|0x20 == 'p':
+			if text[1]|0x20 == 'g' && text[2] == '_' {
+				return true
+			}
+		case c|0x20 == 'c':
+			if text[1]|0x20 == 'u' && text[2]|0x20 == 'r' {
+				return true
+			}
+		case c|0x20 == 'u':
+			if text[1] == '&' {
+				return true
+			}
+		case c <= ' ', c == '/', c == '-': // a blank or a comment between the dot and the name
+			return true
+		}
+	}
+}
+
+// saysInto tells that a text may have the word INTO in it.
+func saysInto(text []byte) bool {
+	for i := 3; i < len(text); {
+		switch text[i] | 0x20 {
+		case 'o':
+			if text[i-1]|0x20 == 't' && text[i-2]|0x20 == 'n' && text[i-3]|0x20 == 'i' {
+				return true
+			}
+			i += 4
+		case 't':
+			i++
+		case 'n':
+			i += 2
+		case 'i':
+			i += 3
+		default:
+			i += 4
+		}
+	}
+	return false
+}
+
 // oddEnd tells whether a watched function's name ends with these four letters, small ones, behind that one:
-// set_config, the advisory locks and their ends ('_' has the bit of small letters set, too), currval, lastval.
+// set_config, the advisory locks and their ends ('_' has the bit of small letters set, too), currval, lastval, and what
+// makes replication slots.
 func oddEnd(word uint32, before byte) bool {
 	switch word {
 	case 'n' | 'f'<<8 | 'i'<<16 | 'g'<<24,
 		'l' | 'o'<<8 | 'c'<<16 | 'k'<<24,
 		'a' | 'r'<<8 | 'e'<<16 | 'd'<<24,
 		('_' | 0x20) | 'a'<<8 | 'l'<<16 | 'l'<<24,
-		'r' | 'v'<<8 | 'a'<<16 | 'l'<<24:
+		'r' | 'v'<<8 | 'a'<<16 | 'l'<<24,
+		's' | 'l'<<8 | 'o'<<16 | 't'<<24:
 		return true
 	case 't' | 'v'<<8 | 'a'<<16 | 'l'<<24:
 		return before == 's' // and not nextval, which is common
@@ -107,16 +166,26 @@ func oddEnd(word uint32, before byte) bool {
 	return false
 }
 
-// passes takes the text of a Query, if it is plain; else it does nothing.
+// passes takes the text of a Query that came alone and whole, if it is plain; else it does nothing.
 func (t *tracker) passes(text []byte) bool {
 	plain, selects := t.isPlain(text)
 	if !plain {
 		return false
 	}
-	if u := &t.unnamed; len(u.raw) > 0 || u.unsure || u.risky || u.ends || u.selects {
-		*u = unnamedStatement{raw: u.raw[:0]}
+	if u := &t.unnamed; len(u.raw) > 0 || u.unsure || u.risky || u.ends || u.makes {
+		t.dropUnnamed()
 	}
-	t.selects = t.selects || selects
+	if selects {
+		t.makes |= makesUnlessRows
+	}
 	t.endings.opens = false
 	return true
 }
+
+// makings says whether what is owed may make a table by a SELECT INTO.
+type makings uint8
+
+const (
+	makesUnlessRows makings = 1 // a CommandComplete that no RowDescription stands before tells of it
+	makesMaybe      makings = 2 // any CommandComplete may
+)

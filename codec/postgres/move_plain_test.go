@@ -14,7 +14,8 @@ func TestPlain(t *testing.T) {
 	for _, text := range []string{
 		"SELECT 1", "select abalance from pgbench_accounts where aid = 1;", "insert into t (a, b) values (1, lower('x'))",
 		"Update Orders set a = 1", "UPDATE pgbench_tellers SET a = 1", "delete from t where a in (1, 2)", "select count (*) from t",
-		"select * from current_settings", "select nextval('s')", "SELECT 1 INTO t",
+		"select * from current_settings", "select nextval('s')", "SELECT 1 INTO t", "update public.t set a = 1.5 where t.b = 2",
+		`select a.id, "a"."Name" from shop.accounts a where x = 1.`, "select a.* from t a",
 	} {
 		if plain, _ := tr.isPlain([]byte(text)); !plain {
 			t.Errorf("%q is not plain", text)
@@ -31,6 +32,14 @@ func TestPlain(t *testing.T) {
 		"select 1 from t where (pg_advisory_lock(1)) is null", "select pg_try_advisory_lock_shared(1)", "select pg_advisory_unlock_all()",
 		"select pg_advisory_unlock(1)", "select pg_try_advisory_lock(1)", "select pg_advisory_lock_shared(1)", "select currval('s')",
 		"insert into t values (lastval())", "select pg_advisory_unlock_shared(1)",
+		"update db.pg_catalog.pg_settings set setting = 1", `update db."pg_catalog".pg_settings set setting = 1`,
+		"update db . pg_catalog.pg_settings set setting = 1", "update db/**/./**/pg_catalog.pg_settings set setting = 1",
+		`select U&"set_confi!0067" uescape $$!$$('a', 'b', false)`, `select U&"set_confi!0067" uescape $x$!$x$ ('a', 'b', false)`,
+		"select x.pg_advisory_lock from generate_series(1::bigint, 1) x", "select x.currval from to_regclass('s') x",
+		"select x. pg_advisory_lock from generate_series(1::bigint, 1) x", `select x."pg_advisory_lock" from generate_series(1::bigint, 1) x`,
+		`select x.U&"pg_advisory_loc!006b" uescape '!' from generate_series(1::bigint, 1) x`, "select x.Pg_Try_advisory_lock from f(1) x",
+		"select x./**/currval from f(1) x", "select x.--\ncurrval from f(1) x",
+		"select pg_create_physical_replication_slot('a', true, true)", "select pg_copy_logical_replication_slot ('a', 'b', true)",
 	} {
 		if plain, _ := tr.isPlain([]byte(text)); plain {
 			t.Errorf("%q is plain", text)
@@ -54,6 +63,17 @@ func TestPlainAnswers(t *testing.T) {
 		{"a select in a group", `client: parse(,select_1) B D E S old: 12TDCZ known=true`},
 		{"another statement described in the same group", `client: D parse(,select_1_into_temp_t) B E S old: T12CZ known=false`},
 		{"one made by a statement of before", `client: parse(,select_1_into_temp_t) S old: 1Z known=true client: B E S old: 2CZ known=false`},
+		{"one made by a statement of before, replaced with its portal left", `client: query(begin) old: C Z(T) client: parse(,select_1_into_temp_t) B S old: 12 Z(T)
+			client: parse(,insert_into_t_values_(1)) B E S E S old: 12C Z(T) C Z(T) client: query(commit) old: CZ known=false`},
+		{"another statement described in a group of before", `client: P(select_1) D S old: 1tTZ move(ask) ask old: answer(` + settled + `) known=true
+			client: query(select~1~into~temp~t) old: CZ known=false`},
+		{"rows of one that has failed in front of it", `client: query(select~1) old: TD E(ERROR) Z known=true client: query(select~1~into~temp~t) old: CZ known=false`},
+		{"another statement described behind the Bind", `client: parse(,select_1_into_temp_t) B D E S old: 12tTCZ known=false`},
+		{"an insert behind a select in groups", `client: parse(,select_1) B D E S old: 12TDCZ client: parse(,insert_into_t_values_(1)) B D E S old: 12nCZ known=true`},
+		{"a select by the unnamed statement that is not described again", `client: parse(,select_1) D S old: 1tTZ client: B E S old: 2DCZ known=true`},
+		{"one parsed and gone, whose portal may be left", `client: parse(,select_1_into_temp_t) S old: 1Z client: query(select~1) old: TDCZ known=false`},
+		{"a lock by its name behind a dot", `client: query(select~x.pg_advisory_lock~from~generate_series(1::bigint,1)~x) old: TDCZ known=false`},
+		{"a temporary slot", `client: query(select~pg_create_physical_replication_slot('a',true,true)) old: TDCZ known=false`},
 		{"settings by a view", `client: query(update~pg_settings~set~setting~=~1) old: TDCZ known=false`},
 		{"more than one", `client: query(select~1;listen~x) old: TDCCZ known=false`},
 		{"a function", `client: query(select~set_config('a.b','c',false)) old: TDCZ known=false`},
@@ -91,4 +111,23 @@ func FuzzPlain(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSaysInto finds the word at any place, in any case.
+func TestSaysInto(t *testing.T) {
+	for _, word := range []string{"into", "INTO", "InTo"} {
+		for n := range 12 {
+			for m := range 12 {
+				text := strings.Repeat("tino", 3)[:n] + " " + word + " " + strings.Repeat("onit", 3)[:m]
+				if !saysInto([]byte(text)) || !saysInto([]byte(word)) || !saysInto([]byte(text[:n+1+len(word)])) {
+					t.Errorf("not found in %q", text)
+				}
+			}
+		}
+	}
+	for _, text := range []string{"", "int", "nto", "i nto", "select interval from onto", "select 1 from t where in to"} {
+		if saysInto([]byte(text)) {
+			t.Errorf("found in %q", text)
+		}
+	}
 }

@@ -170,6 +170,8 @@ func TestMovePins(t *testing.T) {
 		{"a name that is made", `client: query(select~set_config('a'||'b','c',false)) pin=settings`},
 		{"an unnamed statement that is long", `client: parse(,` + long + `) S pin=unnamed-statement old: 1Z client: parse(,select_1) S pin=- old: 1Z`},
 		{"an unnamed statement behind an error", `client: parse(,select_1) S old: 1Z client: B(x) parse(,select_2) S old: E(ERROR) Z pin=unnamed-statement client: Q(select_1) pin=-`},
+		{"a library whose name can't be told", `client: query(load~E'age') pin=load old: CZ client: query(select~1) pin=load`},
+		{"a library by Parse", `client: parse(,load_E'age') S pin=load`},
 		{"none", `client: Q(select_1) P(select_2) S pin=-`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

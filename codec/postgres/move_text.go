@@ -50,8 +50,17 @@ func newMovingWords(functions []string) *wordSet {
 			s.put(w.word, w.middle, w.says)
 		}
 	}
+	s.putFunctions(slotMakers, wordTemp)
 	s.putFunctions(functions, wordFunction)
 	return s
+}
+
+// slotMakers make replication slots, which may be temporary: then they go with their session.
+//
+// https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION
+var slotMakers = []string{
+	"pg_create_physical_replication_slot", "pg_create_logical_replication_slot",
+	"pg_copy_physical_replication_slot", "pg_copy_logical_replication_slot",
 }
 
 // withoutComments returns a text without what stands before its first word.

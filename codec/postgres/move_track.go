@@ -39,11 +39,12 @@ type tracker struct {
 	status  []byte // a ParameterStatus that has not come whole yet
 	names   customNames
 	unnamed unnamedStatement
+	loaded  []string  // libraries, by LOAD
 	bound   codec.Pin // the first that is for good; "" if there is none
 
 	endings    endings
 	risky      bool // there is a named statement that may change the session when it is executed
-	selects    bool // what is owed may be a SELECT that makes a table
+	makes      makings
 	paramNames bool // parameters may hold names of settings
 	gather     gathered
 
@@ -64,7 +65,7 @@ type unnamedStatement struct {
 	raw     []byte // the whole message; empty if there is none
 	unsure  bool   // there may be one that is not known
 	risky   bool   // it may change the session when it is executed
-	selects bool   // it is a SELECT, which may make a table
+	makes   bool   // it may be a SELECT INTO
 	ends    bool   // it may end a transaction when it is executed
 	command uint32 // the command that its Parse is in, as counted by begun
 	at      uint32 // the number of the Parse's reply among those of its group
@@ -98,7 +99,7 @@ func (t *tracker) bind(p codec.Pin) {
 func (t *tracker) begin(extended bool) {
 	if t.begun == t.ended {
 		t.endings.due, t.endings.opens = false, false
-		t.selects = t.unnamed.selects
+		t.makes = t.unnamed.makings()
 	}
 	t.begun++
 	if extended && (t.endings.named || t.unnamed.ends) {
@@ -125,7 +126,7 @@ func (t *tracker) end(failed bool, replies uint32) {
 // reply in its group.
 func (t *tracker) message(typ byte, size, due uint32, body []byte) {
 	if typ == 'Q' {
-		t.unnamed = unnamedStatement{raw: t.unnamed.raw[:0]}
+		t.dropUnnamed()
 	}
 	t.due = due
 	if uint32(len(body)) == size-4 {
@@ -176,7 +177,12 @@ func (t *tracker) behind(typ byte, body []byte, found words) {
 func (t *tracker) whole(typ byte, body []byte) {
 	switch typ {
 	case 'Q':
-		risky, verb := t.text(statement(typ, body))
+		text := statement(typ, body)
+		if plain, makes := t.plainly(text); plain && !makes {
+			t.endings.opens = false
+			return
+		}
+		risky, verb := t.text(text)
 		if risky {
 			t.marks++
 		}
@@ -188,7 +194,7 @@ func (t *tracker) whole(typ byte, body []byte) {
 		switch {
 		case len(body) < 2 || body[0] != 'S':
 		case body[1] == 0:
-			t.unnamed = unnamedStatement{raw: t.unnamed.raw[:0]}
+			t.dropUnnamed()
 		default:
 			t.marks++
 		}
@@ -199,14 +205,20 @@ func (t *tracker) whole(typ byte, body []byte) {
 	}
 }
 
+// plainly tells that a text is plain; makes: but it may be a SELECT INTO.
+func (t *tracker) plainly(text []byte) (plain, makes bool) {
+	plain, selects := t.isPlain(text)
+	return plain, plain && selects && saysInto(text)
+}
+
 // parse takes a Parse.
 func (t *tracker) parse(body []byte) {
 	text := statement('P', body)
 	if len(body) > 0 && body[0] == 0 {
-		if passes, selects := t.isPlain(text); passes {
-			t.selects = t.selects || selects
+		if plain, makes := t.plainly(text); plain {
 			t.keepUnnamed(body)
-			t.unnamed.risky, t.unnamed.ends, t.unnamed.selects = false, false, selects
+			t.unnamed.risky, t.unnamed.ends, t.unnamed.makes = false, false, makes
+			t.makes |= t.unnamed.makings()
 			return
 		}
 	}
@@ -222,12 +234,31 @@ func (t *tracker) parse(body []byte) {
 		return
 	}
 	t.keepUnnamed(body)
-	t.unnamed.risky, t.unnamed.ends, t.unnamed.selects = risky, ends, false
+	t.unnamed.risky, t.unnamed.ends, t.unnamed.makes = risky, ends, false
+}
+
+// makings is what an execution of the unnamed statement may do.
+func (u *unnamedStatement) makings() makings {
+	if u.makes {
+		return makesMaybe
+	}
+	return 0
+}
+
+// dropUnnamed forgets the unnamed statement. A portal may still have it.
+func (t *tracker) dropUnnamed() {
+	if t.unnamed.makes {
+		t.marks++
+	}
+	t.unnamed = unnamedStatement{raw: t.unnamed.raw[:0]}
 }
 
 // keepUnnamed keeps the Parse of the unnamed statement.
 func (t *tracker) keepUnnamed(body []byte) {
 	u := &t.unnamed
+	if u.makes {
+		t.marks++ // as in dropUnnamed
+	}
 	u.raw = u.raw[:0]
 	u.command, u.at = t.begun, t.due
 	n := headerSize + len(body)
@@ -297,6 +328,9 @@ func (t *tracker) text(text []byte) (risky bool, verb verbs) {
 	}
 	t.bindBy(w)
 	verb = verbOf(text)
+	if verb&verbHarmless == 0 {
+		t.libraries(text)
+	}
 	return w != 0 || verb&verbHarmless == 0, verb
 }
 

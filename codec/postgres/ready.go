@@ -21,6 +21,7 @@ func (f *follower) ready(status byte) error {
 	default:
 		return fmt.Errorf("postgres: the server sent the unknown transaction status 0x%02x", status)
 	}
+	f.described = 0
 	if f.login {
 		f.login = false
 		return nil

@@ -31,7 +31,7 @@ func (f *follower) serverMessage(typ byte) error {
 	switch typ {
 	case '1', '2':
 		f.got++
-		f.described = false
+		f.described = 0
 	case '3', 'n', 'I', 's':
 		f.got++
 	case 'C':
@@ -40,7 +40,7 @@ func (f *follower) serverMessage(typ byte) error {
 		f.completed()
 	case 'T':
 		f.got++
-		f.described = true
+		f.described = makesUnlessRows
 		if f.copying == copyBoth {
 			f.copying = copyNone // replication has come to the end of a timeline
 		}
