@@ -127,6 +127,13 @@ func (b *Backend) named(word string) bool {
 	return strings.EqualFold(word, pod)
 }
 
+// Suits tells whether the backend would fit a session that wants w if it were not to be emptied.
+func (b *Backend) Suits(w router.Want) bool {
+	one := b.spec.Load().routed
+	one.Closing = false
+	return !b.Gone() && router.Fits(&one, w) == ""
+}
+
 // Elsewhere tells whether a backend besides b fits a session that wants w and is not down; those in
 // Options.OutOfService don't count.
 func (c *Cluster) Elsewhere(w router.Want, b *Backend) bool {

@@ -46,7 +46,7 @@ func (a *admin) drainState(c *upstream.Cluster, b *upstream.Backend) drainAnswer
 	s := a.p.proxy.StandingOf(b)
 	ans := drainAnswer{Cluster: c.Name(), Addr: b.Addr(), Drained: s.Drained, Sessions: b.Sessions(), Outgoing: b.Outgoing()}
 	switch {
-	case s.Stuck:
+	case s.Stuck && s.Drained:
 		ans.Note = "no other backend is fit for its sessions and up: they stay until one is, and new ones wait or are refused"
 		if _, ordered := c.Drains()[b.Addr()]; !ordered {
 			ans.Note = "it stands in out-of-service, which has no effect: no other backend is fit for its sessions and up"

@@ -11,8 +11,8 @@ type Standing struct {
 	Explain string         // one line
 	Drained bool
 	Why     string // it is to be emptied
-	// Stuck says that sessions have to stay though it is to be emptied: there is no other backend for those of a
-	// listener.
+	// Stuck says that sessions have to stay though it is to be emptied, or about to stop: there is no other backend for
+	// those of a listener that it suits.
 	Stuck bool
 }
 
@@ -21,7 +21,7 @@ func (p *Proxy) StandingOf(b *upstream.Backend) (s Standing) {
 	s.Why, s.Drained = b.Drained()
 	for _, fe := range p.Frontends() {
 		for _, view := range fe.Settings().views() {
-			if s.Drained && view.cluster == b.Cluster() && !view.cluster.Elsewhere(view.want(), b) {
+			if (s.Drained || b.Closing()) && view.cluster == b.Cluster() && b.Suits(view.want()) && !view.cluster.Elsewhere(view.want(), b) {
 				s.Stuck = true
 			}
 		}
@@ -34,6 +34,8 @@ func (p *Proxy) StandingOf(b *upstream.Backend) (s Standing) {
 		}
 	}
 	switch {
+	case b.Closing() && s.Stuck:
+		s.Explain = "its server is about to stop, but sessions have no other backend"
 	case b.Closing():
 		s.Explain = "its server is about to stop, and it is emptied while it still serves"
 	case s.Drained && s.Stuck:
