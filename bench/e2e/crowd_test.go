@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/bench/e2e/real"
 )
 
 // citizen is a client of a crowd, with state of its own.
@@ -132,6 +134,17 @@ func (c *crowd) worksOn(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// noneLost holds that no session has ended by its server, or been cut off from it.
+func noneLost(t *testing.T, s *real.Sluice) {
+	t.Helper()
+	for _, outcome := range []string{"server_lost", "server_closed", "drained", "forced"} {
+		n, err := s.Metric("sluice_connections_closed_total", fmt.Sprintf("outcome=%q", outcome))
+		if err != nil || n > 0 {
+			t.Errorf("%v sessions have ended as %s: %v", n, outcome, err)
+		}
+	}
 }
 
 // sysbenchRate is how many transactions sysbench does in a second, each of about 20 statements.

@@ -110,6 +110,7 @@ func TestMariaDBRollingRestart(t *testing.T) {
 	if complains(stop()) {
 		t.Error("sysbench has had an error")
 	}
+	noneLost(t, m.Sluice)
 	moved, err := m.Metric("sluice_migrations_total", `result="moved"`)
 	if err != nil || moved < people+threads {
 		t.Errorf("%v moves, %v", moved, err)

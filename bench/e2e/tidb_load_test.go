@@ -112,9 +112,7 @@ func TestTiDBRollingRestart(t *testing.T) {
 	if err := drives(out); err != nil {
 		t.Error(err)
 	}
-	if lost, err := m.Metric("sluice_sessions_total", `outcome="backend_lost"`); err == nil && lost > 0 {
-		t.Errorf("%v sessions were lost", lost)
-	}
+	noneLost(t, m.Sluice)
 	moved, err := m.Metric("sluice_migrations_total", `result="moved"`)
 	if err != nil || moved < people+threads {
 		t.Errorf("%v moves of %d sessions: %v", moved, people+threads, err)
