@@ -121,7 +121,7 @@
 // The session is counted at the new backend from the moment that is chosen, and among those that part from the old
 // one, so that whoever chooses next sees it there; each way out of a move takes one of the two back (aim and unaim).
 //
-// Moves take turns (move_turns.go): 64 at a time are prepared on a loop. Those that stand by are not among them, as
+// Moves take turns (move_turns.go): 64 at a time from each backend are prepared on a loop. Those that stand by are not among them, as
 // a transaction may last. Those whose moment has come stand in a line (move_line.go), served as ever: sessions at rest are let
 // in 16 at a time, those of clients that work behind them, and as many as make none slower. On two cores that all shared, TiDB's
 // included, it took the pause of eight busy clients from 31 ms to 10 ms in the median, and a thousand sessions at

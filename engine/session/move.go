@@ -102,9 +102,9 @@ type moving struct {
 	early   [codec.Legs][]byte // bytes that came while op was carried out
 	stop    context.CancelFunc // of the dial
 	timer   engine.Timer       // deadline of the stage
-	kind    turn
-	slot    bool          // it has its turn
-	lined   *list.Element // its place in the line of those whose moment has come; nil: it stands in none
+	turns   *turns             // among which it is; nil: it needs none
+	slot    bool               // it has its turn
+	lined   *list.Element      // its place among those that wait for their turn, or whose moment has come; nil: it waits for neither
 	place   *list.List
 	inside  int64 // engine.Nano at which the line has let it in; 0: it has not
 	hurts   bool  // its client works, and waits

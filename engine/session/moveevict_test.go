@@ -301,8 +301,10 @@ func TestMovesTakeTurns(t *testing.T) {
 		under, most := 0, 0
 		for _, on := range s.loops {
 			onLoop(t, on, func() {
-				under += on.moves.under[turnMove]
-				most = max(most, on.moves.under[turnMove])
+				for _, turns := range on.moves.leaving {
+					under += turns.under
+					most = max(most, turns.under)
+				}
 			})
 		}
 		if most > movesMax {

@@ -135,24 +135,81 @@ func TestQueueForgets(t *testing.T) {
 	s.apply()
 	one, to := s.only(), s.backendOf(b)
 	onLoop(t, one.on, func() {
-		q := &one.on.moves
-		q.under[turnMove] += movesMax
+		q := one.on.moves.of(&moving{from: one.backend})
+		q.under += movesMax
 		for range 100 {
 			if !one.moveTo(to, "order") {
 				t.Error("the session can't be moved")
 			}
 			one.mv.withdraw()
 		}
-		if n := q.waits[turnMove].Len(); n != 0 {
+		if n := q.waits.Len(); n != 0 {
 			t.Errorf("%d wait", n)
 		}
 		one.moveTo(to, "order")
-		q.under[turnMove] -= movesMax
-		q.next(turnMove)
+		q.under -= movesMax
+		q.next()
 	})
 	s.awaits("moved", 1)
 	c.expect("who", "b I")
 	c.Close()
 	s.expectEmpty()
 	s.expectCounts(map[*fakeDB]int{a: 0, b: 0})
+}
+
+// TestHungServerHoldsUpNoMove: sessions leave a server that works, however many stand at one that does not answer.
+func TestHungServerHoldsUpNoMove(t *testing.T) {
+	const n, more = 5 * movesMax, 10
+	a, b, c := startFakeDB(t, "a", 1000), startFakeDB(t, "b", 2000), startFakeDB(t, "c", 3000)
+	s := startLines(t, fakeProto{}, func(s *Setup) {
+		other, in := s.Clusters[0], s.Frontends[0]
+		other.Name, other.Backends = "other", lineSpecs(b)
+		in.Name, in.Cluster = "beside", "other"
+		s.Clusters, s.Frontends = append(s.Clusters, other), append(s.Frontends, in)
+	}, a)
+	clients := s.crowd(n)
+	var beside []*lineClient
+	for range more {
+		beside = append(beside, loginLines(t, s.addr("beside")))
+	}
+	s.setup.Clusters[0].Backends = lineSpecs(a, c)
+	s.setup.Clusters[1].Backends = lineSpecs(b, c)
+	s.apply()
+	a.pause("state?")
+	s.backendOf(a).Drain("for a test")
+	eventually(t, "all turns are taken", func() bool {
+		full := 0
+		for _, on := range s.loops {
+			onLoop(t, on, func() {
+				under := 0
+				for one := on.list.next; one != &on.list; one = one.next {
+					if one.mv != nil && one.mv.slot && (one.mv.asked || one.mv.lined != nil) {
+						under++
+					}
+				}
+				if under == movesMax {
+					full++
+				}
+			})
+		}
+		return full == len(s.loops)
+	})
+	s.backendOf(b).Drain("for a test")
+	s.awaits("moved", more)
+	for _, one := range beside {
+		one.expect("who", "c I")
+	}
+	a.resume()
+	s.awaits("moved", n+more)
+	for _, one := range append(clients, beside...) {
+		one.Close()
+	}
+	s.expectEmpty()
+	for _, on := range s.loops {
+		onLoop(t, on, func() {
+			if q := &on.moves; len(q.leaving)+len(q.lines) != 0 {
+				t.Errorf("left over: %v, %v", q.leaving, q.lines)
+			}
+		})
+	}
 }

@@ -86,11 +86,11 @@ func TestLostSessionsTakeTurns(t *testing.T) {
 		queued = 0
 		for _, on := range s.loops {
 			onLoop(t, on, func() {
-				q := &on.moves
-				most = max(most, q.under[turnLost])
-				sum += q.under[turnLost]
-				queued += q.waits[turnLost].Len()
-				full = full && q.under[turnLost] == movesMax
+				q := &on.moves.lost
+				most = max(most, q.under)
+				sum += q.under
+				queued += q.waits.Len()
+				full = full && q.under == movesMax
 			})
 		}
 		return full && sum+queued >= n
@@ -131,8 +131,8 @@ func TestLostSessionsWaitInVain(t *testing.T) {
 	s.expectCounts(map[*fakeDB]int{a: 0, b: 0})
 	for _, on := range s.loops {
 		onLoop(t, on, func() {
-			if on.moves.under != [turns]int{} {
-				t.Errorf("turns are taken still: %v", on.moves.under)
+			if q := &on.moves; q.lost.under != 0 || len(q.leaving) != 0 {
+				t.Errorf("turns are taken still: %d, %v", q.lost.under, q.leaving)
 			}
 		})
 	}
