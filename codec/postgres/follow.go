@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
+	"math"
 
 	"sluice/codec"
 )
@@ -51,6 +52,11 @@ func (f *follower) Client(p []byte) error {
 	}
 	for len(p) > 0 {
 		if c.left == 0 {
+			if f.group && c.have == 0 {
+				if p = f.inGroup(p); len(p) == 0 {
+					return nil
+				}
+			}
 			typ, size, rest, ok := c.header(p)
 			if !ok {
 				return nil
@@ -66,7 +72,7 @@ func (f *follower) Client(p []byte) error {
 			if t := f.track; t != nil && t.tracks(typ) {
 				t.message(typ, size, f.due, c.body(p))
 			}
-		} else if f.track != nil && f.track.gather.typ != 0 {
+		} else if f.track != nil && f.track.gather != nil {
 			f.track.more(c.body(p))
 		}
 		n := len(c.body(p))
@@ -97,6 +103,21 @@ func (f *follower) wholeQuery(p []byte) bool {
 		f.watch.OnCommand(kindQuery, text)
 	}
 	return true
+}
+
+// inGroup passes over the whole messages at the front of p that go on with a group and do no more than ask for a
+// reply each.
+func (f *follower) inGroup(p []byte) []byte {
+	for len(p) >= headerSize {
+		typ, size := p[0], binary.BigEndian.Uint32(p[1:])
+		if typ != 'D' && typ != 'E' && (typ != 'B' || f.track != nil && f.track.tracks(typ)) ||
+			uint64(size) >= uint64(len(p)) || !clientRules[typ].allows(size) || f.due == math.MaxUint32 {
+			break
+		}
+		f.due++
+		p = p[1+size:]
+	}
+	return p
 }
 
 // Server follows bytes from the server to the client.

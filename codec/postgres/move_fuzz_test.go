@@ -87,7 +87,7 @@ func FuzzMoveTracker(f *testing.F) {
 				break
 			}
 		}
-		if err != nil || one.gather.typ != 0 || other.gather.typ != 0 {
+		if err != nil || one.gather != nil || other.gather != nil {
 			return
 		}
 		a, b := &one.tracker, &other.tracker

@@ -17,7 +17,7 @@ var _ codec.Witness = (*movable)(nil)
 // Undone tells that nothing that is owed can have changed anything for good: it stands in a transaction block whose
 // end has not been asked for, or is a BEGIN alone.
 func (m *movable) Undone() bool {
-	if m.endings.due || m.gather.typ != 0 {
+	if m.endings.due || m.gather != nil {
 		return false
 	}
 	return m.tx != codec.TxIdle || m.endings.opens && m.Owed() == 1

@@ -212,6 +212,7 @@ func (v *move) finish() codec.Op {
 	v.stage = moveDone
 	v.out[codec.LegClient] = v.report.appendNews(v.out[codec.LegClient], &t.told)
 	t.told = v.report
+	t.told.share()
 	if v.put.unnamed != nil {
 		t.unnamed.raw = v.put.unnamed
 	}

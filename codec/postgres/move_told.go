@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
+	"unique"
 )
 
 // maxTold bounds what is kept of the parameters that a session's client has been told, in bytes. PostgreSQL 18
@@ -15,7 +16,24 @@ const maxTold = 16 << 10
 // https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
 type told struct {
 	list []byte
+	// same has what the list would hold, where clients are told the same by their logins, and nothing since: it is
+	// held once. Its zero value says that the list holds it.
+	same unique.Handle[string]
 	lost bool // there was too much of it
+}
+
+// share has the list held once for all sessions that were told the same.
+func (t *told) share() {
+	if len(t.list) > 0 {
+		t.same, t.list = unique.Make(string(t.list)), nil
+	}
+}
+
+// own has the list held for this session, to be read and changed.
+func (t *told) own() {
+	if t.same != (unique.Handle[string]{}) {
+		t.list, t.same = []byte(t.same.Value()), unique.Handle[string]{}
+	}
 }
 
 // put takes a whole ParameterStatus.
@@ -24,6 +42,7 @@ func (t *told) put(msg []byte) {
 	if !ok {
 		return // not well formed: nobody can know what it says
 	}
+	t.own()
 	if at, n := t.find(name); n > 0 {
 		if n == len(msg) {
 			copy(t.list[at:], msg)
@@ -57,6 +76,8 @@ func (t *told) message(at int) []byte {
 
 // appendNews appends the messages of t that say something else than those of old.
 func (t *told) appendNews(dst []byte, old *told) []byte {
+	t.own()
+	old.own()
 	for at := 0; at < len(t.list); {
 		msg := t.message(at)
 		at += len(msg)

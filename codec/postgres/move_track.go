@@ -45,8 +45,8 @@ type tracker struct {
 	endings    endings
 	risky      bool // there is a named statement that may change the session when it is executed
 	makes      makings
-	paramNames bool // parameters may hold names of settings
-	gather     gathered
+	paramNames bool      // parameters may hold names of settings
+	gather     *gathered // nil: none
 
 	begun, ended uint32 // commands
 	due          uint32 // of the last message that was looked at: the number of its reply in its group
@@ -73,7 +73,7 @@ type unnamedStatement struct {
 
 // gathered is a message of the client's that comes in pieces.
 type gathered struct {
-	typ  byte // 0: none
+	typ  byte
 	left uint32
 	body []byte
 	scan wordScanner // what is behind maxTracked
@@ -86,7 +86,10 @@ func (t *tracker) tracks(typ byte) bool { return isTracked[typ] || typ == 'B' &&
 var isTracked = [256]bool{'Q': true, 'P': true, 'C': true, 'F': true}
 
 // unknownNow begins the session: it is as its login has left it.
-func (t *tracker) unknownNow() { t.known = &sessionState{pristine: true} }
+func (t *tracker) unknownNow() { t.known = untouched }
+
+// untouched is the state of all sessions in which nothing was done since the login.
+var untouched = &sessionState{pristine: true}
 
 // bind binds the session for good.
 func (t *tracker) bind(p codec.Pin) {
@@ -133,13 +136,13 @@ func (t *tracker) message(typ byte, size, due uint32, body []byte) {
 		t.whole(typ, body)
 		return
 	}
-	t.gather = gathered{typ: typ, left: size - 4}
+	t.gather = &gathered{typ: typ, left: size - 4}
 	t.more(body)
 }
 
 // more takes the next piece of a message that was not whole.
 func (t *tracker) more(p []byte) {
-	g := &t.gather
+	g := t.gather
 	g.left -= uint32(len(p))
 	n := min(len(p), maxTracked-len(g.body))
 	g.body = append(g.body, p[:n]...)
@@ -157,7 +160,7 @@ func (t *tracker) more(p []byte) {
 	if long {
 		found = g.scan.result()
 	}
-	t.gather = gathered{}
+	t.gather = nil
 	t.whole(typ, body)
 	if long {
 		t.behind(typ, body, found)

@@ -24,6 +24,9 @@ func (f *follower) ready(status byte) error {
 	f.described = 0
 	if f.login {
 		f.login = false
+		if f.track != nil {
+			f.track.told.share()
+		}
 		return nil
 	}
 	if f.strays > 0 && f.isStray() {
