@@ -76,3 +76,19 @@ func (set *Settings) leftBehind(b *upstream.Backend) bool {
 	want := set.want()
 	return emptied(b.Fits(want)) && !set.cluster.Elsewhere(want, b)
 }
+
+// vacated tells that a pool's backend is to be emptied, and that nobody is left to use it: its connections are not kept,
+// as a server that is told to stop may wait for their end.
+//
+// https://www.postgresql.org/docs/current/server-shutdown.html
+func (spec *poolSpec) vacated(set *Settings) bool {
+	b, want := spec.backend, set.want()
+	if spec.reads {
+		want.Roles = set.Sharing.ReadRoles
+	}
+	if _, drained := b.Drained(); !drained && !b.Closing() {
+		return false
+	}
+	why := b.Fits(want)
+	return why != "" && (!emptied(why) || spec.cluster.Elsewhere(want, b))
+}

@@ -121,3 +121,44 @@ func TestDrainedBackendOfSharing(t *testing.T) {
 		}
 	}
 }
+
+// TestDrainedPool: the idle server connections of a backend that is drained are closed, and one in use behind its unit
+// of work; not while there is no other backend.
+func TestDrainedPool(t *testing.T) {
+	a, b := startFakePG(t, "db-a"), startFakePG(t, "db-b")
+	s := startFunnel(t, func(s *Setup) { s.Frontends[0].Sharing = trusting(5) }, a, b)
+	s.at(b).Drain("so that all are at a")
+	idle, busy := login(t, s.addr("in")), login(t, s.addr("in"))
+	busy.query("begin")
+	idle.query("select")
+	open := func(db *fakePG) (n int) {
+		for _, spec := range s.pools.all() {
+			if spec.backend == s.at(db) {
+				n += spec.pool.Open()
+			}
+		}
+		return n
+	}
+	if n := open(a); n != 2 {
+		t.Fatalf("%d connections to a", n)
+	}
+	s.at(a).Drain("with nobody else")
+	s.settled()
+	if n := open(a); n != 2 {
+		t.Errorf("%d connections to the last backend", n)
+	}
+	s.at(b).Resume()
+	eventually(t, "the idle connection is closed", func() bool { return open(a) == 1 })
+	if tag, status := busy.query("commit"); tag == "" || status != "I" {
+		t.Errorf("in the transaction: %q %q", tag, status)
+	}
+	eventually(t, "the busy one is closed", func() bool { return open(a) == 0 })
+	for _, c := range []*client{idle, busy} {
+		if tag, _ := c.query("select"); tag != "db-b" {
+			t.Errorf("it goes on at %s", tag)
+		}
+	}
+	if n := open(a); n != 0 {
+		t.Errorf("%d connections to a", n)
+	}
+}

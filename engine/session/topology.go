@@ -191,8 +191,11 @@ func (p *Proxy) follow(c *upstream.Cluster, ch *clusterChange) {
 	}
 	p.retunePools()
 	for _, spec := range p.pools.all() {
-		if slices.Contains(ch.turned, spec.backend) {
+		switch set := p.settingsOf(spec); {
+		case slices.Contains(ch.turned, spec.backend):
 			spec.renew()
+		case set != nil && spec.vacated(set):
+			spec.pool.Reconnect()
 		}
 	}
 	for _, fe := range p.frontends {
