@@ -79,8 +79,9 @@
 // servers (move_types.go). What a session has that can't be put in place is a pin: found by the question (move_answer.go), by
 // the words of the client's statements (move_track.go), or by the login (move_login.go).
 //
-// What is lost by a move without a word: the state of random(), libraries that LOAD has loaded, what currval says inside
-// of functions that are not named in the configuration.
+// Libraries that LOAD has loaded are loaded again (move_load.go). What is lost by a move without a word: the state of
+// random(), what currval says inside of functions that are not named in the configuration, and when it is first used behind
+// a move.
 //
 // # The loss of a server
 //
