@@ -140,11 +140,7 @@ func (m movingPG) rolling(t *testing.T, mode, addr string) {
 	if err := drives(out); err != nil {
 		t.Error(err)
 	}
-	for _, outcome := range []string{"server_lost", "server_closed"} {
-		if lost, err := m.Metric("sluice_sessions_total", fmt.Sprintf("outcome=%q", outcome)); err == nil && lost > 0 {
-			t.Errorf("%v sessions have ended by %s", lost, outcome)
-		}
-	}
+	noneLost(t, m.Sluice)
 	moved, err := m.Metric("sluice_migrations_total", `result="moved"`)
 	if mode == "proxy" && (err != nil || moved < people+threads) {
 		t.Errorf("%v moves of %d sessions: %v", moved, people+threads, err)
