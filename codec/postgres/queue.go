@@ -126,6 +126,16 @@ func (q *queue) pop(n uint32) {
 	}
 }
 
+// sole takes the only byte.
+func (q *queue) sole() byte {
+	b := q.at(0)
+	q.head, q.size = 0, 0
+	if len(q.big) > keptQueue {
+		q.big = nil
+	}
+	return b
+}
+
 // unpop puts b back to the front; there must be room, which a pop before it has made.
 func (q *queue) unpop(b byte) {
 	q.head = (q.head - 1) & uint32(len(q.ring())-1)

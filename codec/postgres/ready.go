@@ -59,6 +59,13 @@ func (f *follower) finish(n uint32) {
 	f.replied, f.failed, f.skip = false, false, false
 	f.got, f.ran = 0, f.got
 	f.copying = copyNone
+	if f.queue.size == 1 { // all that there is, as for those who wait for each answer
+		if k, ok := commandOf(f.queue.sole()); ok {
+			f.done(k, failed)
+			f.doneEaten()
+		}
+		return
+	}
 
 	var last codec.Kind
 	begun := false
