@@ -80,8 +80,9 @@ func TestNoBackend(t *testing.T) {
 	wantMySQLError(t, ping(t, myAddr, "app", real.Password, false), 1105)
 }
 
-// TestBackendDies kills a server with sessions on it: they end with the protocol's error, others do
-// not, and health checks bring it back.
+// TestBackendDies kills a server with sessions on it: those that something binds to it end with the protocol's error,
+// a temporary table in PostgreSQL, and in MariaDB that nobody knows a password. Others live on at the other server, whose own
+// sessions notice nothing; and health checks bring it back.
 func TestBackendDies(t *testing.T) {
 	pgAddr, myAddr := real.FreeAddr(), real.FreeAddr()
 	pgs, mys := []string{postgres(t, 0).Addr, postgres(t, 1).Addr}, []string{mariadb(t, 0).Addr, mariadb(t, 1).Addr}
@@ -90,9 +91,10 @@ func TestBackendDies(t *testing.T) {
 		listener("pg", pgAddr, "pg")+listener("my", myAddr, "my"))
 	await(t, s, 4, "sluice_backend_up")
 
-	// Some sessions on each server, of which one half is asking.
+	// Some sessions on each server, of which one half of PostgreSQL's is bound.
+	bound := func(i int) bool { return i%4 < 2 }
 	var pg []*wire.PG
-	for range 8 {
+	for i := range 8 {
 		c, err := wire.DialPG(pgAddr)
 		if err != nil {
 			t.Fatal(err)
@@ -100,6 +102,9 @@ func TestBackendDies(t *testing.T) {
 		t.Cleanup(func() { c.Conn.Close() })
 		c.Login()
 		c.Ask("Z", wire.Query("select 'port ' || current_setting('port')"))
+		if bound(i) {
+			c.Ask("Z", wire.Query("create temporary table held (a int)"))
+		}
 		pg = append(pg, c)
 	}
 	var my []*wire.MySQL
@@ -124,6 +129,13 @@ func TestBackendDies(t *testing.T) {
 			continue
 		}
 		hit++
+		if !bound(i) {
+			c.Ask("Z", wire.Query("select 'lives on at ' || current_setting('port')"))
+			if c.Fault() != nil || !c.Contains(fmt.Sprint("lives on at ", real.Port(pgs[0]))) {
+				t.Errorf("session %d, which nothing binds, saw\n%s", i, tail(c.String(), 600))
+			}
+			continue
+		}
 		c.Read("$")
 		if c.Fault() != nil || !c.Contains("08006") && !c.Contains("57P0") {
 			t.Errorf("session %d saw\n%s", i, tail(c.String(), 600))
