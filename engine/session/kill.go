@@ -3,10 +3,12 @@ package session
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
 	"sluice/codec"
+	"sluice/engine"
 	"sluice/upstream"
 )
 
@@ -99,6 +101,7 @@ func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 	t, known := s.peerNamed(k.ID)
 	if known && t.owner != nil && !k.Query {
 		t.owner.doom(t.user != "" && t.user == s.user)
+		t, known = s.peerNamed(k.ID) // it may have arrived elsewhere, without having seen that
 	}
 	if known && t.backend != s.backend {
 		s.killing = killWaits
@@ -118,19 +121,31 @@ func (s *Session) kill(k *codec.Kill, msg []byte) (sent bool) {
 	return true
 }
 
-// What a KILL of the connection means for the session that it names.
-const (
-	doomedPerhaps = 1 // the server may refuse it
-	doomedSurely  = 2 // it is of the same user, who may do that
-)
+// doomLasts is how long the end of a session's server connection may be the work of a KILL that was meant for it. Servers
+// end a connection at once, or as soon as what it does can be stopped. A KILL that a server has refused is over then.
+const doomLasts = int64(time.Minute)
 
-// doom takes note that a KILL was meant for the session. It may be called from anywhere.
+// doom takes note that a KILL of the connection was meant for the session. surely: it is of the same user, who may do
+// that; else the server may refuse it. It may be called from anywhere.
 func (s *Session) doom(surely bool) {
+	now := engine.Nano() << 1
 	if surely {
-		s.doomed.Store(doomedSurely)
+		s.doomed.Store(now | 1)
 		return
 	}
-	s.doomed.CompareAndSwap(0, doomedPerhaps)
+	if was := s.doomed.Load(); was&1 == 0 || now-was > doomLasts<<1 {
+		s.doomed.CompareAndSwap(was, now)
+	}
+}
+
+// isDoomed tells whether a KILL was meant for the session of late, and not before that time, as engine.Nano; and
+// whether it was of the same user.
+func (s *Session) isDoomed(since int64) (doomed, surely bool) {
+	was := s.doomed.Load()
+	if was == 0 || was>>1 < max(since, engine.Nano()-doomLasts) {
+		return false, false
+	}
+	return true, was&1 != 0
 }
 
 // killNow has the KILL that stands first in prefix carried out on the other backend. Nothing is owed

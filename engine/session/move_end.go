@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"time"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -54,7 +55,10 @@ func (mv *moving) arrive() {
 		mv.settle()
 		return
 	}
-	s := mv.s
+	s, asked := mv.s, mv.inside
+	if asked == 0 {
+		asked = mv.since
+	}
 	held, rest := mv.left(), append(append([]byte(nil), mv.m.Rest()...), mv.early[codec.LegNew]...)
 	key, old := mv.m.Key(), s.server
 	s.server, mv.conn = mv.conn, nil
@@ -73,7 +77,8 @@ func (mv *moving) arrive() {
 	s.rekey(key)
 	s.lookForTranslator()
 	s.dismiss(old)
-	if s.doomed.Load() == doomedSurely { // by a KILL that may have found the old connection only
+	// By a KILL that has found the old connection only, since it was asked, or just before.
+	if _, surely := s.isDoomed(asked - int64(time.Second)); surely {
 		s.end(ServerClosed, &codec.Error{Cond: codec.BackendLost, Text: "the session was killed"}, nil)
 		return
 	}

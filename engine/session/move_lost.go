@@ -59,7 +59,8 @@ func (s *Session) endLoss(err error, unsure bool) {
 // client waits.
 func (s *Session) outlives(err error, held []byte) bool {
 	opt := s.cluster.Options()
-	if !s.movable() || opt.FailoverTimeout <= 0 || s.doomed.Load() != 0 || s.safeWithout() != "" ||
+	doomed, _ := s.isDoomed(0)
+	if !s.movable() || opt.FailoverTimeout <= 0 || doomed || s.safeWithout() != "" ||
 		s.pin().Name != "" || !s.mob.mover.Known() || !s.p.pools.seekers.enter(s.cluster) {
 		return false
 	}

@@ -426,3 +426,40 @@ func TestKillInAMove(t *testing.T) {
 	s.expectEmpty()
 	s.expectCounts(map[*fakeDB]int{a: 0, b: 0})
 }
+
+// TestKillOfLongAgo: a KILL that the server has refused does not end the session at its next move, nor keeps it from
+// outliving its server.
+func TestKillOfLongAgo(t *testing.T) {
+	a, b := startFakeDB(t, "a", 100), startFakeDB(t, "b", 200)
+	s := startLines(t, fakeProto{}, nil, a)
+	c := loginLines(t, s.addr("in"))
+	one := s.only()
+	refused := func(ago time.Duration, surely bool) {
+		one.doom(surely)
+		one.doomed.Add(-2 * int64(ago))
+	}
+	refused(2*time.Minute, true)
+	if doomed, surely := one.isDoomed(0); doomed || surely {
+		t.Errorf("a KILL of long ago: doomed %v, surely %v", doomed, surely)
+	}
+	one.doom(false)
+	if doomed, surely := one.isDoomed(0); !doomed || surely {
+		t.Errorf("another user's KILL: doomed %v, surely %v", doomed, surely)
+	}
+	refused(time.Millisecond, true)
+	one.doom(false)
+	if doomed, surely := one.isDoomed(0); !doomed || !surely {
+		t.Errorf("the same user's KILL, and another's: doomed %v, surely %v", doomed, surely)
+	}
+	s.setup.Clusters[0].Backends = lineSpecs(a, b)
+	s.apply()
+	s.move(b, "order")
+	s.awaits("moved", 1)
+	c.expect("who", "b I")
+	one.doomed.Store(0)
+	refused(2*time.Minute, false)
+	b.stop()
+	c.expect("who", "a I")
+	c.Close()
+	s.expectEmpty()
+}

@@ -72,7 +72,7 @@ type Session struct {
 	mv        *moving          // under way; nil between moves
 	translate codec.Translator // nil unless bytes have to be changed on their way since it moved
 	mob       *mobile          // nil unless the session can move
-	doomed    atomic.Uint32    // a KILL was meant for it: it is not to outlive its server connection; kill.go says how surely
+	doomed    atomic.Int64     // a KILL was meant for it: engine.Nano, one bit to the left, and 1 if it was sure; kill.go
 
 	sh *shared // nil unless the client shares server connections
 
