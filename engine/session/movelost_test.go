@@ -451,13 +451,12 @@ func TestKillOfLongAgo(t *testing.T) {
 	if doomed, surely := one.isDoomed(0); !doomed || !surely {
 		t.Errorf("the same user's KILL, and another's: doomed %v, surely %v", doomed, surely)
 	}
+	refused(2*time.Minute, true)
 	s.setup.Clusters[0].Backends = lineSpecs(a, b)
 	s.apply()
 	s.move(b, "order")
 	s.awaits("moved", 1)
 	c.expect("who", "b I")
-	one.doomed.Store(0)
-	refused(2*time.Minute, false)
 	b.stop()
 	c.expect("who", "a I")
 	c.Close()
