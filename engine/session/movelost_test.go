@@ -458,6 +458,7 @@ func TestKillOfLongAgo(t *testing.T) {
 	s.awaits("moved", 1)
 	c.expect("who", "b I")
 	b.stop()
+	eventually(t, "it lives on", func() bool { return s.losses()["kept"] == 1 })
 	c.expect("who", "a I")
 	c.Close()
 	s.expectEmpty()
