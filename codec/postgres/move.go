@@ -77,12 +77,11 @@ func (v *move) Connected() codec.Op {
 	if pin := t.pin(); pin.Name != "" {
 		return v.refuse(codec.PinError{Pin: pin})
 	}
-	v.opener = &opener{
-		cfg: &codec.OpenerConfig{User: t.user, Database: t.database, Secret: t.secret, TLS: v.cfg.TLS,
-			Part: v.cfg.Part, AuthClear: v.cfg.AuthClear},
-		random:  fillRandom,
-		startup: t.startup,
+	cfg := &codec.OpenerConfig{User: t.user, Database: t.database, TLS: v.cfg.TLS, Part: v.cfg.Part, AuthClear: v.cfg.AuthClear}
+	if t.secret != nil {
+		cfg.Secret = *t.secret
 	}
+	v.opener = &opener{cfg: cfg, random: fillRandom, startup: t.startup}
 	v.stage = moveLogin
 	return v.opened(v.opener.Start())
 }

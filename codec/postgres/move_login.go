@@ -122,11 +122,14 @@ func (l *login) newMovable(w codec.Watcher) *movable {
 	t.words = movingWords(t.opt.Functions)
 	t.startup, t.user, t.database = l.startup, l.user, l.database
 	t.unknownNow()
+	var secret codec.Secret
 	if t.opt.Secret != nil {
-		t.secret = t.opt.Secret(l.user)
+		secret = t.opt.Secret(l.user)
 	}
-	t.secret = l.proof.learned(t.secret)
-	if !l.proof.enough(&t.secret) {
+	if secret = l.proof.learned(secret); !secret.Zero() {
+		t.secret = &secret
+	}
+	if !l.proof.enough(&secret) {
 		t.bind(pinCredentials)
 	}
 	params, _ := parseParams(l.startup)

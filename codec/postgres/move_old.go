@@ -157,7 +157,7 @@ func (v *move) learned() codec.Op {
 	state, err := v.answer.result()
 	if err != nil {
 		if pin, ok := err.(codec.PinError); ok {
-			t.found, t.foundAt = pin.Pin, t.begun
+			t.found, t.foundAt = &pin.Pin, t.begun
 		}
 		return v.refuse(err)
 	}

@@ -33,7 +33,7 @@ type tracker struct {
 	words          *wordSet
 	startup        []byte // the StartupMessage, as the client has sent it
 	user, database string
-	secret         codec.Secret
+	secret         *codec.Secret // nil: nothing is known
 
 	told    told
 	status  []byte // a ParameterStatus that has not come whole yet
@@ -53,8 +53,8 @@ type tracker struct {
 	marks        uint32
 	known        *sessionState // as it was when marks was knownMarks; nil if it was never asked for
 	knownMarks   uint32
-	knownAt      uint32    // what begun was then
-	found        codec.Pin // what a question has found, as long as no further command has begun
+	knownAt      uint32     // what begun was then
+	found        *codec.Pin // what a question has found, or nil; as long as no further command has begun
 	foundAt      uint32
 	pinned       bool // a move has found a pin, which any command may end
 }
@@ -374,8 +374,8 @@ func (t *tracker) pin() codec.Pin {
 		return pinUnnamed
 	case t.told.lost:
 		return pinSize
-	case t.foundAt == t.begun:
-		return t.found
+	case t.found != nil && t.foundAt == t.begun:
+		return *t.found
 	}
 	return codec.Pin{}
 }
@@ -383,7 +383,7 @@ func (t *tracker) pin() codec.Pin {
 // learn takes the answer to a question that was asked when marks and begun were what is given.
 func (t *tracker) learn(s *sessionState, marks, begun uint32) {
 	t.known, t.knownMarks, t.knownAt = s, marks, begun
-	t.found = codec.Pin{}
+	t.found = nil
 }
 
 // isKnown tells whether the session's state is known without a question.
