@@ -249,15 +249,18 @@ func wantTold(t *testing.T, c *wire.PG, reason string) {
 	}
 }
 
-// TestPatroniToldWhy has a replica fall behind: its sessions of a listener that does not share are told so at
-// their next safe point, and those of other replicas are told nothing.
+// staying are the lines of a cluster whose sessions do not move.
+var staying = []string{"[cluster.migrate]", "enabled = false"}
+
+// TestPatroniToldWhy has a replica fall behind: its sessions of a listener that does not share, and that do not move, are
+// told so at their next safe point, and those of other replicas are told nothing.
 func TestPatroniToldWhy(t *testing.T) {
 	one, two := fakePostgres(t, "server-one"), fakePostgres(t, "server-two")
 	f := newFakes(t)
 	first, second := real.NewFakeMember("one", "replica", "streaming", one.addr), real.NewFakeMember("two", "replica", "streaming", two.addr)
 	f.Set(first, second)
 	addr := real.FreeAddr()
-	s := startFake(t, fakeConfig{protocol: "postgres", urls: []string{f.api.URL()}}.String()+
+	s := startFake(t, fakeConfig{protocol: "postgres", urls: []string{f.api.URL()}, patroni: staying}.String()+
 		listener("pg", addr, "fake", roles("async"), "max-lag = 1000", `drain-timeout = "1h"`))
 	all := pgSessions(t, addr, "server-one", "server-two")
 	idle, busy := all["server-one"][0], all["server-one"][1]
@@ -286,7 +289,7 @@ func TestPatroniToldAtOnce(t *testing.T) {
 	first, second := real.NewFakeMember("one", "replica", "streaming", one.addr), real.NewFakeMember("two", "replica", "streaming", two.addr)
 	f.Set(first, second)
 	addr := real.FreeAddr()
-	s := startFake(t, fakeConfig{protocol: "postgres", urls: []string{f.api.URL()}}.String()+
+	s := startFake(t, fakeConfig{protocol: "postgres", urls: []string{f.api.URL()}, patroni: staying}.String()+
 		listener("pg", addr, "fake", roles("async"), cutting))
 	all := pgSessions(t, addr, "server-one", "server-two")
 	idle, busy := all["server-one"][0], all["server-one"][1]
