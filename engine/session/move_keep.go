@@ -28,8 +28,11 @@ type keeper struct {
 }
 
 const (
-	// keepEvery is the time between two looks at some of the sessions.
+	// keepEvery is the least time between two looks at some of the sessions, keepSlow the most, by which a reload is
+	// noticed. A loop is not woken ten times a second for a handful: keepFew are worth a look.
 	keepEvery = 100 * time.Millisecond
+	keepSlow  = time.Second
+	keepFew   = 64
 	// keepEach bounds the sessions that are looked at in one turn of the loop.
 	keepEach = 4096
 	// keepsMax is how many sessions of a loop are asked for their state in the background at one time: it costs
@@ -62,7 +65,7 @@ func (on *loopState) keepSome() {
 		k.at = on.list.next
 	}
 	now := engine.Nano()
-	parts := max(1, int(k.every/keepEvery))
+	parts := k.parts(on.count)
 	for n := min(on.count/parts+1, keepEach); n > 0 && k.at != &on.list; n-- {
 		s := k.at
 		k.at = s.next
@@ -82,9 +85,14 @@ func (on *loopState) keepSome() {
 	}
 	if k.every > 0 && !k.armed {
 		k.armed = true
-		on.loop.Arm(&k.timer, min(k.every, keepEvery))
+		on.loop.Arm(&k.timer, min(k.every/time.Duration(k.parts(on.count)), keepSlow))
 	}
 	k.next()
+}
+
+// parts is in how many looks it goes round that many sessions.
+func (k *keeper) parts(sessions int) int {
+	return max(1, min(int(k.every/keepEvery), sessions/keepFew))
 }
 
 // passOver has the keeper go on behind a session that leaves the loop.
