@@ -173,8 +173,8 @@ func TestReloadCertificate(t *testing.T) {
 	}
 }
 
-// TestReloadRemoves takes a listener and a backend away: their sessions end with the protocol's word
-// for it, and no others.
+// TestReloadRemoves takes a listener and a backend away: the listener's sessions end with the protocol's word
+// for it, the backend's move to the other one, and no others notice.
 func TestReloadRemoves(t *testing.T) {
 	stays, goes, both, my, myGoes := real.FreeAddr(), real.FreeAddr(), real.FreeAddr(), real.FreeAddr(), real.FreeAddr()
 	one0, one1 := postgres(t, 0).Addr, postgres(t, 1).Addr
@@ -195,19 +195,19 @@ func TestReloadRemoves(t *testing.T) {
 		c.Ask("Z", wire.Query("select 'port ' || current_setting('port')"))
 		return c
 	}
-	var survivors, victims []*wire.PG
+	var survivors, victims, moved []*wire.PG
 	survivors = append(survivors, login(stays))
 	victims = append(victims, login(goes))
 	for range 6 {
 		c := login(both)
 		if c.Contains(fmt.Sprint("port ", real.Port(one1))) {
-			victims = append(victims, c)
+			moved = append(moved, c)
 		} else {
 			survivors = append(survivors, c)
 		}
 	}
-	if len(survivors) == 1 || len(victims) == 1 {
-		t.Fatalf("%d sessions on one server, %d on the other", len(survivors)-1, len(victims)-1)
+	if len(survivors) == 1 || len(moved) == 0 {
+		t.Fatalf("%d sessions on one server, %d on the other", len(survivors)-1, len(moved))
 	}
 	mySurvivor, myVictim := loginMySQL(t, my, wire.Usual), loginMySQL(t, myGoes, wire.Usual)
 
@@ -228,6 +228,18 @@ func TestReloadRemoves(t *testing.T) {
 		c.Ask("Z", wire.Query("select 'still here'"))
 		if c.Fault() != nil || !c.Contains("still here") {
 			t.Errorf("survivor %d saw\n%s", i, tail(c.String(), 500))
+		}
+	}
+	for i, c := range moved { // their server has gone from the configuration, and another one is there
+		eventually(t, func() error {
+			c.Ask("Z", wire.Query("select 'now at ' || current_setting('port')"))
+			if c.Fault() == nil && !c.Contains(fmt.Sprint("now at ", real.Port(one0))) {
+				return errors.New("a session is still at the server that was taken away")
+			}
+			return nil
+		})
+		if c.Fault() != nil {
+			t.Errorf("session %d of those that were to move saw\n%s", i, tail(c.String(), 500))
 		}
 	}
 	mySurvivor.Query("select 'still here'")
