@@ -5,14 +5,30 @@ import (
 	"slices"
 	"testing"
 
+	"sluice/codec"
 	"sluice/router"
 )
+
+// unchecked is a protocol whose checks wait for the end of the test before they begin.
+type unchecked struct {
+	codec.Protocol
+	end chan struct{}
+}
+
+func (u unchecked) NewProbe(user string) codec.Probe {
+	<-u.end
+	return u.Protocol.NewProbe(user)
+}
 
 // drainable makes a cluster whose backends are not checked while the test runs.
 func drainable(t *testing.T, addrs ...string) (*Cluster, *fakeFinder, func() int64) {
 	t.Helper()
 	d := &fakeDiscovery{kind: "d"}
-	c, _, changes := discovered(t, d)
+	c, opt, changes := discovered(t, d)
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	opt.Protocol = unchecked{opt.Protocol, end}
+	c.Update(opt)
 	c.Found(specs(addrs...))
 	return c, d.finder, changes.Load
 }
@@ -163,7 +179,9 @@ func TestOutOfServiceFollowsHealth(t *testing.T) {
 	opt.OutOfService = []string{"127.0.0.1"}
 	c.Update(opt)
 	other := c.Backends()[1]
-	eventually(t, "both have been checked", func() bool { return other.Health() == Down && c.Backends()[0].Health() == Down })
+	for _, b := range c.Backends() {
+		c.conclude(b, byGreeting, Down, errNotAccepted)
+	}
 	changes, tellings := c.Changes(), told()
 	c.conclude(other, byGreeting, Up, nil)
 	if c.Changes() == changes || told() == tellings {
