@@ -453,6 +453,7 @@ func TestChallengeLimit(t *testing.T) {
 
 // TestOpenerWaitsForWork keeps what a server sends ahead of its turn, to its limit.
 func TestOpenerWaitsForWork(t *testing.T) {
+	nothingDerived()
 	for _, n := range []int{maxEarly, maxEarly + 1} {
 		o := Protocol{}.NewOpener(&codec.OpenerConfig{User: "ann", Secret: codec.Secret{Password: strings.Repeat("slow", n)}}).(*opener)
 		o.Start()
@@ -477,6 +478,7 @@ func TestOpenerWaitsForWork(t *testing.T) {
 
 // TestOneDerivationForManyOpeners leaves the loop for the first login with a password (pitfall 39).
 func TestOneDerivationForManyOpeners(t *testing.T) {
+	nothingDerived()
 	worked := 0
 	for range 5 {
 		e := errandScript{cfg: configOf(disable, codec.Secret{Password: "of many openers"}), script: "< R(10,SCRAM-SHA-256) challenge op=More"}.hold(t, whole)
