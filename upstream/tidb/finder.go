@@ -34,6 +34,7 @@ type Finder struct {
 	hurried bool
 	status  upstream.FinderStatus
 
+	asking  []chan struct{} // those of waiters whose look has begun
 	book    *book
 	told    bool              // members have been told of
 	seen    int64             // etcd's revision that is known
@@ -90,6 +91,7 @@ func (f *Finder) serve(ctx context.Context, opt *Options) {
 		f.began = time.Now()
 		err := f.follow(ctx, opt, client)
 		if ctx.Err() != nil {
+			f.askAgain()
 			return
 		}
 		f.failed(err, opt)
@@ -167,7 +169,7 @@ func (f *Finder) follow(ctx context.Context, opt *Options, st store) error {
 // look reads the keys as they are.
 func (f *Finder) look(ctx context.Context, opt *Options, st store) error {
 	f.began = time.Now()
-	waiters := f.asked()
+	f.ask()
 	ctx, cancel := context.WithTimeout(ctx, opt.PD.Timeout)
 	defer cancel()
 	now := newBook()
@@ -180,31 +182,35 @@ func (f *Finder) look(ctx context.Context, opt *Options, st store) error {
 		f.seen = rev
 		f.book.renew(now)
 		f.tell(opt)
+		if ctx.Err() != context.Canceled { // else it was by options that are not in force any more
+			f.answer()
+		}
 	}
-	f.answer(waiters, ctx.Err() == context.Canceled)
 	return err
 }
 
-// asked takes those who wait for a look.
-func (f *Finder) asked() []chan struct{} {
+// ask takes those who wait for a look: it begins.
+func (f *Finder) ask() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	waiters := f.waiters
+	f.asking = append(f.asking, f.waiters...)
 	f.waiters, f.hurried = nil, false
-	return waiters
 }
 
-// answer tells those who wait. If the look was cut short, they wait for the next one.
-func (f *Finder) answer(waiters []chan struct{}, cut bool) {
-	if cut {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.waiters = append(f.waiters, waiters...)
-		return
-	}
-	for _, w := range waiters {
+// askAgain has those whose look was cut short wait for the next one.
+func (f *Finder) askAgain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiters = append(f.waiters, f.asking...)
+	f.asking = nil
+}
+
+// answer tells those whose look is over.
+func (f *Finder) answer() {
+	for _, w := range f.asking {
 		close(w)
 	}
+	f.asking = nil
 }
 
 // apply takes in what the watch tells. What a look has been ahead of is passed over.
@@ -270,7 +276,7 @@ func (f *Finder) Update(d upstream.Discovery) bool {
 	return true
 }
 
-// Refresh looks at once and returns when what was found has been told, or nothing was, or ctx ends.
+// Refresh looks at once and returns when what was found has been told, or Status says that nothing was, or ctx ends.
 func (f *Finder) Refresh(ctx context.Context) {
 	told := make(chan struct{})
 	f.mu.Lock()

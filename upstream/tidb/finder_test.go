@@ -291,10 +291,9 @@ func TestPDGoes(t *testing.T) {
 		before, _ := ear.heard()
 		way[0]()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		eventually(t, name+": it says so", func() bool {
-			f.Refresh(ctx)
-			return f.Status().Stale
-		})
+		if f.Refresh(ctx); !f.Status().Stale {
+			t.Errorf("%s: %+v", name, f.Status())
+		}
 		cancel()
 		if got, _ := ear.heard(); got != before {
 			t.Errorf("%s: told %q", name, got)

@@ -7,10 +7,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// failed notes that PD could not be asked.
+// failed notes that PD could not be asked, and then tells so those who wait.
 func (f *Finder) failed(err error, opt *Options) {
-	f.answer(f.asked(), false)
 	f.note(err, opt)
+	f.ask()
+	f.answer()
 }
 
 // note keeps how a look went, and says so in the log where that has changed.
