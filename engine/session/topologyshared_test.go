@@ -129,7 +129,9 @@ func TestLastingSharingIsFenced(t *testing.T) {
 	busy.expectEvicted("another server is the leader now")
 	runs.expectEvicted("another server is the leader now")
 	a.stalled <- struct{}{}
-	eventually(t, "the old leader has no session of theirs", func() bool { return a.open() == 0 })
+	eventually(t, "the old leader has no session of theirs, and was told to cancel", func() bool {
+		return a.open() == 0 && a.cancels.Load() > 0
+	})
 	if n := a.resets.Load(); n != 0 || a.cancels.Load() != 1 {
 		t.Errorf("%d sessions were wiped there, %d queries cancelled", n, a.cancels.Load())
 	}
