@@ -13,6 +13,7 @@ require (
 	github.com/pelletier/go-toml/v2 v2.4.3 // the configuration file
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/valyala/bytebufferpool v1.0.0 // copies that leave a loop
+	github.com/valyala/fastjson v1.6.10 // the states of TiDB's sessions
 	github.com/xdg-go/scram v1.4.0 // tests only: an independent judge of the SCRAM conversations
 	github.com/xdg-go/stringprep v1.0.4 // SASLprep of passwords
 	go.etcd.io/etcd/api/v3 v3.6.6 // with the client

@@ -21,6 +21,7 @@ const (
 	metrics = "github.com/VictoriaMetrics/metrics"
 	tomlLib = "github.com/pelletier/go-toml/v2"
 	zstd    = "github.com/klauspost/compress"
+	json    = "github.com/valyala/fastjson" // for the states of TiDB's sessions
 	netpoll = "github.com/cloudwego/netpoll"
 	pgx     = "github.com/jackc/pgx/v5"        // for what Sluice itself asks and hears
 	driver  = "github.com/go-sql-driver/mysql" // for the control account alone
@@ -48,7 +49,7 @@ const (
 // child imports its sibling. Tests are free to import more.
 var mayImport = map[string]may{
 	"codec":            {},
-	"codec/mysql":      {folders: []string{"codec"}, libraries: []string{ed25519, zstd}},
+	"codec/mysql":      {folders: []string{"codec"}, libraries: []string{ed25519, zstd, json}},
 	"codec/postgres":   {folders: []string{"codec"}, libraries: []string{saslprep}},
 	"codec/proxyproto": {},
 	"codec/tcp":        {folders: []string{"codec"}},

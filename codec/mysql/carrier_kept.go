@@ -1,12 +1,10 @@
 package mysql
 
 import (
-	"bytes"
-	"io"
 	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/s2"
 )
 
 // keptStates is what TiDB has answered to the last question for a session's state. It has some 12 KiB, most
@@ -15,14 +13,14 @@ import (
 type keptStates struct {
 	packed string
 	usual  *usualStates // nil: packed is the state itself
-	size   int          // bytes of the state
 	mark   uint32       // marks when it was asked for
 	asked  bool
 }
 
-// usualStates is the state of some session.
+// usualStates is the state of some session. S2 goes by a dictionary whose words it has looked up once. Deflate would look
+// them up each time, which takes thirty times as long.
 type usualStates struct {
-	text []byte
+	dict *s2.Dict
 	poor atomic.Int32 // states that it has packed badly
 }
 
@@ -39,19 +37,27 @@ const (
 	poorPackings = 100
 )
 
-// packers are free packers. They take some hundred KiB each.
-var packers sync.Pool
+// packing has room for a state and for what it is packed into, of which it is not known before how long that is.
+type packing struct{ from, to []byte }
+
+// packings are free ones.
+var packings = sync.Pool{New: func() any { return new(packing) }}
 
 // packStates makes a state small.
 func packStates(states string, mark uint32) keptStates {
-	k := keptStates{size: len(states), mark: mark, asked: true}
+	k := keptStates{mark: mark, asked: true}
 	if len(states) > maxPacked {
 		k.packed = states
 		return k
 	}
 	u := usual.Load()
 	if u == nil || u.poor.Load() >= poorPackings {
-		u = &usualStates{text: []byte(states)}
+		dict := s2.MakeDict([]byte(states), nil)
+		if dict == nil { // it is too short
+			k.packed = states
+			return k
+		}
+		u = &usualStates{dict: dict}
 		usual.Store(u)
 	}
 	k.usual, k.packed = u, u.pack(states)
@@ -62,17 +68,11 @@ func packStates(states string, mark uint32) keptStates {
 }
 
 func (u *usualStates) pack(states string) string {
-	var out bytes.Buffer
-	w, _ := packers.Get().(*flate.Writer)
-	if w == nil {
-		w, _ = flate.NewWriterDict(&out, flate.BestSpeed, u.text) // fails for a wrong level only
-	} else {
-		w.ResetDict(&out, u.text)
-	}
-	io.WriteString(w, states) // neither fails: a buffer takes all
-	w.Close()
-	packers.Put(w)
-	return out.String()
+	p := packings.Get().(*packing)
+	defer packings.Put(p)
+	p.from = append(p.from[:0], states...)
+	p.to = u.dict.Encode(p.to[:cap(p.to)], p.from)
+	return string(p.to)
 }
 
 // unpack returns the state.
@@ -80,9 +80,6 @@ func (k *keptStates) unpack() (string, error) {
 	if k.usual == nil {
 		return k.packed, nil
 	}
-	b := make([]byte, k.size)
-	if _, err := io.ReadFull(flate.NewReaderDict(bytes.NewReader([]byte(k.packed)), k.usual.text), b); err != nil {
-		return "", err
-	}
-	return string(b), nil
+	b, err := k.usual.dict.Decode(nil, []byte(k.packed))
+	return string(b), err
 }

@@ -3,6 +3,7 @@ package mysql
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -73,5 +74,41 @@ func BenchmarkPackStates(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		packStates(states, 0)
+	}
+}
+
+// TestParseStates: what is missing or null is empty, what is of another sort than TiDB's is an error.
+func TestParseStates(t *testing.T) {
+	full := tidbStates{database: "sh\"op", mode: "ANSI", results: "gbk", prepared: []tidbPrepared{{"", "select ?"}, {"p", "select 'é'"}}}
+	for states, want := range map[string]tidbStates{
+		`{}`:   {},
+		`null`: {},
+		`{"current-db": null, "sys-vars": null, "prepared-stmts": null, "more": [[{}]]}`: {},
+		`{"current-db": "sh\"op", "sys-vars": {"x": "1", "sql_mode": "ANSI", "character_set_results": "gbk"},` +
+			` "prepared-stmts": {"1": {"text": "select ?"}, "2": {"text": "select '\u00e9'", "name": "p"}}}`: full,
+	} {
+		if got, err := parseStates(states); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", states, got, err)
+		}
+	}
+	for _, states := range []string{
+		``, `{`, `{} {}`, `[]`, `""`, `1`, `{"x": }`,
+		`{"current-db": 1}`, `{"sys-vars": "x"}`, `{"sys-vars": {"sql_mode": {}}}`, `{"prepared-stmts": []}`,
+		`{"prepared-stmts": {"1": "select ?"}}`, `{"prepared-stmts": {"1": {"name": false}}}`,
+		strings.Repeat("[", 1<<20), `{"x": ` + strings.Repeat(`{"x": `, 1<<20),
+	} {
+		if got, err := parseStates(states); err == nil {
+			t.Errorf("%.40s: %+v", states, got)
+		}
+	}
+}
+
+func BenchmarkParseStates(b *testing.B) {
+	states := longStates(3)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseStates(states); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
