@@ -43,7 +43,7 @@ func (s *stage) work(ctx context.Context, clients, from, to int) error {
 	for _, b := range all {
 		pauses, others = append(pauses, millis(b.pause)), append(others, b.steady...)
 	}
-	w := working{Clients: clients, PausesMS: pauses, Others: quantilesOf(others), Foreign: after.since(before).foreign(after.at.Sub(before.at))}
+	w := working{Clients: clients, PausesMS: pauses, Others: quantilesOf(others), shares: after.since(before).shares(after.at.Sub(before.at))}
 	w.Ratio = quantile(pauses, 50) / w.Others.P50
 	s.working = append(s.working, w)
 	return nil

@@ -39,11 +39,18 @@ func (c cost) since(before cost) cost {
 // servers is what all but Sluice and the clients used of what was started.
 func (c cost) servers() time.Duration { return max(0, c.machine.Ours-c.sluice-c.clients) }
 
-// foreign is the part of the machine's CPU time that other programs used in the time that passed.
-func (c cost) foreign(passed time.Duration) float64 {
+// shares are the parts of the machine's CPU time that did not go to the run.
+type shares struct {
+	Foreign float64 `json:"foreign_cpu_share"` // what other programs used
+	Stolen  float64 `json:"stolen_cpu_share"`  // what the machine's host gave to others
+}
+
+// shares are those of the time that passed.
+func (c cost) shares(passed time.Duration) shares {
 	if passed <= 0 {
-		return 0
+		return shares{}
 	}
+	all := float64(passed) * float64(runtime.NumCPU())
 	// Of a program that ended, its parent has the whole time, so it may come to more than there was.
-	return min(1, float64(c.machine.Foreign)/(float64(passed)*float64(runtime.NumCPU())))
+	return shares{min(1, float64(c.machine.Foreign)/all), min(1, float64(c.machine.Stolen)/all)}
 }

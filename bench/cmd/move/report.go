@@ -31,7 +31,7 @@ type leaving struct {
 	Seconds    float64 `json:"seconds"`
 	ServersCPU float64 `json:"servers_cpu_seconds"`
 	SluiceCPU  float64 `json:"sluice_cpu_seconds"`
-	Foreign    float64 `json:"foreign_cpu_share"` // of the machine's CPU time, what other programs used
+	shares
 }
 
 // working is one round in which clients that work without a pause moved.
@@ -41,8 +41,8 @@ type working struct {
 	// What clients wait for every other answer.
 	Others quantiles `json:"others"`
 	// The median of the pauses in relation to that of the other answers.
-	Ratio   float64 `json:"ratio"`
-	Foreign float64 `json:"foreign_cpu_share"`
+	Ratio float64 `json:"ratio"`
+	shares
 }
 
 type quantiles struct {
@@ -84,7 +84,8 @@ const head = `# Moves of %s at %s
 
 %s, %d cores, Linux %s; %d rounds, the kinds of servers in turn. Two servers of each kind and Sluice before them run on the
 machine, as do the clients: all share its cores. Each figure is the median over the rounds, with the least and the most
-behind it; foreign is the part of the machine's CPU time that programs used which have nothing to do with the run.
+behind it; foreign is the part of the machine's CPU time that programs used which have nothing to do with the run, stolen
+what its host gave to other machines while this one had work to do.
 
 ## Sessions at rest leave a server that is drained
 
@@ -107,18 +108,19 @@ of both in a round.
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, head, r.Date[:len("2006-01-02")], r.Machine.Commit, r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Rounds)
-	b.WriteString("| servers | sessions | all left, s | servers, CPU ms/session | Sluice, CPU ms/session | foreign |\n|---|---:|---:|---:|---:|---:|\n")
+	b.WriteString("| servers | sessions | all left, s | servers, CPU ms/session | Sluice, CPU ms/session | foreign | stolen |\n|---|---:|---:|---:|---:|---:|---:|\n")
 	for _, one := range r.Results {
 		each := func(cpu float64) float64 { return 1000 * cpu / float64(one.Sessions) }
-		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s |\n", one.Servers, one.Sessions,
+		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %s |\n", one.Servers, one.Sessions,
 			spread("%.2f", one.Leaving, func(l leaving) float64 { return l.Seconds }),
 			spread("%.2f", one.Leaving, func(l leaving) float64 { return each(l.ServersCPU) }),
 			spread("%.2f", one.Leaving, func(l leaving) float64 { return each(l.SluiceCPU) }),
-			spread("%.0f %%", one.Leaving, func(l leaving) float64 { return 100 * l.Foreign }))
+			spread("%.0f %%", one.Leaving, func(l leaving) float64 { return 100 * l.Foreign }),
+			spread("%.0f %%", one.Leaving, func(l leaving) float64 { return 100 * l.Stolen }))
 	}
 	b.WriteString(busyHead)
-	b.WriteString("| servers | clients | pauses | median, ms | p99, ms | worst, ms | other answers: median, ms | p99, ms | worst, ms | ratio | foreign |\n" +
-		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	b.WriteString("| servers | clients | pauses | median, ms | p99, ms | worst, ms | other answers: median, ms | p99, ms | worst, ms | ratio | foreign | stolen |\n" +
+		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, one := range r.Results {
 		for _, group := range byClients(one.Working) {
 			writePauses(&b, one.Servers, group)
@@ -133,13 +135,14 @@ func writePauses(b *strings.Builder, servers string, group []working) {
 	for _, w := range group {
 		pauses = append(pauses, w.PausesMS...)
 	}
-	fmt.Fprintf(b, "| %s | %d | %d | %s | %.1f | %.1f | %s | %s | %.1f | %s | %s |\n", servers, group[0].Clients, len(pauses),
+	fmt.Fprintf(b, "| %s | %d | %d | %s | %.1f | %.1f | %s | %s | %.1f | %s | %s | %s |\n", servers, group[0].Clients, len(pauses),
 		spread("%.1f", group, func(w working) float64 { return quantile(w.PausesMS, 50) }), quantile(pauses, 99), quantile(pauses, 100),
 		spread("%.2f", group, func(w working) float64 { return w.Others.P50 }),
 		spread("%.1f", group, func(w working) float64 { return w.Others.P99 }),
 		quantile(pick(group, func(w working) float64 { return w.Others.Worst }), 100),
 		spread("%.1f", group, func(w working) float64 { return w.Ratio }),
-		spread("%.0f %%", group, func(w working) float64 { return 100 * w.Foreign }))
+		spread("%.0f %%", group, func(w working) float64 { return 100 * w.Foreign }),
+		spread("%.0f %%", group, func(w working) float64 { return 100 * w.Stolen }))
 }
 
 func pick[T any](of []T, figure func(T) float64) (all []float64) {

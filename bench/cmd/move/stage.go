@@ -134,7 +134,7 @@ func (s *stage) measure(ctx context.Context, round int) error {
 	used := after.since(before)
 	s.leaving = append(s.leaving, leaving{
 		Seconds: took.Seconds(), ServersCPU: used.servers().Seconds(), SluiceCPU: used.sluice.Seconds(),
-		Foreign: used.foreign(after.at.Sub(before.at)),
+		shares: used.shares(after.at.Sub(before.at)),
 	})
 	if err := s.check(ctx); err != nil {
 		return err

@@ -115,6 +115,26 @@ func TestAddUp(t *testing.T) {
 	}
 }
 
+// TestStolen finds the host's share, and takes no other line for it.
+func TestStolen(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"cpu  6589954 92950 1781583 7293241 18091 0 417885 787325 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n": 787325 * clockTick,
+		"cpu 1 2 3 4 5 6 7 0\n": 0,
+	} {
+		if got, err := stolen([]byte(text)); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "cpu 1 2 3 4 5 6 7", "cpu0 1 2 3 4 5 6 7 8", "cpu 1 2 3 4 5 6 7 x"} {
+		if got, err := stolen([]byte(text)); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	if l, err := ReadMachineLoad(); err != nil || l.Stolen < 0 {
+		t.Errorf("this machine: %+v, %v", l, err)
+	}
+}
+
 func TestField(t *testing.T) {
 	status := []byte("VmRSS:\t    1234 kB\nnonvoluntary_ctxt_switches:\t7\nvoluntary_ctxt_switches:\t8\nempty:\n")
 	for name, want := range map[string]int64{

@@ -1,6 +1,8 @@
 package suite
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -11,13 +13,38 @@ import (
 type MachineLoad struct {
 	Ours    time.Duration // this process and everything it started
 	Foreign time.Duration // every other program
+	Stolen  time.Duration // other machines of the same host, while this one had work to do; for all of it, not per CPU
 }
 
 // ReadMachineLoad adds up all processes. The kernel's own threads belong to nobody: they work for
 // whoever uses the network.
 func ReadMachineLoad() (MachineLoad, error) {
 	all, err := allStats()
-	return addUp(all, os.Getpid(), cpuTime), err
+	if err != nil {
+		return MachineLoad{}, err
+	}
+	l := addUp(all, os.Getpid(), cpuTime)
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return MachineLoad{}, err
+	}
+	l.Stolen, err = stolen(text)
+	return l, err
+}
+
+// stolen finds the time in which the machine had to wait for its host in the text of /proc/stat: the eighth figure of
+// all CPUs together. https://man7.org/linux/man-pages/man5/proc_stat.5.html
+func stolen(text []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 || string(fields[0]) != "cpu" {
+		return 0, fmt.Errorf("not the stat of a machine: %q", line)
+	}
+	n, err := strconv.ParseInt(string(fields[8]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("not the stat of a machine: %w", err)
+	}
+	return time.Duration(n) * clockTick, nil
 }
 
 // family is a process and all that descend from it, in the order of their ids.
@@ -94,5 +121,5 @@ func descends(all map[int]stat, pid, root int) bool {
 
 // Since returns what was used between two readings.
 func (l MachineLoad) Since(before MachineLoad) MachineLoad {
-	return MachineLoad{Ours: l.Ours - before.Ours, Foreign: l.Foreign - before.Foreign}
+	return MachineLoad{Ours: l.Ours - before.Ours, Foreign: l.Foreign - before.Foreign, Stolen: l.Stolen - before.Stolen}
 }
