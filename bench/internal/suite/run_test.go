@@ -93,15 +93,33 @@ func TestRun(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("measured %q; want %q", got, want)
 	}
+	// A machine that stalls for a moment does less, and then more to catch up: not three times in a row.
+	off := offPace(report)
+	o.Only = []string{"paced", "pg-prepared", "my-text", "floor", "pgbouncer", "sluice"}
+	for tries := 1; len(off) > 0 && tries < 3; tries++ {
+		t.Logf("500 queries per second were offered, done were %v", off)
+		again, _ := measured(t, o)
+		off = offPace(again)
+	}
+	if len(off) > 0 {
+		t.Errorf("500 queries per second were offered, done were %v", off)
+	}
 	for _, r := range report.Results {
 		plausible(t, r)
-		if s := r.Rounds[0]; r.Scenario == "paced" && (s.PerSecond < 200 || s.PerSecond > 1000) {
-			t.Errorf("%s at %s: %.0f queries per second; 500 were offered", r.Load, r.Contender, s.PerSecond)
-		}
 		if passes := r.Scenario == "tls-both" && r.Contender == floorName; passes != (r.Note != "") {
 			t.Errorf("%s, %s, %s: the note %q", r.Scenario, r.Load, r.Contender, r.Note)
 		}
 	}
+}
+
+// offPace are the paced results that are far from the 500 queries per second that were offered.
+func offPace(report *Report) (off []string) {
+	for _, r := range report.Results {
+		if s := r.Rounds[0]; r.Scenario == "paced" && (s.PerSecond < 200 || s.PerSecond > 1000) {
+			off = append(off, fmt.Sprintf("%s at %s: %.0f", r.Load, r.Contender, s.PerSecond))
+		}
+	}
+	return off
 }
 
 // TestContenders has each of them, with two threads, stand in front of a synthetic server of either
