@@ -109,6 +109,8 @@ func testPatroniCut(t *testing.T, c *real.Patroni) {
 	// What has not been acknowledged for some seconds is lost, and a check that is not answered has failed.
 	config = strings.Replace(config, "[cluster.health]\n"+unhurriedHealth, "tcp-user-timeout = \"4s\"\n[cluster.health]\n"+
 		"interval = \"500ms\"\ntimeout = \"2s\"", 1)
+	// Nor are sessions evened out over those that are left: each is looked for where it was.
+	config = strings.Replace(config, "[cluster.health]\n", "[cluster.balance]\npolicy = \"off\"\n[cluster.health]\n", 1)
 	config = strings.Replace(config, `connect-timeout = "1m"`, `connect-timeout = "2s"`, 1)
 	s, err := real.StartSluiceIn(network, racy(t), t.TempDir(), unhurried(config+
 		funnel("leader", lead, "pg", roles("leader"), "pool-size = 20")+
