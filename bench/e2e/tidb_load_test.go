@@ -235,9 +235,18 @@ func TestTiDBKilled(t *testing.T) {
 	crowd.stop()
 	mu.Lock()
 	defer mu.Unlock()
+	told := map[string]int{} // how many clients hear what
 	for _, err := range deaths {
 		if !clearLoss(err) {
 			t.Errorf("a client hears %v", err)
+		}
+		switch text := err.Error(); {
+		case strings.Contains(text, "is not known"):
+			told["unknown"]++
+		case strings.Contains(text, "changed nothing"), strings.Contains(text, "rolled back"):
+			told["not_run"]++
+		default:
+			told["idle"]++
 		}
 	}
 	lost := 0.0
@@ -246,13 +255,16 @@ func TestTiDBKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if int(n) != told[how] {
+			t.Errorf("%v sessions count as %s, and %d clients heard that", n, how, told[how])
+		}
 		lost += n
 	}
 	kept, err := m.Metric("sluice_losses_total", `result="kept"`)
 	if err != nil || int(lost) != len(deaths) || int(kept) != people+quiet-len(deaths) {
 		t.Errorf("%v sessions count as lost and %v as kept (%v), and %d of %d clients had an error", lost, kept, err, len(deaths), people+quiet)
 	}
-	t.Logf("of %d busy clients %d had an error, of %d at rest none", people, len(deaths), quiet)
+	t.Logf("of %d busy clients %d had an error, of %d at rest none: %v", people, len(deaths), quiet, told)
 }
 
 // known waits until Sluice knows the state of all n sessions of user without asking their server.
